@@ -1,0 +1,1 @@
+"""The documents that train: views, converters, readers, batchers."""

@@ -1,0 +1,136 @@
+"""What a training doc knows about itself: its view, kept in one custom extension.
+
+`doc._.crossner` holds a `View`. It is stored as plain values and small arrays in `doc.user_data`,
+so that `DocBin(store_user_data=True)` carries it, and is `None` on a doc that has none.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, Optional
+
+import numpy
+from spacy.tokens import Doc
+
+from spacy_crossner.errors import CrossnerError, Errors
+
+EXTENSION = "crossner"
+USER_DATA_KEY = "spacy_crossner.view"
+
+Kind = Literal["source", "translation", "codeswitch", "target"]
+KINDS: tuple[str, ...] = ("source", "translation", "codeswitch", "target")
+
+
+@dataclass
+class SoftTargets:
+    """A teacher's opinion on one doc, sparse: what is not listed is surely "nothing".
+
+    scheme (str): "bio" (rows are tokens) or "relations" (rows are token pairs).
+    classes (tuple): Names of the columns of `probs`, in order.
+    index (numpy.ndarray): int32, shape (m,) token indices, or (m, 2) pairs (head, tail).
+    probs (numpy.ndarray): float16, shape (m, len(classes)).
+    """
+
+    scheme: Literal["bio", "relations"]
+    classes: tuple[str, ...]
+    index: numpy.ndarray
+    probs: numpy.ndarray
+
+
+@dataclass
+class View:
+    """How a doc relates to the sentence it came from.
+
+    group (str): Shared by all views of one source sentence; never empty.
+    kind (str): "source", "translation", "codeswitch", or "target" (unlabelled target text).
+    lang (str): Language code of the text; of a code-switched text, its main language.
+    links (numpy.ndarray): int32, shape (n, 2): pairs (token of the source view, token of this doc).
+    labelled (bool): Whether the doc's entities may be trained on. False for target text.
+    weight (float): How much the doc's labels count in the training loss, e.g. the confidence of
+        a projection.
+    soft (SoftTargets): A teacher's soft targets, or None.
+    """
+
+    group: str
+    kind: Kind = "source"
+    lang: str = "xx"
+    links: Optional[numpy.ndarray] = None
+    labelled: bool = True
+    weight: float = 1.0
+    soft: Optional[SoftTargets] = None
+
+
+def to_dict(view: View) -> dict[str, Any]:
+    """Reduce a view to values that msgpack can store.
+
+    view (View): The view.
+    RETURNS (dict): Plain values and numpy arrays; what is unset or at its default is left out.
+    """
+    msg: dict[str, Any] = {"group": view.group, "kind": view.kind, "lang": view.lang}
+    if view.links is not None and len(view.links):
+        msg["links"] = numpy.ascontiguousarray(view.links, dtype="int32")
+    if not view.labelled:
+        msg["labelled"] = False
+    if view.weight != 1.0:
+        msg["weight"] = float(view.weight)
+    if view.soft is not None:
+        msg["soft"] = {
+            "scheme": view.soft.scheme,
+            "classes": list(view.soft.classes),
+            "index": numpy.ascontiguousarray(view.soft.index, dtype="int32"),
+            "probs": numpy.ascontiguousarray(view.soft.probs, dtype="float16"),
+        }
+    return msg
+
+
+def from_dict(msg: dict[str, Any]) -> View:
+    """Rebuild a view, refusing what is damaged.
+
+    msg (dict): What `to_dict` made.
+    RETURNS (View): The view.
+    """
+    try:
+        group, kind, lang = msg["group"], msg["kind"], msg["lang"]
+        soft = None
+        if "soft" in msg:
+            soft = SoftTargets(
+                scheme=msg["soft"]["scheme"],
+                classes=tuple(msg["soft"]["classes"]),
+                index=msg["soft"]["index"],
+                probs=msg["soft"]["probs"],
+            )
+    except (KeyError, TypeError) as error:
+        raise CrossnerError(Errors.CN201.format(name=EXTENSION, problem=repr(error))) from None
+    if not group or kind not in KINDS:
+        problem = f"group {group!r}, kind {kind!r}"
+        raise CrossnerError(Errors.CN201.format(name=EXTENSION, problem=problem))
+    return View(
+        group=group,
+        kind=kind,
+        lang=lang,
+        links=msg.get("links"),
+        labelled=msg.get("labelled", True),
+        weight=msg.get("weight", 1.0),
+        soft=soft,
+    )
+
+
+def get_view(doc: Doc) -> Optional[View]:
+    """RETURNS (Optional[View]): The doc's view, or None."""
+    msg = doc.user_data.get(USER_DATA_KEY)
+    return None if msg is None else from_dict(msg)
+
+
+def set_view(doc: Doc, view: Optional[View]) -> None:
+    """Store a view on the doc; None removes it."""
+    if view is None:
+        doc.user_data.pop(USER_DATA_KEY, None)
+    else:
+        doc.user_data[USER_DATA_KEY] = to_dict(view)
+
+
+def install_extension() -> None:
+    """Register `doc._.crossner`. Safe to call any number of times."""
+    if not Doc.has_extension(EXTENSION):
+        Doc.set_extension(EXTENSION, getter=get_view, setter=set_view)
+
+
+install_extension()

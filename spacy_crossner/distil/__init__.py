@@ -1,0 +1,1 @@
+"""Teacher labels target text; what is kept of it."""

@@ -1,0 +1,1 @@
+"""Torch modules, objectives and the Thinc glue around them."""

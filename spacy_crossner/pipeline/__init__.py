@@ -1,0 +1,1 @@
+"""What spaCy sees: components and the tokenizer."""

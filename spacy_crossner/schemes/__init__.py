@@ -1,0 +1,1 @@
+"""Spans to labels and back: pure functions, no torch, no spaCy."""

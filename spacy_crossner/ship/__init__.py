@@ -1,0 +1,1 @@
+"""What comes in and leaves the house: encoder, trimming, packaging."""

@@ -1,0 +1,1 @@
+"""Views from translation and dictionaries."""

@@ -1,0 +1,19 @@
+"""Fixtures that every test may use: a tiny random encoder made on the spot, nothing from outside."""
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from pathlib import Path
+
+import pytest
+
+from tests.tiny import write_tiny_encoder
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Hugging Face directory: 4-layer random BERT, 32 wide, with a unigram tokenizer."""
+    return write_tiny_encoder(tmp_path_factory.mktemp("encoder") / "tiny")
