@@ -21,6 +21,36 @@ class _Coded(type):
 
 class Errors(metaclass=_Coded):
     # 0xx: setup and encoder
+    CN020 = (
+        "Can't load the encoder '{name}': {reason} Give a folder that holds one in the setting "
+        "components.transformer.model.name (`python -m spacy crossner encoder --output DIR` makes "
+        "one), or a hub name where the hub can be reached."
+    )
+    CN021 = (
+        "The tokenizer of '{name}' is not a fast one, so its pieces can't be aligned with the text. "
+        "Use an encoder that has a tokenizer.json."
+    )
+    CN022 = (
+        "The setting {setting} can't be applied: {name} has no part that it names. Set it to {off} "
+        "or use a BERT-like encoder."
+    )
+    CN023 = (
+        "The setting freeze_layers is {value}, but it has to lie between 0 and the encoder's number "
+        "of layers, {n_layers}."
+    )
+    CN024 = (
+        "The saved weights of the encoder don't fit this version of transformers, and loading a "
+        "part of them would give random predictions: {reason} Install the versions that the "
+        "pipeline's meta.json names."
+    )
+    CN025 = (
+        "The setting stride ({stride}) has to be above 0 and not above window ({window}), or "
+        "words between two windows would not be read."
+    )
+    CN026 = (
+        "The setting window ({window} word pieces) is longer than the encoder '{name}' can read "
+        "at once. Set it to {limit} or less."
+    )
 
     # 1xx: components
 
@@ -28,6 +58,34 @@ class Errors(metaclass=_Coded):
     CN201 = (
         "A training doc of '{name}' has a view that can't be read: {problem}. Re-create the file "
         "with the crossner command that wrote it."
+    )
+
+    CN290 = "{where}: expected an id, a tab and a sentence, but found '{found}'."
+    CN291 = "{where}: the id '{id}' was used already, in line {first}. Give each sentence its own."
+    CN292 = (
+        "{where}: '{found}' is not an escape. Only '\\[', '\\]' and '\\\\' are; write a real "
+        "backslash as '\\\\'."
+    )
+    CN293 = (
+        "{where}: '{found}' does not open a mark. A mark is '[LABEL text]' with one of the labels "
+        "{labels}; write a real bracket as '\\['."
+    )
+    CN294 = (
+        "{where}: the ']' after '{before}' closes no mark. Write a real bracket as '\\]', or open "
+        "the mark with '[LABEL '."
+    )
+    CN295 = (
+        "{where}: the mark '[{label} {content}]' is empty or has spaces at an edge. Put one space "
+        "after the label, and close the mark right after the name."
+    )
+    CN296 = "{where}: the mark '[{label} {content}' is never closed. Add a ']'."
+    CN297 = (
+        "The span {span} can't be marked in '{text}': it is empty, out of the text, has spaces at "
+        "an edge, or overlaps another one without lying inside it."
+    )
+    CN298 = (
+        "The sentence '{id}' can't be written to {path}: an id has no spaces and no '#' in front, "
+        "and a sentence is one line that is not empty."
     )
 
     # 3xx: objectives
@@ -44,6 +102,12 @@ class Errors(metaclass=_Coded):
 
 
 class Warnings(metaclass=_Coded):
+    # 0xx: setup and encoder
+    CNW01 = (
+        "Token {index} ('{start}...') is longer than any word. Its first and last {limit} word "
+        "pieces stand for it, so that it does not drown its neighbours."
+    )
+
     # 1xx: components
 
     # 2xx: data
