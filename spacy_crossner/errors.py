@@ -53,6 +53,14 @@ class Errors(metaclass=_Coded):
     )
 
     # 1xx: components
+    CN101 = "A mention has the label '{label}', but the labels here are: {labels}."
+    CN102 = (
+        "Tag {position} is '{tag}'. Use 'O', or a label after 'B-', 'I-', 'E-', 'S-', 'L-' or 'U-'."
+    )
+    CN103 = (
+        "These mentions can't be written as IOB2 tags: {mentions}. Tags hold no mention that "
+        "overlaps another, leaves tokens out or reaches beyond the document."
+    )
 
     # 2xx: data
     CN201 = (

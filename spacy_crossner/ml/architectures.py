@@ -1,0 +1,8 @@
+"""The architectures under the names that configs use."""
+
+from spacy import registry
+
+from spacy_crossner.ml.encoder import Tok2VecTransformer, TransformerModel
+
+registry.architectures.register("spacy-crossner.TransformerModel.v1", func=TransformerModel)
+registry.architectures.register("spacy-crossner.Tok2VecTransformer.v1", func=Tok2VecTransformer)

@@ -1,0 +1,581 @@
+"""The encoder as spaCy's `transformer` component sees it: spacy-transformers' model, refined.
+
+It differs from `spacy-transformers.TransformerModel.v3` in four ways: the lower part can be frozen,
+texts of any length are read whole, word pieces find their tokens by character offsets in the
+original text, and prediction sorts its windows by length. Everything downstream (listeners,
+`doc._.trf_data`, serialisation) works as before.
+"""
+
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Optional, cast
+
+import numpy
+import torch
+from spacy.tokens import Doc
+from spacy_transformers.data_classes import (
+    FullTransformerBatch,
+    HFObjects,
+    TransformerData,
+    WordpieceBatch,
+)
+from spacy_transformers.layers.hf_shim import HFShim
+from spacy_transformers.layers.split_trf import split_trf_batch
+from spacy_transformers.layers.trfs2arrays import trfs2arrays
+from thinc.api import (
+    ArgsKwargs,
+    Model,
+    chain,
+    get_array_module,
+    get_torch_default_device,
+    torch2xp,
+    xp2torch,
+)
+from thinc.layers.pytorchwrapper import forward as pytorch_forward
+from thinc.types import Floats2d, Ints1d, Ints2d, Ragged
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast
+from transformers.modeling_utils import no_init_weights
+from transformers.utils import ModelOutput, logging
+
+from spacy_crossner.errors import CrossnerError, Errors, Warnings
+from spacy_crossner.ml.freeze import freeze_encoder
+from spacy_crossner.ml.windows import align_by_offsets, cut_windows, pack_by_length, shorten_giants
+
+# Longer than any word: only what is no word at all reaches it.
+MAX_TOKEN_PIECES = 96
+# Padded pieces in one forward pass of prediction: large enough to keep two cores busy, small
+# enough that the activations of a long text take tens of megabytes.
+PREDICT_BUDGET = 4096
+OUTPUT = "last_hidden_state"
+
+
+@dataclass
+class PieceBatch:
+    """Windows of a batch, padded, and where the vector of each piece stands in them.
+
+    input_ids (Ints2d): (n_windows, longest) piece ids.
+    mask (Ints2d): (n_windows, longest) 1 where there is a piece.
+    rows (Ints1d): (n_pieces,) index of each piece in the flattened windows.
+    """
+
+    input_ids: Ints2d
+    mask: Ints2d
+    rows: Ints1d
+
+
+class TextBatch(FullTransformerBatch):
+    """The encoder's output, kept as one row per word piece of each text: no padding, no overlap."""
+
+    def unsplit_by_doc(self, arrays: list[list[Any]]) -> "TextBatch":
+        """Join the gradients of the docs into one array of shape (n_pieces, width)."""
+        xp = get_array_module(arrays[0][0])
+        output = ModelOutput()
+        output[OUTPUT] = xp.concatenate([tensors[0][0] for tensors in arrays])
+        return TextBatch(self.spans, self.wordpieces, output, self.align, self.cached_doc_data)
+
+
+class BareEncoder:
+    """`AutoModel` without the pooler, which no token classifier uses and nobody trains."""
+
+    @staticmethod
+    def from_pretrained(name: str, config: Any) -> torch.nn.Module:
+        """Load an encoder by path or hub name, in float32; a missing weight is an error."""
+        level = logging.get_verbosity()
+        logging.set_verbosity_error()  # it would warn of the pooler that is dropped anyway
+        try:
+            encoder, report = AutoModel.from_pretrained(
+                name, config=config, torch_dtype=torch.float32, output_loading_info=True
+            )
+        finally:
+            logging.set_verbosity(level)
+        missing = [key for key in report["missing_keys"] if not key.startswith("pooler.")]
+        if missing:
+            raise ValueError(f"the weights lack {', '.join(missing[:3])}.")
+        return _drop_pooler(encoder)
+
+    @staticmethod
+    def from_config(config: Any) -> torch.nn.Module:
+        """Build an encoder whose weights will be loaded next: none are drawn."""
+        config.torch_dtype = torch.float32
+        with no_init_weights():
+            return _drop_pooler(AutoModel.from_config(config))
+
+
+def _drop_pooler(encoder: torch.nn.Module) -> torch.nn.Module:
+    if getattr(encoder, "pooler", None) is not None:
+        encoder.pooler = None  # type: ignore[assignment]
+    return encoder
+
+
+class EncoderShim(HFShim):
+    """spacy-transformers' shim that keeps frozen parts frozen and loads all weights or none."""
+
+    def __init__(
+        self,
+        objects: HFObjects,
+        *,
+        freeze_embeddings: bool,
+        freeze_layers: int,
+        mixed_precision: bool,
+        grad_scaler_config: dict,
+    ):
+        self.freeze_embeddings = freeze_embeddings
+        self.freeze_layers = freeze_layers
+        super().__init__(
+            objects,
+            mixed_precision=mixed_precision,
+            grad_scaler_config=dict(grad_scaler_config),
+            model_cls=BareEncoder,
+        )
+
+    def freeze(self) -> None:
+        """Apply the settings to whatever encoder is set now."""
+        freeze_encoder(self._model, embeddings=self.freeze_embeddings, layers=self.freeze_layers)
+
+    @property
+    def trainable(self) -> bool:
+        """RETURNS (bool): Whether any parameter of the encoder still learns."""
+        return any(parameter.requires_grad for parameter in self._model.parameters())
+
+    def from_bytes(self, bytes_data: bytes) -> "EncoderShim":
+        """Load tokenizer and weights; nothing is looked up outside of the bytes."""
+        with warnings.catch_warnings():
+            # spacy-transformers would go on with random weights where keys are missing
+            warnings.filterwarnings("error", message="Error loading saved torch state_dict")
+            try:
+                super().from_bytes(bytes_data)
+            except UserWarning as warning:
+                reason = warning.__context__
+                raise CrossnerError(Errors.CN024.format(reason=reason)) from None
+        if self._model is not None:
+            self.freeze()
+        return self
+
+
+def TransformerModel(  # noqa: N802 (a Thinc layer)
+    name: str,
+    tokenizer_config: dict[str, Any] = {},  # noqa: B006
+    transformer_config: dict[str, Any] = {},  # noqa: B006
+    mixed_precision: bool = False,
+    grad_scaler_config: dict[str, Any] = {},  # noqa: B006
+    freeze_embeddings: bool = True,
+    freeze_layers: int = 0,
+    window: int = 256,
+    stride: int = 192,
+) -> Model[list[Doc], FullTransformerBatch]:
+    """Wrap a Hugging Face encoder for the `transformer` component.
+
+    name (str): A folder or a hub name of any encoder with a fast tokenizer.
+    tokenizer_config (Dict[str, Any]): Settings for the tokenizer's `from_pretrained`.
+    transformer_config (Dict[str, Any]): Settings for the encoder's config, e.g. its dropout.
+    mixed_precision (bool): Use half precision where it is safe. GPU only.
+    grad_scaler_config (Dict[str, Any]): Settings of the gradient scaler for mixed precision.
+    freeze_embeddings (bool): Leave the embedding block as it is. It holds most of a multilingual
+        encoder's parameters and much of what its languages share.
+    freeze_layers (int): Number of layers to leave as they are, counted from below.
+    window (int): Longest stretch of text to read at once, in word pieces.
+    stride (int): Distance between two windows of a longer text, in word pieces.
+    RETURNS (Model[List[Doc], FullTransformerBatch]): The model.
+    """
+    if not 0 < stride <= window:
+        raise CrossnerError(Errors.CN025.format(window=window, stride=stride))
+    if freeze_layers < 0:
+        raise CrossnerError(Errors.CN023.format(value=freeze_layers, n_layers="its"))
+    objects = HFObjects(None, None, None, dict(tokenizer_config), dict(transformer_config))
+    shim = EncoderShim(
+        objects,
+        freeze_embeddings=freeze_embeddings,
+        freeze_layers=freeze_layers,
+        mixed_precision=mixed_precision,
+        grad_scaler_config=grad_scaler_config,
+    )
+    wrapper: Model[PieceBatch, Floats2d] = Model(
+        "encoder",
+        pytorch_forward,
+        attrs={"convert_inputs": _to_torch, "convert_outputs": _from_torch},
+        shims=[shim],
+    )
+    return Model(
+        "transformer",
+        # in the closure and not in attrs, which would be saved and outlive a changed config
+        partial(forward, window=window, stride=stride),
+        init=partial(init, name=name, window=window),
+        layers=[wrapper],
+        dims={"nO": None},
+        attrs={
+            "set_transformer": set_transformer,
+            "has_transformer": False,
+            "replace_listener": _replace_listener,
+            "replace_listener_cfg": _replace_listener_cfg,
+        },
+    )
+
+
+def Tok2VecTransformer(  # noqa: N802 (a Thinc layer)
+    name: str,
+    pooling: Model[Ragged, Floats2d],
+    tokenizer_config: dict[str, Any] = {},  # noqa: B006
+    transformer_config: dict[str, Any] = {},  # noqa: B006
+    mixed_precision: bool = False,
+    grad_scaler_config: dict[str, Any] = {},  # noqa: B006
+    freeze_embeddings: bool = True,
+    freeze_layers: int = 0,
+    window: int = 256,
+    stride: int = 192,
+    grad_factor: float = 1.0,
+) -> Model[list[Doc], list[Floats2d]]:
+    """Use the encoder inside one component. `nlp.replace_listeners` builds this.
+
+    pooling (Model[Ragged, Floats2d]): How the pieces of a token become its vector.
+    grad_factor (float): Factor on the gradient that reaches the encoder.
+    The other settings are those of `TransformerModel`.
+    """
+    return chain(
+        TransformerModel(
+            name,
+            tokenizer_config,
+            transformer_config,
+            mixed_precision,
+            grad_scaler_config,
+            freeze_embeddings,
+            freeze_layers,
+            window,
+            stride,
+        ),
+        split_trf_batch(),
+        trfs2arrays(pooling, grad_factor),
+    )
+
+
+def set_transformer(model: Model, objects: HFObjects) -> None:
+    """Put a loaded encoder into the model."""
+    shim = get_shim(model)
+    objects._init_tokenizer_config = shim._hfmodel._init_tokenizer_config
+    objects._init_transformer_config = shim._hfmodel._init_transformer_config
+    shim._hfmodel = objects
+    shim._model = objects.transformer
+    shim.freeze()
+    model.attrs["has_transformer"] = True
+    model.set_dim("nO", objects.transformer.config.hidden_size)
+
+
+def get_shim(model: Model) -> EncoderShim:
+    """RETURNS (EncoderShim): The shim that holds tokenizer and encoder."""
+    return cast(EncoderShim, model.layers[0].shims[0])
+
+
+def init(
+    model: Model, X: Optional[list[Doc]] = None, Y: Any = None, *, name: str, window: int
+) -> None:
+    """Load the encoder by its name, unless the model has one."""
+    if model.attrs["has_transformer"]:
+        return
+    shim = get_shim(model)
+    model.attrs["set_transformer"](
+        model,
+        load_encoder(
+            name, shim._hfmodel._init_tokenizer_config, shim._hfmodel._init_transformer_config
+        ),
+    )
+    longest = getattr(shim._model.config, "max_position_embeddings", None)
+    n_special = sum(map(len, special_ids(shim._hfmodel.tokenizer)))
+    # RoBERTa counts its positions from the padding id on, hence the slack
+    if longest and window + n_special > longest:
+        limit = longest - n_special
+        raise CrossnerError(Errors.CN026.format(window=window, name=name, limit=limit))
+
+
+def load_encoder(name: str, tokenizer_config: dict, transformer_config: dict) -> HFObjects:
+    """Load a tokenizer and an encoder, by path or hub name.
+
+    name (str): A folder or a hub name.
+    tokenizer_config (dict): Settings for the tokenizer.
+    transformer_config (dict): Settings for the encoder's config.
+    RETURNS (HFObjects): Both, the encoder on the active device.
+    """
+    source = str(Path(name).absolute()) if Path(name).exists() else name
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, **tokenizer_config)
+        config = AutoConfig.from_pretrained(source, **{**transformer_config, "return_dict": True})
+        encoder = BareEncoder.from_pretrained(source, config)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise CrossnerError(Errors.CN020.format(name=name, reason=reason)) from error
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise CrossnerError(Errors.CN021.format(name=name))
+    encoder.to(get_torch_default_device())
+    return HFObjects(tokenizer, encoder, _vocab_file_contents(tokenizer))
+
+
+def _vocab_file_contents(tokenizer: PreTrainedTokenizerFast) -> Optional[bytes]:
+    """spacy-transformers saves this file beside the tokenizer, where the class has one."""
+    path = getattr(tokenizer, "vocab_file", None)
+    if path is None:
+        # a fast tokenizer needs none, but the attribute alone makes HFShim look for the file
+        if hasattr(tokenizer, "vocab_file"):
+            del tokenizer.vocab_file
+        return None
+    return Path(path).read_bytes()
+
+
+def forward(
+    model: Model, docs: list[Doc], is_train: bool, *, window: int, stride: int
+) -> tuple[FullTransformerBatch, Callable]:
+    """Read the docs. While training, the encoder runs once for the whole batch."""
+    _mind_the_fork()
+    wrapper: Model[PieceBatch, Floats2d] = model.layers[0]
+    tokenizer = get_shim(model)._hfmodel.tokenizer
+    texts = [read_text(doc, tokenizer) for doc in docs]
+    prefix, suffix = special_ids(tokenizer)
+    windows: list[numpy.ndarray] = []
+    owners, positions = [], []
+    for text in texts:
+        if text is None:
+            continue
+        cut = cut_windows(len(text.ids), window, stride)
+        owners.append(cut.owner + len(windows))
+        positions.append(numpy.arange(len(text.ids)) - cut.starts[cut.owner] + len(prefix))
+        for start, end in zip(cut.starts, cut.ends, strict=True):
+            windows.append(numpy.concatenate([prefix, text.ids[start:end], suffix]))
+    owner = numpy.concatenate(owners)
+    position = numpy.concatenate(positions)
+    if is_train and get_shim(model).trainable:
+        batch = pad_windows(windows, tokenizer.pad_token_id, owner, position)
+        vectors, backprop_vectors = wrapper(batch, is_train=True)
+    else:
+        vectors = predict_windows(wrapper, windows, tokenizer.pad_token_id, owner, position)
+        backprop_vectors = _no_backprop
+
+    def backprop(d_output: FullTransformerBatch) -> list[Doc]:
+        backprop_vectors(d_output.model_output[OUTPUT])
+        return docs
+
+    return split_vectors(model, texts, vectors), backprop
+
+
+@dataclass
+class ReadText:
+    """One text as pieces.
+
+    ids (numpy.ndarray): (n_pieces,) piece ids, without special tokens.
+    strings (List[str]): The pieces.
+    align (numpy.ndarray): (n_aligned,) the pieces of all tokens, one token after the other.
+    align_lengths (numpy.ndarray): (n_tokens,) how many of them each token has.
+    """
+
+    ids: numpy.ndarray
+    strings: list[str]
+    align: numpy.ndarray
+    align_lengths: numpy.ndarray
+
+
+def read_text(doc: Doc, tokenizer: PreTrainedTokenizerFast) -> Optional[ReadText]:
+    """Cut a doc's text into pieces and align them with its tokens.
+
+    doc (Doc): The doc.
+    tokenizer (PreTrainedTokenizerFast): The encoder's tokenizer.
+    RETURNS (Optional[ReadText]): The text, or None for a doc without tokens.
+    """
+    if len(doc) == 0:
+        return None
+    backend = tokenizer.backend_tokenizer
+    if backend.truncation is not None:
+        backend.no_truncation()
+    if backend.padding is not None:
+        backend.no_padding()
+    encoding = backend.encode(doc.text, add_special_tokens=False)
+    ids = numpy.array(encoding.ids, dtype="int64")
+    strings = encoding.tokens
+    offsets = numpy.array(encoding.offsets, dtype="int64").reshape((-1, 2))
+    # lengths and trailing spaces give all offsets at once
+    sizes = doc.to_array(["LENGTH", "SPACY"]).astype("int64")
+    token_ends = numpy.cumsum(sizes.sum(axis=1)) - sizes[:, 1]
+    token_starts = token_ends - sizes[:, 0]
+    first, counts = align_by_offsets(token_starts, token_ends, offsets[:, 0], offsets[:, 1])
+    if counts.max() > MAX_TOKEN_PIECES:
+        keep = shorten_giants(first, counts, len(ids), MAX_TOKEN_PIECES)
+        token = int(counts.argmax())
+        warnings.warn(
+            Warnings.CNW01.format(
+                start=doc[token].text[:20], index=token, limit=MAX_TOKEN_PIECES // 2
+            ),
+            stacklevel=2,
+        )
+        ids, offsets = ids[keep], offsets[keep]
+        strings = [string for string, kept in zip(strings, keep, strict=True) if kept]
+        first, counts = align_by_offsets(token_starts, token_ends, offsets[:, 0], offsets[:, 1])
+    if len(ids) == 0:
+        # nothing but spaces: a piece that no token aligns with keeps all shapes regular
+        ids = numpy.array([tokenizer.unk_token_id], dtype="int64")
+        strings = [str(tokenizer.unk_token)]
+        counts = numpy.zeros_like(counts)
+    # rows of all tokens, flat: each token's run is counted up from its first piece
+    total = int(counts.sum())
+    rows = numpy.repeat(first - (numpy.cumsum(counts) - counts), counts) + numpy.arange(total)
+    return ReadText(ids, strings, rows.astype("i"), counts.astype("i"))
+
+
+def special_ids(tokenizer: PreTrainedTokenizerFast) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Find what the tokenizer puts around a text.
+
+    tokenizer (PreTrainedTokenizerFast): The encoder's tokenizer.
+    RETURNS (Tuple[numpy.ndarray, numpy.ndarray]): Ids before and after the text.
+    """
+    encoding = tokenizer.backend_tokenizer.encode("a", add_special_tokens=True)
+    ids = numpy.array(encoding.ids, dtype="int64")
+    inside = numpy.flatnonzero(numpy.array(encoding.special_tokens_mask) == 0)
+    return ids[: inside[0]], ids[inside[-1] + 1 :]
+
+
+def pad_windows(
+    windows: list[numpy.ndarray], pad_id: int, owner: numpy.ndarray, position: numpy.ndarray
+) -> PieceBatch:
+    """Pad windows to one table.
+
+    windows (List[numpy.ndarray]): The piece ids of each window.
+    pad_id (int): The id to fill up with.
+    owner, position (numpy.ndarray): (n_pieces,) window of each piece and its place there.
+    RETURNS (PieceBatch): The table.
+    """
+    lengths = numpy.array([len(ids) for ids in windows])
+    longest = int(lengths.max())
+    mask = numpy.arange(longest)[None, :] < lengths[:, None]
+    input_ids = numpy.full((len(windows), longest), pad_id, dtype="int64")
+    input_ids[mask] = numpy.concatenate(windows)
+    rows = owner * longest + position
+    return PieceBatch(
+        cast(Ints2d, input_ids), cast(Ints2d, mask.astype("int64")), cast(Ints1d, rows)
+    )
+
+
+def predict_windows(
+    wrapper: Model[PieceBatch, Floats2d],
+    windows: list[numpy.ndarray],
+    pad_id: int,
+    owner: numpy.ndarray,
+    position: numpy.ndarray,
+) -> Floats2d:
+    """Run the encoder over windows of similar length at a time.
+
+    RETURNS (Floats2d): (n_pieces, width) vectors in the order of the pieces.
+    """
+    lengths = numpy.array([len(ids) for ids in windows])
+    groups = pack_by_length(lengths, PREDICT_BUDGET)
+    place = numpy.empty((len(windows),), dtype="int64")  # of a window in its group
+    group_of = numpy.empty((len(windows),), dtype="int64")
+    for number, group in enumerate(groups):
+        place[group] = numpy.arange(len(group))
+        group_of[group] = number
+    # pieces sorted by group once, so that the cost stays linear with many groups
+    order = numpy.argsort(group_of[owner], kind="stable")
+    bounds = numpy.searchsorted(group_of[owner][order], numpy.arange(len(groups) + 1))
+    vectors: Optional[Floats2d] = None
+    for number, group in enumerate(groups):
+        pieces = order[bounds[number] : bounds[number + 1]]
+        batch = pad_windows(
+            [windows[i] for i in group], pad_id, place[owner[pieces]], position[pieces]
+        )
+        output = wrapper.predict(batch)
+        if vectors is None:
+            vectors = wrapper.ops.alloc2f(len(owner), output.shape[1], zeros=False)
+        cast(Any, vectors)[pieces] = output
+    assert vectors is not None
+    return vectors
+
+
+def split_vectors(
+    model: Model, texts: list[Optional[ReadText]], vectors: Floats2d
+) -> FullTransformerBatch:
+    """Hand each doc its rows in the form that listeners expect.
+
+    texts (List[Optional[ReadText]]): One per doc.
+    vectors (Floats2d): (n_pieces, width) of all docs.
+    RETURNS (FullTransformerBatch): The batch, with the docs' data already split.
+    """
+    doc_data = []
+    begin = 0
+    for text in texts:
+        if text is None:
+            doc_data.append(TransformerData.empty())
+            continue
+        end = begin + len(text.ids)
+        output = ModelOutput()
+        output[OUTPUT] = cast(Any, vectors)[None, begin:end]
+        pieces = WordpieceBatch(
+            strings=[text.strings],
+            input_ids=cast(Ints2d, text.ids[None]),
+            attention_mask=numpy.ones((1, len(text.ids)), dtype="f"),  # type: ignore[arg-type]
+            lengths=[len(text.ids)],
+            token_type_ids=None,
+        )
+        align = Ragged(
+            model.ops.asarray1i(cast(Ints1d, text.align)),
+            model.ops.asarray1i(cast(Ints1d, text.align_lengths)),
+        )
+        doc_data.append(TransformerData(pieces, output, align))
+        begin = end
+    output = ModelOutput()
+    output[OUTPUT] = vectors
+    empty = FullTransformerBatch.empty(0)
+    return TextBatch([], empty.wordpieces, output, empty.align, doc_data)
+
+
+def _to_torch(model: Model, batch: PieceBatch, is_train: bool) -> tuple[ArgsKwargs, Callable]:
+    device = cast(EncoderShim, model.shims[0]).device
+    kwargs = {
+        "input_ids": xp2torch(batch.input_ids, device=device),
+        "attention_mask": xp2torch(batch.mask, device=device),
+    }
+    return ArgsKwargs(args=(), kwargs={**kwargs, "return_dict": True}), lambda d_inputs: []
+
+
+def _from_torch(
+    model: Model, inputs_outputs: tuple[PieceBatch, Any], is_train: bool
+) -> tuple[Floats2d, Callable]:
+    batch, output = inputs_outputs
+    hidden = output.last_hidden_state
+    rows = xp2torch(batch.rows, device=hidden.device)
+    vectors = hidden.reshape(-1, hidden.shape[-1]).float()[rows]
+
+    def backprop(d_vectors: Floats2d) -> ArgsKwargs:
+        gradient = xp2torch(d_vectors, device=hidden.device)
+        return ArgsKwargs(args=((vectors,),), kwargs={"grad_tensors": [gradient]})
+
+    return cast(Floats2d, torch2xp(vectors.detach())), backprop
+
+
+def _no_backprop(d_vectors: Floats2d) -> list:
+    return []
+
+
+_MAIN_PROCESS = os.getpid()
+_in_child = False
+
+
+def _mind_the_fork() -> None:
+    """Keep `nlp.pipe(n_process=...)` from hanging.
+
+    Where a process was forked after torch had started its threads, those threads are missing in
+    the child, and the first parallel region would wait for them for ever.
+    """
+    global _in_child
+    if not _in_child and os.getpid() != _MAIN_PROCESS:
+        torch.set_num_threads(1)
+        _in_child = True
+
+
+def _replace_listener(model: Model) -> Model:
+    return chain(model, split_trf_batch())
+
+
+def _replace_listener_cfg(transformer_cfg: dict, listener_cfg: dict) -> dict:
+    config = dict(transformer_cfg)
+    config["@architectures"] = "spacy-crossner.Tok2VecTransformer.v1"
+    for key in ("pooling", "grad_factor"):
+        if key in listener_cfg:
+            config[key] = listener_cfg[key]
+    return config

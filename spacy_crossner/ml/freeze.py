@@ -1,0 +1,51 @@
+"""Freezing of an encoder's lower part: torch only."""
+
+from torch import nn
+
+from spacy_crossner.errors import CrossnerError, Errors
+
+
+def freeze_encoder(encoder: nn.Module, *, embeddings: bool, layers: int) -> None:
+    """Switch gradients off for the embedding block and the lowest layers.
+
+    Frozen parameters get no gradient, so the optimizer never sees them, and since everything below
+    the lowest trainable layer is frozen, the backward pass ends there.
+
+    encoder (nn.Module): A Hugging Face encoder.
+    embeddings (bool): Freeze the embedding block.
+    layers (int): Number of layers to freeze from below. More than 0 freezes the embeddings too.
+    """
+    encoder.requires_grad_(True)
+    if embeddings or layers:
+        find_embeddings(encoder).requires_grad_(False)
+    if layers:
+        stack = find_layers(encoder)
+        if layers > len(stack):
+            raise CrossnerError(Errors.CN023.format(value=layers, n_layers=len(stack)))
+        for layer in list(stack)[:layers]:
+            layer.requires_grad_(False)
+
+
+def find_embeddings(encoder: nn.Module) -> nn.Module:
+    """RETURNS (nn.Module): The embedding block of a BERT-like encoder, or its word embeddings."""
+    block = getattr(encoder, "embeddings", None)
+    if isinstance(block, nn.Module):
+        return block
+    try:
+        words = encoder.get_input_embeddings()  # type: ignore[operator]
+    except (AttributeError, NotImplementedError):
+        words = None
+    if not isinstance(words, nn.Module):
+        raise CrossnerError(
+            Errors.CN022.format(setting="freeze_embeddings", name=type(encoder), off="false")
+        )
+    return words
+
+
+def find_layers(encoder: nn.Module) -> nn.ModuleList:
+    """RETURNS (nn.ModuleList): The stack of layers, the one list as long as the config says."""
+    n_layers = getattr(encoder.config, "num_hidden_layers", 0)
+    for module in encoder.modules():
+        if isinstance(module, nn.ModuleList) and len(module) == n_layers:
+            return module
+    raise CrossnerError(Errors.CN022.format(setting="freeze_layers", name=type(encoder), off="0"))

@@ -1,0 +1,86 @@
+"""The heads as torch modules: they know tensors, and nothing of spaCy or Thinc.
+
+Both read the token vectors of a batch as one flat array, texts one after the other, so that texts
+of different lengths cost no padding.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+# Nearly all pairs of tokens are no mention. A head that starts by saying so learns from the first
+# step on, instead of unlearning the opposite.
+RARE = -5.0
+
+
+class TokenLabelModule(nn.Module):
+    """Score the BIO classes of each token.
+
+    in_width (int): Width of the token vectors.
+    n_classes (int): Number of classes.
+    """
+
+    def __init__(self, in_width: int, n_classes: int):
+        super().__init__()
+        self.dropout = nn.Dropout(0.0)
+        self.output = nn.Linear(in_width, n_classes)
+        nn.init.normal_(self.output.weight, std=0.02)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """vectors: (n_tokens, in_width) -> logits: (n_tokens, n_classes)."""
+        return self.output(self.dropout(vectors))
+
+
+class TokenPairModule(nn.Module):
+    """Score the relations of each pair of tokens in a band.
+
+    The score of relation r for the pair (i, i + d) is a low-rank bilinear form over a query of i
+    and a key of i + d, plus what either token says on its own, plus a bias for the distance:
+
+        score[i, d, r] = <w[r] * q[i], k[i + d]> + <u[r], q[i]> + <v[r], k[i + d]> + b[d, r]
+
+    in_width (int): Width of the token vectors.
+    hidden_width (int): Width of queries and keys, the rank of the form.
+    n_relations (int): Number of relations.
+    max_span_length (int): Width of the band: pairs with 0 <= d < max_span_length are scored.
+    """
+
+    def __init__(self, in_width: int, hidden_width: int, n_relations: int, max_span_length: int):
+        super().__init__()
+        self.max_span_length = max_span_length
+        self.dropout = nn.Dropout(0.0)
+        self.query = nn.Linear(in_width, hidden_width)
+        self.key = nn.Linear(in_width, hidden_width)
+        self.pair = nn.Parameter(torch.empty(n_relations, hidden_width))
+        self.first = nn.Linear(hidden_width, n_relations, bias=False)
+        self.last = nn.Linear(hidden_width, n_relations, bias=False)
+        self.distance = nn.Parameter(torch.full((max_span_length, n_relations), RARE))
+        nn.init.normal_(self.pair, std=hidden_width**-0.5)
+
+    def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """vectors: (n_tokens, in_width) -> logits: (n_tokens, max_span_length, n_relations),
+        queries: (n_tokens, hidden_width), keys: (n_tokens, hidden_width).
+
+        Entries that reach past the last token are scored against zeros; entries that reach into
+        the next text are scored too. Whoever reads the band masks both.
+        """
+        vectors = self.dropout(vectors)
+        queries = F.gelu(self.query(vectors))
+        keys = F.gelu(self.key(vectors))
+        # (n, r, h) x (n, h, d): per token, the relation-weighted query against the keys in reach
+        weighted = queries[:, None, :] * self.pair
+        logits = torch.matmul(weighted, in_reach(keys, self.max_span_length)).transpose(1, 2)
+        last = in_reach(self.last(keys), self.max_span_length).transpose(1, 2)
+        logits = logits + self.first(queries)[:, None, :] + last + self.distance
+        return logits, queries, keys
+
+
+def in_reach(rows: Tensor, reach: int) -> Tensor:
+    """Line up each row with those that follow it.
+
+    rows (Tensor): (n, width).
+    reach (int): How many rows, the row itself included.
+    RETURNS (Tensor): (n, width, reach): [i, :, d] is row i + d, or zeros past the end. A view.
+    """
+    return F.pad(rows, (0, 0, 0, reach - 1)).unfold(0, reach, 1)
