@@ -1,0 +1,244 @@
+"""Mentions as one class per token, and back: the BIO scheme.
+
+The classes are O, then per label B (first token of a mention) and I (any later token of it), so
+that label l has the classes 1 + 2l and 2 + 2l. The scheme holds flat contiguous mentions. A
+sequence is valid if each I follows a B or I of its own label in the same document; nothing else
+leaves `decode`.
+
+The score of a mention is the probability that its first token begins it, times the probabilities
+that the others go on, times the probability that the next token, if the document has one, does
+not.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy
+
+from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.schemes.relations import bound, document_ends, ranked, score_floor
+from spacy_crossner.types import Mention
+
+# Prefixes of the IOB, BIOES and BILOU schemes that say that a mention is over, or a new one begins.
+ENDS = "ESLU"
+BEGINS = "BSU"
+GOES_ON = "IEL"
+
+
+def class_names(labels: Sequence[str]) -> tuple[str, ...]:
+    """RETURNS (tuple[str, ...]): The names of the classes: "O", "B-x", "I-x", "B-y", ..."""
+    return ("O", *(f"{prefix}-{label}" for label in labels for prefix in "BI"))
+
+
+def encode(
+    mentions: Iterable[Mention], labels: Sequence[str], n_tokens: int
+) -> tuple[numpy.ndarray, list[Mention]]:
+    """Write mentions as classes. Of mentions that overlap, the longest stays; of equally long ones
+    the first; on the same span, the one whose label comes first.
+
+    mentions (Iterable[Mention]): The mentions, in any order.
+    labels (Sequence[str]): All labels.
+    n_tokens (int): Number of tokens of the document.
+    RETURNS (tuple): The class of each token, int64, shape (n_tokens,); and the mentions that could
+        not be written: overlapping, discontinuous, or not inside the document.
+    """
+    order = {label: i for i, label in enumerate(labels)}
+    classes = numpy.zeros(n_tokens, dtype="int64")
+    dropped = []
+    written: set[tuple[tuple[int, ...], str]] = set()
+    mentions = list(mentions)
+    for mention in mentions:
+        if mention.label not in order:
+            raise CrossnerError(
+                Errors.CN101.format(label=mention.label, labels=", ".join(labels) or "none")
+            )
+    for mention in sorted(mentions, key=lambda m: (-len(m.tokens), m.tokens, order[m.label])):
+        if (mention.tokens, mention.label) in written:
+            continue
+        if not _fits(mention, n_tokens) or classes[mention.start : mention.end].any():
+            dropped.append(mention)
+            continue
+        written.add((mention.tokens, mention.label))
+        classes[mention.start : mention.end] = 2 + 2 * order[mention.label]
+        classes[mention.start] -= 1
+    return classes, dropped
+
+
+def _fits(mention: Mention, n_tokens: int) -> bool:
+    if not mention.tokens or mention.start < 0 or mention.end > n_tokens:
+        return False
+    return mention.tokens == tuple(range(mention.start, mention.end))
+
+
+def decode(
+    probs: numpy.ndarray, lengths: Sequence[int], labels: Sequence[str]
+) -> list[list[Mention]]:
+    """Read the mentions out of the most probable valid sequence of each document.
+
+    probs (numpy.ndarray): Probabilities, float, shape (sum(lengths), 1 + 2 * n_labels).
+    lengths (Sequence[int]): Per document, its number of tokens.
+    labels (Sequence[str]): All labels.
+    RETURNS (list[list[Mention]]): Per document, its mentions, best first; equals by start.
+    """
+    probs = _cleaned(probs)
+    classes = viterbi(probs, lengths)
+    starts = numpy.flatnonzero(classes % 2)
+    outside = numpy.flatnonzero((classes % 2 == 1) | (classes == 0))
+    outside = numpy.append(outside, len(classes))
+    ends = outside[numpy.searchsorted(outside, starts, side="right")]
+    label_ids = classes[starts] // 2
+    if not len(starts):
+        return [[] for _ in lengths]
+    chosen = numpy.append(probs[numpy.arange(len(classes)), classes], 1.0)
+    # every other section is what lies between two mentions
+    sections = numpy.stack([starts, ends], axis=1).ravel()
+    products = numpy.multiply.reduceat(chosen, sections)[::2]
+    goes_on = _goes_on(probs, ends, label_ids, document_ends(lengths)[starts])
+    scores = bound(products * (1.0 - goes_on))
+    return ranked(starts, ends, label_ids, scores, labels, lengths)
+
+
+def candidates(
+    probs: numpy.ndarray,
+    lengths: Sequence[int],
+    labels: Sequence[str],
+    threshold: float,
+    max_span_length: int,
+) -> list[list[Mention]]:
+    """Find every span that could be a mention, whatever the best sequence is.
+
+    probs (numpy.ndarray): Probabilities, float, shape (sum(lengths), 1 + 2 * n_labels).
+    lengths (Sequence[int]): Per document, its number of tokens.
+    labels (Sequence[str]): All labels.
+    threshold (float): The least score that counts.
+    max_span_length (int): The most tokens of a mention.
+    RETURNS (list[list[Mention]]): Per document, the mentions that score at least the threshold,
+        nested and overlapping ones included, best first; equals by start, end and label.
+    """
+    probs = _cleaned(probs)
+    floor = score_floor(threshold)
+    doc_ends = document_ends(lengths)
+    starts, label_ids = numpy.nonzero(probs[:, 1::2] >= floor)
+    products = probs[starts, 1 + 2 * label_ids]
+    found = []
+    for length in range(1, max_span_length + 1):
+        if not len(starts):
+            break
+        ends = starts + length
+        goes_on = _goes_on(probs, ends, label_ids, doc_ends[starts])
+        scores = bound(products * (1.0 - goes_on))
+        good = scores >= threshold
+        found.append((starts[good], ends[good], label_ids[good], scores[good]))
+        products = products * goes_on
+        # a longer span can't score more than its words
+        alive = (ends < doc_ends[starts]) & (products >= floor)
+        starts, label_ids, products = starts[alive], label_ids[alive], products[alive]
+    if not found:
+        return [[] for _ in lengths]
+    starts, ends, label_ids, scores = map(numpy.concatenate, zip(*found, strict=True))
+    return ranked(starts, ends, label_ids, scores, labels, lengths)
+
+
+def _goes_on(
+    probs: numpy.ndarray, ends: numpy.ndarray, label_ids: numpy.ndarray, doc_ends: numpy.ndarray
+) -> numpy.ndarray:
+    """RETURNS (numpy.ndarray): The probability that a mention goes on at its end, shape (m,)."""
+    last = len(probs) - 1
+    inside = probs[numpy.minimum(ends, last), 2 + 2 * label_ids]
+    return numpy.where(ends < doc_ends, inside, 0.0)
+
+
+def _cleaned(probs: numpy.ndarray) -> numpy.ndarray:
+    """RETURNS (numpy.ndarray): float64 probabilities between 0 and 1, whatever came in."""
+    return numpy.clip(numpy.nan_to_num(probs.astype("float64")), 0.0, 1.0)
+
+
+def viterbi(probs: numpy.ndarray, lengths: Sequence[int]) -> numpy.ndarray:
+    """Find the most probable valid sequence of classes of each document.
+
+    A document falls into pieces that can be solved one by one: where each label's B is at least as
+    probable as its I, exchanging an I for the B keeps a sequence valid and makes it no worse, so
+    some best sequence has no I there. All pieces advance together, and only as far as they reach.
+
+    probs (numpy.ndarray): Probabilities, float, shape (sum(lengths), 1 + 2 * n_labels).
+    lengths (Sequence[int]): Per document, its number of tokens.
+    RETURNS (numpy.ndarray): The class of each token, int64, shape (sum(lengths),).
+    """
+    n_tokens = len(probs)
+    logs = numpy.log(numpy.maximum(probs, numpy.finfo("float32").tiny))
+    cut = (logs[:, 1::2] >= logs[:, 2::2]).all(axis=1)
+    doc_ends = document_ends(lengths)
+    cut[:1] = True
+    cut[1:] |= doc_ends[1:] != doc_ends[:-1]
+    starts = numpy.flatnonzero(cut)
+    sizes = numpy.diff(starts, append=n_tokens)
+    order = numpy.argsort(-sizes, kind="stable")
+    starts, sizes = starts[order], sizes[order]
+    longest = int(sizes.max(initial=0))
+    # how many pieces have a token at each step
+    active = numpy.searchsorted(-sizes, -numpy.arange(longest + 1), side="left")
+    classes = numpy.zeros(n_tokens, dtype="int64")
+    best_before = numpy.zeros(n_tokens, dtype="int64")
+    from_inside = numpy.zeros((n_tokens, logs.shape[1] // 2), dtype=bool)
+    totals = logs[starts]
+    totals[:, 2::2] = -numpy.inf
+    for step in range(longest):
+        if step:
+            rows = starts[: active[step]] + step
+            best = totals.argmax(axis=1)
+            best_before[rows] = best
+            from_inside[rows] = totals[:, 2::2] > totals[:, 1::2]
+            goes_on = numpy.maximum(totals[:, 1::2], totals[:, 2::2])
+            totals = logs[rows] + totals[numpy.arange(len(rows)), best, None]
+            totals[:, 2::2] = logs[rows, 2::2] + goes_on
+        done = active[step + 1]
+        classes[starts[done : active[step]] + step] = totals[done:].argmax(axis=1)
+        totals = totals[:done]
+    for step in range(longest - 1, 0, -1):
+        rows = starts[: active[step]] + step
+        after = classes[rows]
+        is_inside = (after > 0) & (after % 2 == 0)
+        stays = from_inside[rows, numpy.maximum(after // 2 - 1, 0)]
+        classes[rows - 1] = numpy.where(is_inside, after - ~stays, best_before[rows])
+    return classes
+
+
+def to_iob2(mentions: Iterable[Mention], n_tokens: int) -> list[str]:
+    """Write a flat set of mentions as IOB2 tags.
+
+    mentions (Iterable[Mention]): The mentions.
+    n_tokens (int): Number of tokens of the document.
+    RETURNS (list[str]): One tag per token.
+    """
+    mentions = list(mentions)
+    labels = sorted({mention.label for mention in mentions})
+    classes, dropped = encode(mentions, labels, n_tokens)
+    if dropped:
+        raise CrossnerError(Errors.CN103.format(mentions=dropped))
+    names = class_names(labels)
+    return [names[i] for i in classes]
+
+
+def from_tags(tags: Sequence[str]) -> list[Mention]:
+    """Read tags in the IOB, IOB2, BIOES or BILOU scheme, forgiving the way conlleval is: a tag that
+    can't go on the mention before it opens a new one.
+
+    tags (Sequence[str]): One tag per token.
+    RETURNS (list[Mention]): The mentions, in the order of the text.
+    """
+    mentions = []
+    opened: list[int] = []
+    open_label = ""
+    for position, tag in enumerate([*tags, "O"]):
+        prefix, _, label = tag.partition("-")
+        if tag != "O" and (len(prefix) != 1 or prefix not in BEGINS + GOES_ON or not label):
+            raise CrossnerError(Errors.CN102.format(position=position, tag=tag))
+        if opened and (prefix not in GOES_ON or label != open_label):
+            mentions.append(Mention(tuple(opened), open_label))
+            opened = []
+        if tag != "O":
+            opened.append(position)
+            open_label = label
+        if opened and prefix in ENDS:
+            mentions.append(Mention(tuple(opened), open_label))
+            opened = []
+    return mentions
