@@ -155,9 +155,10 @@ def _cleaned(probs: numpy.ndarray) -> numpy.ndarray:
 def viterbi(probs: numpy.ndarray, lengths: Sequence[int]) -> numpy.ndarray:
     """Find the most probable valid sequence of classes of each document.
 
-    A document falls into pieces that can be solved one by one: where each label's B is at least as
-    probable as its I, exchanging an I for the B keeps a sequence valid and makes it no worse, so
-    some best sequence has no I there. All pieces advance together, and only as far as they reach.
+    A document falls into pieces that can be solved one by one, cut before each token that some best
+    sequence gives no I. That is sure where every label's I can be exchanged without loss: for its
+    B, or for O at the price of beginning anew with the next token. An exchange keeps the sequence
+    valid and adds no I elsewhere. All pieces advance together, and only as far as they reach.
 
     probs (numpy.ndarray): Probabilities, float, shape (sum(lengths), 1 + 2 * n_labels).
     lengths (Sequence[int]): Per document, its number of tokens.
@@ -165,7 +166,7 @@ def viterbi(probs: numpy.ndarray, lengths: Sequence[int]) -> numpy.ndarray:
     """
     n_tokens = len(probs)
     logs = numpy.log(numpy.maximum(probs, numpy.finfo("float32").tiny))
-    cut = (logs[:, 1::2] >= logs[:, 2::2]).all(axis=1)
+    cut = _needs_no_inside(logs)
     doc_ends = document_ends(lengths)
     cut[:1] = True
     cut[1:] |= doc_ends[1:] != doc_ends[:-1]
@@ -200,6 +201,14 @@ def viterbi(probs: numpy.ndarray, lengths: Sequence[int]) -> numpy.ndarray:
         stays = from_inside[rows, numpy.maximum(after // 2 - 1, 0)]
         classes[rows - 1] = numpy.where(is_inside, after - ~stays, best_before[rows])
     return classes
+
+
+def _needs_no_inside(logs: numpy.ndarray) -> numpy.ndarray:
+    """RETURNS (numpy.ndarray): bool, shape (n,): tokens where an I gains nothing, see `viterbi`."""
+    begin, inside = logs[:, 1::2], logs[:, 2::2]
+    loss_of_begin = numpy.maximum(inside - begin, 0.0)
+    price = numpy.append(loss_of_begin[1:], numpy.zeros_like(loss_of_begin[:1]), axis=0)
+    return ((begin >= inside) | (logs[:, :1] - price >= inside)).all(axis=1)
 
 
 def to_iob2(mentions: Iterable[Mention], n_tokens: int) -> list[str]:
