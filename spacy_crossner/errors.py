@@ -62,6 +62,39 @@ class Errors(metaclass=_Coded):
         "overlaps another, leaves tokens out or reaches beyond the document."
     )
 
+    CN110 = (
+        "The texts of an example differ: '{predicted}' and '{reference}'. Make the predicted doc "
+        "from the reference's text."
+    )
+    CN111 = "The section {section} has no setting '{unknown}'. It has {known}."
+    CN112 = "The setting {setting} is {value}, but it has to lie between {least} and {most}."
+    CN113 = "{label!r} is no entity type: it has to be a string that is not empty."
+    CN114 = (
+        "The type '{label}' can't be added to '{name}': its head is built for the types it has. "
+        "Train a new pipeline with all types."
+    )
+    CN115 = (
+        "'{name}' can't predict yet: its head was never built. Train the pipeline, or call "
+        "nlp.initialize with examples."
+    )
+    CN116 = (
+        "'{name}' found no entity types. The training data needs entities in doc.ents or in "
+        "doc.spans['{key}'], or initialize.components.{name}.labels a list of types."
+    )
+    CN117 = (
+        "'{name}' does not support rehearsal: spaCy's nlp.rehearse can't reach torch weights. "
+        "Mix old examples, or docs with soft targets of the old pipeline, into the training data."
+    )
+    CN118 = (
+        "The training data has the entity type '{label}', which '{name}' was not initialized with "
+        "{labels}. Initialize with all types, or drop it with `python -m spacy crossner convert "
+        "--drop-labels {label}`."
+    )
+    CN119 = (
+        "'{name}' can't learn these soft targets: they are {found}, but it predicts {expected}. "
+        "Annotate again for this component."
+    )
+
     # 2xx: data
     CN201 = (
         "A training doc of '{name}' has a view that can't be read: {problem}. Re-create the file "
@@ -117,6 +150,18 @@ class Warnings(metaclass=_Coded):
     )
 
     # 1xx: components
+    CNW10 = (
+        "'{name}' met {count} entities that begin or end inside a token. Their tokens are left out "
+        "of training. Use a tokenizer that splits there, or the tokens of the labelled file."
+    )
+    CNW11 = (
+        "'{name}' met {count} entities that overlap another one or have gaps. Token labels can't "
+        "hold them; the outermost is kept. token_pair_ner can."
+    )
+    CNW12 = (
+        "'{name}' met {count} entities longer than max_span_length ({width} tokens). Their tokens "
+        "are left out of training. Raise components.{name}.model.max_span_length to keep them."
+    )
 
     # 2xx: data
 

@@ -1,0 +1,174 @@
+"""Thinc glue of the two NER heads: docs in, flat tables of logits out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Optional, cast
+
+import numpy
+from spacy.tokens import Doc
+from thinc.api import Model
+from thinc.types import Floats2d, Floats3d
+
+from spacy_crossner.ml.lazy import LazyTorch, build_module
+from spacy_crossner.ml.modules import TokenLabelModule, TokenPairModule
+
+# Tokens that the pair head scores at once in prediction. Each costs hidden_width x
+# max_span_length floats while it is scored.
+PREDICT_TOKENS = 2048
+
+
+@dataclass
+class TokenLabelScores:
+    """What the token-label head says of a batch, or the gradient of it.
+
+    logits (Floats2d): (n_tokens, n_classes), all docs one after the other.
+    lengths (List[int]): Number of tokens of each doc.
+    """
+
+    logits: Floats2d
+    lengths: list[int]
+
+
+@dataclass
+class TokenPairScores:
+    """What the token-pair head says of a batch, or the gradient of it.
+
+    logits (Floats3d): (n_tokens, max_span_length, n_relations), all docs one after the other.
+    lengths (List[int]): Number of tokens of each doc.
+    queries, keys (Optional[Floats2d]): (n_tokens, hidden_width), what pair vectors are made of.
+        In a gradient they are None unless relation contrast is on.
+    """
+
+    logits: Floats3d
+    lengths: list[int]
+    queries: Optional[Floats2d] = None
+    keys: Optional[Floats2d] = None
+
+
+def TokenLabelHead(  # noqa: N802 (a Thinc layer)
+    tok2vec: Model[list[Doc], list[Floats2d]],
+) -> Model[list[Doc], TokenLabelScores]:
+    """Score BIO classes with one linear layer.
+
+    tok2vec (Model[List[Doc], List[Floats2d]]): Token vectors, usually a TransformerListener.
+    RETURNS (Model[List[Doc], TokenLabelScores]): The model.
+    """
+    head = LazyTorch("token_label", TokenLabelModule)
+    return _join("token_label_head", tok2vec, head, _label_forward)
+
+
+def TokenPairHead(  # noqa: N802 (a Thinc layer)
+    tok2vec: Model[list[Doc], list[Floats2d]],
+    hidden_width: int = 128,
+    max_span_length: int = 32,
+) -> Model[list[Doc], TokenPairScores]:
+    """Score the relations between each token and those that follow it within reach.
+
+    tok2vec (Model[List[Doc], List[Floats2d]]): Token vectors, usually a TransformerListener.
+    hidden_width (int): Width of the queries and keys, the rank of the bilinear form.
+    max_span_length (int): Longest entity, in tokens. Cost grows in proportion to it.
+    RETURNS (Model[List[Doc], TokenPairScores]): The model.
+    """
+
+    def build(n_in: int, n_out: int) -> TokenPairModule:
+        return TokenPairModule(n_in, hidden_width, n_out, max_span_length)
+
+    head = LazyTorch("token_pair", build)
+    model = _join("token_pair_head", tok2vec, head, _pair_forward)
+    model.set_dim("nW", max_span_length)
+    return model
+
+
+def _join(name: str, tok2vec: Model, head: Model, forward: Callable) -> Model:
+    # The parts are children, so that listeners are found and weights are saved; the argument and
+    # ref are called tok2vec because `nlp.replace_listeners` looks for that name.
+    return Model(
+        name,
+        forward,
+        init=_init,
+        layers=[tok2vec, head],
+        refs={"tok2vec": tok2vec, "head": head},
+        dims={"nW": None},
+    )
+
+
+def _init(model: Model, X: Optional[list[Doc]] = None, Y: Any = None) -> None:
+    tok2vec, head = model.get_ref("tok2vec"), model.get_ref("head")
+    tok2vec.initialize(X=X)
+    sample = flatten(head, tok2vec.predict(X)) if X is not None else None
+    head.initialize(X=sample)
+
+
+def flatten(head: Model, vectors: list[Floats2d]) -> Floats2d:
+    """Put the vectors of all docs one after the other. Docs without tokens have no width.
+
+    RETURNS (Floats2d): (n_tokens, width)
+    """
+    filled = [rows for rows in vectors if len(rows)]
+    if not filled:
+        width = head.get_dim("nI") if head.has_dim("nI") else 0
+        return head.ops.alloc2f(0, width)
+    return head.ops.xp.concatenate(filled)
+
+
+def _label_forward(
+    model: Model, docs: list[Doc], is_train: bool
+) -> tuple[TokenLabelScores, Callable]:
+    vectors, backprop_vectors = model.get_ref("tok2vec")(docs, is_train)
+    lengths = [len(rows) for rows in vectors]
+    head = model.get_ref("head")
+    (logits,), backprop_head = head(flatten(head, vectors), is_train)
+
+    def backprop(d_scores: TokenLabelScores) -> Any:
+        return backprop_vectors(split(backprop_head((d_scores.logits,)), lengths))
+
+    return TokenLabelScores(logits, lengths), backprop
+
+
+def _pair_forward(
+    model: Model, docs: list[Doc], is_train: bool
+) -> tuple[TokenPairScores, Callable]:
+    vectors, backprop_vectors = model.get_ref("tok2vec")(docs, is_train)
+    lengths = [len(rows) for rows in vectors]
+    head = model.get_ref("head")
+    flat = flatten(head, vectors)
+    if not is_train:
+        logits = _predict_in_chunks(head, flat, model.get_dim("nW"))
+        return TokenPairScores(logits, lengths), _no_backprop
+    (logits, queries, keys), backprop_head = head(flat, is_train)
+
+    def backprop(d_scores: TokenPairScores) -> Any:
+        d_flat = backprop_head((d_scores.logits, d_scores.queries, d_scores.keys))
+        return backprop_vectors(split(d_flat, lengths))
+
+    return TokenPairScores(logits, lengths, queries, keys), backprop
+
+
+def _predict_in_chunks(head: Model, flat: Floats2d, reach: int) -> Floats3d:
+    """Score a stretch of tokens at a time, each with the tokens in reach behind it."""
+    logits = []
+    for begin in range(0, max(len(flat), 1), PREDICT_TOKENS):
+        end = begin + PREDICT_TOKENS
+        chunk = head.predict(flat[begin : end + reach - 1])[0]
+        logits.append(chunk[:PREDICT_TOKENS])
+    return head.ops.xp.concatenate(logits)
+
+
+def split(flat: Floats2d, lengths: list[int]) -> list[Floats2d]:
+    """RETURNS (List[Floats2d]): The rows of each doc."""
+    bounds = numpy.cumsum(lengths)
+    return [cast(Any, flat)[end - n : end] for end, n in zip(bounds, lengths, strict=True)]
+
+
+def _no_backprop(d_scores: Any) -> list:
+    return []
+
+
+def build_head(model: Model, n_in: int, n_out: int) -> None:
+    """Build the head without a sample, as loading needs it. The encoder is left alone.
+
+    model (Model): What `TokenLabelHead` or `TokenPairHead` made.
+    n_in (int): Width of the token vectors.
+    n_out (int): Number of classes or relations.
+    """
+    build_module(model.get_ref("head"), n_in, n_out)

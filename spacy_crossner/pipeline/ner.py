@@ -1,0 +1,373 @@
+"""What the two NER components share: one contract for labels, scores, training and storage."""
+
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar, Optional, Union
+
+import numpy
+import srsly
+from spacy import util
+from spacy.language import Language
+from spacy.pipeline.trainable_pipe import TrainablePipe
+from spacy.tokens import Doc
+from spacy.training import Example, validate_examples, validate_get_examples
+from spacy.vocab import Vocab
+from thinc.api import Model, Optimizer, set_dropout_rate
+
+from spacy_crossner.data.view import SoftTargets, get_view
+from spacy_crossner.errors import CrossnerError, Errors, Warnings
+from spacy_crossner.ml.heads import build_head
+from spacy_crossner.ml.losses import loss_and_gradient
+from spacy_crossner.pipeline.gold import Gold, read_gold, reference_mentions
+from spacy_crossner.pipeline.select import without_overlap, write_entities, write_spans
+from spacy_crossner.pipeline.settings import Distil, SelfTraining
+from spacy_crossner.types import Mention
+
+# What training finds out. The rest of `cfg` comes from the config, which has the last word when a
+# pipeline is loaded.
+LEARNED = ("labels", "nI", "temperature")
+SAMPLE = 10
+# Suffix of the loss column, loss, and a function that adds the gradient to a total.
+Objective = tuple[str, float, Callable[[Any], None]]
+
+
+@dataclass
+class Prediction:
+    """What a component says of one doc.
+
+    entities (List[Mention]): Without overlap, best first.
+    candidates (List[Mention]): All that score at least the threshold, best first.
+    """
+
+    entities: list[Mention]
+    candidates: list[Mention]
+
+
+class CrossnerNER(TrainablePipe):
+    """Base of the NER components. A subclass knows one scheme and its head."""
+
+    scheme: ClassVar[str]
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model,
+        name: str,
+        *,
+        spans_key: str,
+        threshold: float,
+        distil: Distil,
+        self_training: SelfTraining,
+        scorer: Optional[Callable],
+    ):
+        """Set the component up; `initialize` or loading builds its head.
+
+        vocab (Vocab): The shared vocabulary.
+        model (Model): The head with its token vectors.
+        name (str): The component's name.
+        spans_key (str): Name of the span group to write candidates to.
+        threshold (float): Least score of what is written.
+        distil (Distil): Settings for learning soft targets.
+        self_training (SelfTraining): Settings for learning confident targets.
+        scorer (Optional[Callable]): Scores predictions in `evaluate`.
+        """
+        if not 0.0 <= threshold <= 1.0:
+            setting = f"components.{name}.threshold"
+            raise CrossnerError(
+                Errors.CN112.format(setting=setting, value=threshold, least=0.0, most=1.0)
+            )
+        self.vocab = vocab
+        self.model = model
+        self.name = name
+        self.scorer = scorer
+        self.distil = distil
+        self.self_training = self_training
+        self.cfg: dict[str, Any] = {
+            "labels": [],
+            "nI": None,
+            "temperature": 1.0,
+            "spans_key": spans_key,
+            "threshold": threshold,
+        }
+        self._warned: set[str] = set()
+
+    # ---- labels -----------------------------------------------------------------------------
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """RETURNS (Tuple[str, ...]): The entity types, in the order of the head's outputs."""
+        return tuple(self.cfg["labels"])
+
+    @property
+    def label_data(self) -> list[str]:
+        """RETURNS (List[str]): What `spacy init labels` saves and `initialize` takes."""
+        return list(self.labels)
+
+    def add_label(self, label: str) -> int:
+        """Add an entity type. Not possible once the head is built.
+
+        label (str): The type.
+        RETURNS (int): 0 if it was there already, otherwise 1.
+        """
+        if not isinstance(label, str) or not label:
+            raise CrossnerError(Errors.CN113.format(label=label))
+        if label in self.labels:
+            return 0
+        if self.cfg["nI"] is not None:
+            raise CrossnerError(Errors.CN114.format(label=label, name=self.name))
+        self.cfg["labels"].append(label)
+        self.vocab.strings.add(label)
+        return 1
+
+    @property
+    def threshold(self) -> float:
+        """RETURNS (float): Least score of what is written."""
+        return self.cfg["threshold"]
+
+    @property
+    def spans_key(self) -> str:
+        """RETURNS (str): Name of the span group of the candidates."""
+        return self.cfg["spans_key"]
+
+    @property
+    def temperature(self) -> float:
+        """RETURNS (float): What calibration divides the logits by."""
+        return self.cfg["temperature"]
+
+    # ---- the scheme, which subclasses know --------------------------------------------------
+
+    @property
+    @abstractmethod
+    def classes(self) -> tuple[str, ...]:
+        """RETURNS (Tuple[str, ...]): Names of the head's outputs."""
+
+    @abstractmethod
+    def decode(self, scores: Any, threshold: float) -> list[Prediction]:
+        """Turn the head's scores into mentions that score at least the threshold."""
+
+    @abstractmethod
+    def objectives(self, examples: list[Example], scores: Any) -> Iterator[Objective]:
+        """YIELDS (tuple): Of each active objective: suffix of its loss column, its loss, and a
+        function that adds its gradient to a total.
+        """
+
+    @abstractmethod
+    def zero_gradient(self, scores: Any) -> Any:
+        """RETURNS (Any): A gradient of zeros for the scores."""
+
+    # ---- prediction -------------------------------------------------------------------------
+
+    def predict(self, docs: Iterable[Doc]) -> list[Prediction]:
+        """Find the entities of docs, without touching the docs.
+
+        docs (Iterable[Doc]): The docs.
+        RETURNS (List[Prediction]): One per doc.
+        """
+        docs = list(docs)
+        if not any(len(doc) for doc in docs):
+            return [Prediction([], []) for _ in docs]
+        if self.cfg["nI"] is None:
+            raise CrossnerError(Errors.CN115.format(name=self.name))
+        return self.decode(self.model.predict(docs), self.threshold)
+
+    def set_annotations(self, docs: Iterable[Doc], predictions: list[Prediction]) -> None:
+        """Write entities to `doc.ents` and candidates with their scores to `doc.spans`.
+
+        docs (Iterable[Doc]): The docs.
+        predictions (List[Prediction]): What `predict` returned.
+        """
+        for doc, prediction in zip(docs, predictions, strict=True):
+            write_entities(doc, prediction.entities)
+            write_spans(doc, prediction.candidates, self.spans_key)
+
+    # ---- training ---------------------------------------------------------------------------
+
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Optional[Language] = None,
+        labels: Optional[list[str]] = None,
+    ) -> None:
+        """Collect the labels and build the head.
+
+        get_examples (Callable[[], Iterable[Example]]): Returns a representative sample.
+        nlp (Optional[Language]): The pipeline.
+        labels (Optional[List[str]]): The labels, as `spacy init labels` saves them. Without them,
+            all examples are read to find them.
+        """
+        validate_get_examples(get_examples, f"{type(self).__name__}.initialize")
+        sample = [eg.predicted for eg in islice(get_examples(), SAMPLE)]
+        if self.cfg["nI"] is None:
+            for label in labels if labels is not None else self._find_labels(get_examples()):
+                self.add_label(label)
+        if not self.labels:
+            raise CrossnerError(Errors.CN116.format(name=self.name, key=self.spans_key))
+        head = self.model.get_ref("head")
+        if not head.has_dim("nO"):
+            head.set_dim("nO", len(self.classes))
+        self.model.initialize(X=[doc for doc in sample if len(doc)])
+        self.cfg["nI"] = head.get_dim("nI")
+
+    def _find_labels(self, examples: Iterable[Example]) -> list[str]:
+        # sorted, so that teacher and student agree whatever order their corpora have
+        return sorted(
+            {m.label for eg in examples for m in reference_mentions(eg.reference, self.spans_key)}
+        )
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optional[Optimizer] = None,
+        losses: Optional[dict[str, float]] = None,
+    ) -> dict[str, float]:
+        """Learn from a batch: labels, soft targets and whatever else the config turns on.
+
+        All losses are means, so that the learning rate does not depend on the batch size.
+
+        examples (Iterable[Example]): The batch.
+        drop (float): The dropout rate.
+        sgd (Optional[Optimizer]): The optimizer.
+        losses (Optional[Dict[str, float]]): Gets the loss under the component's name, and that of
+            each further objective under `{name}_{objective}`.
+        RETURNS (Dict[str, float]): The losses.
+        """
+        losses = {} if losses is None else losses
+        losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, f"{type(self).__name__}.update")
+        if not any(len(eg.predicted) for eg in examples):
+            return losses
+        set_dropout_rate(self.model, drop)
+        scores, backprop = self.model.begin_update([eg.predicted for eg in examples])
+        gradient = self.zero_gradient(scores)
+        for suffix, loss, add_gradient in self.objectives(examples, scores):
+            key = f"{self.name}_{suffix}" if suffix else self.name
+            losses[key] = losses.get(key, 0.0) + loss
+            add_gradient(gradient)
+        # always, even if it is zero: other listeners wait for this call
+        backprop(gradient)
+        if sgd not in (None, False):
+            self.finish_update(sgd)
+        return losses
+
+    def get_loss(self, examples: Iterable[Example], scores: Any) -> tuple[float, Any]:
+        """Sum up all objectives.
+
+        examples (Iterable[Example]): The batch.
+        scores (Any): What the model said of it.
+        RETURNS (Tuple[float, Any]): The loss and its gradient in the form of the scores.
+        """
+        gradient = self.zero_gradient(scores)
+        total = 0.0
+        for _, loss, add_gradient in self.objectives(list(examples), scores):
+            total += loss
+            add_gradient(gradient)
+        return total, gradient
+
+    def rehearse(self, examples: Iterable[Example], **settings: Any) -> dict[str, float]:
+        """Not supported: spaCy's rehearsal can't reach torch weights."""
+        raise CrossnerError(Errors.CN117.format(name=self.name))
+
+    def objective(
+        self, suffix: str, scores: Any, loss_of: Callable, weight: float = 1.0, **settings: Any
+    ) -> Objective:
+        """Evaluate one objective on the head's logits.
+
+        suffix (str): Suffix of its loss column.
+        scores (Any): What the model said.
+        loss_of (Callable): The pure function.
+        weight (float): Factor on loss and gradient.
+        settings (Any): Its other arguments; numpy arrays are moved to the model's device.
+        RETURNS (tuple): The objective.
+        """
+        ops: Any = self.model.ops
+        arrays = {
+            key: ops.asarray(value) if isinstance(value, numpy.ndarray) else value
+            for key, value in settings.items()
+        }
+        loss, gradient = loss_and_gradient(loss_of, scores.logits, **arrays)
+
+        def add_gradient(total: Any) -> None:
+            total.logits += weight * gradient
+
+        return suffix, weight * loss, add_gradient
+
+    def read_gold(self, examples: list[Example]) -> list[Gold]:
+        """RETURNS (List[Gold]): The annotation of each example; what can't be used is counted."""
+        golds = [read_gold(example, self.spans_key) for example in examples]
+        unknown = {m.label for gold in golds for m in gold.mentions} - set(self.labels)
+        if unknown:
+            raise CrossnerError(
+                Errors.CN118.format(label=sorted(unknown)[0], name=self.name, labels=self.labels)
+            )
+        misaligned = sum(gold.misaligned for gold in golds)
+        if misaligned:
+            self.warn_once(Warnings.CNW10.format(name=self.name, count=misaligned))
+        return golds
+
+    def warn_once(self, message: str) -> None:
+        """Warn of a kind of problem the first time that it is met."""
+        code = message[: message.index("]")]
+        if code not in self._warned:
+            self._warned.add(code)
+            warnings.warn(message, stacklevel=3)
+
+    def soft_targets(self, examples: list[Example]) -> list[Optional[SoftTargets]]:
+        """RETURNS (List[Optional[SoftTargets]]): Each example's soft targets, checked to fit."""
+        found = []
+        for example in examples:
+            view = get_view(example.reference)
+            soft = None if view is None else view.soft
+            if soft is not None and (soft.scheme, soft.classes) != (self.scheme, self.classes):
+                raise CrossnerError(
+                    Errors.CN119.format(
+                        name=self.name,
+                        found=f"{soft.scheme} {soft.classes}",
+                        expected=f"{self.scheme} {self.classes}",
+                    )
+                )
+            found.append(soft)
+        return found
+
+    # ---- storage ----------------------------------------------------------------------------
+
+    def from_bytes(
+        self, bytes_data: bytes, *, exclude: Iterable[str] = util.SimpleFrozenList()
+    ) -> "CrossnerNER":
+        """Load from bytes. The head is built first: weights need a place to go."""
+        deserialize = {
+            "cfg": lambda b: self._load_cfg(srsly.json_loads(b)),
+            "vocab": lambda b: self.vocab.from_bytes(b, exclude=exclude),
+            "model": self.model.from_bytes,
+        }
+        util.from_bytes(bytes_data, deserialize, exclude)
+        return self
+
+    def from_disk(
+        self, path: Union[str, Path], *, exclude: Iterable[str] = util.SimpleFrozenList()
+    ) -> "CrossnerNER":
+        """Load from disk. The head is built first: weights need a place to go."""
+        deserialize = {
+            "cfg": lambda p: self._load_cfg(srsly.read_json(p)),
+            "vocab": lambda p: self.vocab.from_disk(p, exclude=exclude),
+            "model": lambda p: self.model.from_bytes(Path(p).read_bytes()),
+        }
+        util.from_disk(path, deserialize, exclude)  # type: ignore[arg-type]
+        return self
+
+    def _load_cfg(self, saved: dict[str, Any]) -> None:
+        self.cfg.update({key: saved[key] for key in LEARNED})
+        if self.cfg["nI"] is not None:
+            build_head(self.model, self.cfg["nI"], len(self.classes))
+
+
+def flat_entities(candidates: list[list[Mention]]) -> list[Prediction]:
+    """RETURNS (List[Prediction]): Candidates of each doc and the best of them without overlap."""
+    return [Prediction(without_overlap(mentions), mentions) for mentions in candidates]

@@ -1,0 +1,48 @@
+"""Which of many candidates become a doc's entities, and how both are written down."""
+
+from collections.abc import Iterable
+
+import numpy
+from spacy.tokens import Doc, Span
+from spacy.tokens.span_group import SpanGroup
+
+from spacy_crossner.pipeline.gold import DISCONTINUOUS
+from spacy_crossner.types import Mention
+
+
+def without_overlap(mentions: Iterable[Mention]) -> list[Mention]:
+    """Take the best mentions that do not overlap.
+
+    mentions (Iterable[Mention]): Best first.
+    RETURNS (List[Mention]): The contiguous ones that fit beside all better ones, best first.
+    """
+    taken: set[int] = set()
+    chosen = []
+    for mention in mentions:
+        if mention.is_contiguous and taken.isdisjoint(mention.tokens):
+            taken.update(mention.tokens)
+            chosen.append(mention)
+    return chosen
+
+
+def write_entities(doc: Doc, entities: list[Mention]) -> None:
+    """Set `doc.ents`. Tokens outside of them are annotated as outside."""
+    doc.set_ents([Span(doc, m.start, m.end, label=m.label) for m in entities])
+
+
+def write_spans(doc: Doc, candidates: list[Mention], spans_key: str) -> None:
+    """Set `doc.spans[spans_key]`, in the order of the text, with `.attrs["scores"]`.
+
+    doc (Doc): The doc to write to.
+    candidates (List[Mention]): Any mentions, overlapping ones included. Discontinuous ones, which
+        no spaCy span can hold, go to `.attrs["discontinuous"]` as (tokens, label, score).
+    spans_key (str): Name of the span group.
+    """
+    whole = sorted((m for m in candidates if m.is_contiguous), key=lambda m: (m.start, m.end))
+    torn = [[list(m.tokens), m.label, float(m.score)] for m in candidates if not m.is_contiguous]
+    group = SpanGroup(doc, name=spans_key)
+    group.extend([Span(doc, m.start, m.end, label=m.label) for m in whole])
+    group.attrs["scores"] = numpy.array([m.score for m in whole], dtype="float32")
+    if torn:
+        group.attrs[DISCONTINUOUS] = torn
+    doc.spans[spans_key] = group

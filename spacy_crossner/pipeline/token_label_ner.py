@@ -1,0 +1,179 @@
+"""`token_label_ner`: NER as the BIO class of each token. The baseline's and ConCNER's head."""
+
+from collections.abc import Callable, Iterator
+from typing import Optional
+
+import numpy
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example
+from thinc.api import Config, Model
+
+from spacy_crossner.data.view import SoftTargets
+from spacy_crossner.errors import Warnings
+from spacy_crossner.ml.heads import TokenLabelScores
+from spacy_crossner.ml.losses import cross_entropy, distillation
+from spacy_crossner.pipeline.ner import CrossnerNER, Objective, Prediction
+from spacy_crossner.pipeline.settings import Distil, SelfTraining, read_block
+from spacy_crossner.schemes import bio
+
+DEFAULT_CONFIG = """
+[model]
+@architectures = "spacy-crossner.TokenLabelHead.v1"
+
+[model.tok2vec]
+@architectures = "spacy-transformers.TransformerListener.v1"
+grad_factor = 1.0
+
+[model.tok2vec.pooling]
+@layers = "reduce_mean.v1"
+"""
+DEFAULT_MODEL = Config().from_str(DEFAULT_CONFIG)["model"]
+# Token labels know no longest entity; this bounds the search for candidates.
+MAX_SPAN_LENGTH = 64
+UNKNOWN = -1
+
+
+@Language.factory(
+    "token_label_ner",
+    assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type"],
+    default_config={
+        "model": DEFAULT_MODEL,
+        "spans_key": "sc",
+        "threshold": 0.3,
+        "distil": {"weight": 1.0, "temperature": 1.0, "loss": "kl"},
+        "self_training": {"weight": 0.0, "confidence": 0.9},
+        "scorer": {"@scorers": "spacy-crossner.ner_scorer.v1"},
+    },
+    default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None},
+)
+def make_token_label_ner(
+    nlp: Language,
+    name: str,
+    model: Model[list[Doc], TokenLabelScores],
+    spans_key: str,
+    threshold: float,
+    distil: Distil,
+    self_training: SelfTraining,
+    scorer: Optional[Callable],
+) -> "TokenLabelNER":
+    """Construct a component that gives each token a BIO class.
+
+    model (Model[List[Doc], TokenLabelScores]): The head with its token vectors.
+    spans_key (str): Name of the span group to write all candidates to, with their scores.
+    threshold (float): Least score of an entity or candidate.
+    distil (Distil): Learning of soft targets, on docs that carry them.
+    self_training (SelfTraining): Learning of confident targets, on the same docs.
+    scorer (Optional[Callable]): The scoring method.
+    """
+    return TokenLabelNER(
+        nlp.vocab,
+        model,
+        name,
+        spans_key=spans_key,
+        threshold=threshold,
+        distil=read_block(Distil, distil, f"components.{name}.distil"),
+        self_training=read_block(SelfTraining, self_training, f"components.{name}.self_training"),
+        scorer=scorer,
+    )
+
+
+class TokenLabelNER(CrossnerNER):
+    """NER component whose entities are the most probable valid sequence of BIO classes."""
+
+    scheme = "bio"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """RETURNS (Tuple[str, ...]): "O", "B-x", "I-x", ..."""
+        return bio.class_names(self.labels)
+
+    def probabilities(self, scores: TokenLabelScores) -> numpy.ndarray:
+        """RETURNS (numpy.ndarray): (n_tokens, n_classes), calibrated."""
+        logits = self.model.ops.to_numpy(scores.logits) / self.temperature
+        logits = numpy.exp(logits - logits.max(axis=1, keepdims=True))
+        return logits / logits.sum(axis=1, keepdims=True)
+
+    def decode(self, scores: TokenLabelScores, threshold: float) -> list[Prediction]:
+        """Find each doc's best valid sequence, and all spans that could be entities.
+
+        scores (TokenLabelScores): What the head said.
+        threshold (float): Least score of an entity or candidate.
+        RETURNS (List[Prediction]): One per doc.
+        """
+        probs = self.probabilities(scores)
+        best = bio.decode(probs, scores.lengths, self.labels)
+        spans = bio.candidates(probs, scores.lengths, self.labels, threshold, MAX_SPAN_LENGTH)
+        return [
+            Prediction([m for m in entities if m.score >= threshold], candidates)
+            for entities, candidates in zip(best, spans, strict=True)
+        ]
+
+    def zero_gradient(self, scores: TokenLabelScores) -> TokenLabelScores:
+        """RETURNS (TokenLabelScores): Zeros."""
+        return TokenLabelScores(self.model.ops.xp.zeros_like(scores.logits), scores.lengths)
+
+    def objectives(self, examples: list[Example], scores: TokenLabelScores) -> Iterator[Objective]:
+        """Compute the losses that are on and have something to act on."""
+        targets, weights = self._targets(examples)
+        yield self.objective("", scores, cross_entropy, targets=targets, weights=weights)
+        if not (self.distil.weight or self.self_training.weight):
+            return
+        soft = self.soft_targets(examples)
+        if not any(target is not None for target in soft):
+            return
+        probs = numpy.concatenate(
+            [densify(s, n, len(self.classes)) for s, n in zip(soft, scores.lengths, strict=True)]
+        )
+        taught = numpy.repeat([s is not None for s in soft], scores.lengths)
+        if self.distil.weight:
+            yield self.objective(
+                "distil",
+                scores,
+                distillation,
+                self.distil.weight,
+                teacher_probs=probs,
+                weights=taught.astype("float32"),
+                temperature=self.distil.temperature,
+                kind=self.distil.loss,
+            )
+        if self.self_training.weight:
+            sure = taught & (probs.max(axis=1) >= self.self_training.confidence)
+            yield self.objective(
+                "self_training",
+                scores,
+                cross_entropy,
+                self.self_training.weight,
+                targets=numpy.where(sure, probs.argmax(axis=1), UNKNOWN),
+            )
+
+    def _targets(self, examples: list[Example]) -> tuple[numpy.ndarray, numpy.ndarray]:
+        targets, weights = [], []
+        for gold in self.read_gold(examples):
+            classes, dropped = bio.encode(gold.mentions, self.labels, len(gold.known))
+            known = gold.known.copy()
+            for mention in dropped:
+                # an inner entity costs nothing; what overlaps or is torn makes its tokens unclear
+                inside = classes[list(mention.tokens)]
+                if not (mention.is_contiguous and inside.all()):
+                    known[list(mention.tokens)] = False
+            if dropped:
+                self.warn_once(Warnings.CNW11.format(name=self.name, count=len(dropped)))
+            targets.append(numpy.where(known, classes, UNKNOWN))
+            weights.append(numpy.full((len(known),), gold.weight, dtype="float32"))
+        return numpy.concatenate(targets), numpy.concatenate(weights)
+
+
+def densify(soft: Optional[SoftTargets], n_tokens: int, n_classes: int) -> numpy.ndarray:
+    """Fill up soft targets: tokens that are not listed are surely outside.
+
+    soft (Optional[SoftTargets]): The sparse targets of one doc.
+    n_tokens (int): Number of its tokens.
+    n_classes (int): Number of classes.
+    RETURNS (numpy.ndarray): (n_tokens, n_classes) probabilities, float32.
+    """
+    probs = numpy.zeros((n_tokens, n_classes), dtype="float32")
+    probs[:, 0] = 1.0
+    if soft is not None and len(soft.index):
+        probs[soft.index.reshape(-1)] = soft.probs
+    return probs

@@ -1,0 +1,315 @@
+"""`token_pair_ner`: NER as the relation between two tokens. mCL-NER's head."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Optional, cast
+from zlib import crc32
+
+import numpy
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example
+from thinc.api import Config, Model
+
+from spacy_crossner.data.view import SoftTargets, get_view
+from spacy_crossner.errors import Warnings
+from spacy_crossner.ml.heads import TokenPairScores
+from spacy_crossner.ml.losses import (
+    binary_cross_entropy,
+    binary_distillation,
+    label_contrast,
+    loss_and_gradient,
+)
+from spacy_crossner.pipeline.gold import Gold
+from spacy_crossner.pipeline.ner import CrossnerNER, Objective, Prediction, flat_entities
+from spacy_crossner.pipeline.settings import Distil, RelationContrast, SelfTraining, read_block
+from spacy_crossner.schemes import relations
+
+DEFAULT_CONFIG = """
+[model]
+@architectures = "spacy-crossner.TokenPairHead.v1"
+hidden_width = 128
+max_span_length = 32
+
+[model.tok2vec]
+@architectures = "spacy-transformers.TransformerListener.v1"
+grad_factor = 1.0
+
+[model.tok2vec.pooling]
+@layers = "reduce_mean.v1"
+"""
+DEFAULT_MODEL = Config().from_str(DEFAULT_CONFIG)["model"]
+
+
+@Language.factory(
+    "token_pair_ner",
+    assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type"],
+    default_config={
+        "model": DEFAULT_MODEL,
+        "spans_key": "sc",
+        "threshold": 0.3,
+        "distil": {"weight": 1.0, "temperature": 1.0, "loss": "kl"},
+        "self_training": {"weight": 0.0, "confidence": 0.9},
+        "contrast": {"weight": 0.0, "temperature": 0.1, "outside_ratio": 1.0, "max_pairs": 512},
+        "scorer": {"@scorers": "spacy-crossner.ner_scorer.v1"},
+    },
+    default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None},
+)
+def make_token_pair_ner(
+    nlp: Language,
+    name: str,
+    model: Model[list[Doc], TokenPairScores],
+    spans_key: str,
+    threshold: float,
+    distil: Distil,
+    self_training: SelfTraining,
+    contrast: RelationContrast,
+    scorer: Optional[Callable],
+) -> "TokenPairNER":
+    """Construct a component that classifies the relation between two tokens.
+
+    model (Model[List[Doc], TokenPairScores]): The head with its token vectors.
+    spans_key (str): Name of the span group to write all candidates to, with their scores.
+    threshold (float): Least score of an entity or candidate.
+    distil (Distil): Learning of soft targets, on docs that carry them.
+    self_training (SelfTraining): Learning of confident targets, on the same docs.
+    contrast (RelationContrast): Contrast of pair vectors across views.
+    scorer (Optional[Callable]): The scoring method.
+    """
+    section = f"components.{name}"
+    return TokenPairNER(
+        nlp.vocab,
+        model,
+        name,
+        spans_key=spans_key,
+        threshold=threshold,
+        distil=read_block(Distil, distil, f"{section}.distil"),
+        self_training=read_block(SelfTraining, self_training, f"{section}.self_training"),
+        contrast=read_block(RelationContrast, contrast, f"{section}.contrast"),
+        scorer=scorer,
+    )
+
+
+class TokenPairNER(CrossnerNER):
+    """NER component that reads entities out of a band of token pairs."""
+
+    scheme = "relations"
+
+    def __init__(self, *args: Any, contrast: RelationContrast, **settings: Any):
+        """As `CrossnerNER`.
+
+        contrast (RelationContrast): Contrast of pair vectors across views.
+        """
+        super().__init__(*args, **settings)
+        self.contrast = contrast
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """RETURNS (Tuple[str, ...]): "NNW", "THW-x", ... NONE is what none of them is."""
+        return ("NNW", *(f"THW-{label}" for label in self.labels))
+
+    @property
+    def width(self) -> int:
+        """RETURNS (int): Longest entity, in tokens."""
+        return self.model.get_dim("nW")
+
+    def probabilities(self, scores: TokenPairScores) -> numpy.ndarray:
+        """RETURNS (numpy.ndarray): (n_tokens, max_span_length, n_relations), calibrated."""
+        logits = self.model.ops.to_numpy(scores.logits) / self.temperature
+        return 1.0 / (1.0 + numpy.exp(-numpy.clip(logits, -50.0, 50.0)))
+
+    def decode(self, scores: TokenPairScores, threshold: float) -> list[Prediction]:
+        """Find all spans that could be entities, and the best of them without overlap.
+
+        scores (TokenPairScores): What the head said.
+        threshold (float): Least score of an entity or candidate.
+        RETURNS (List[Prediction]): One per doc.
+        """
+        probs = self.probabilities(scores)
+        return flat_entities(relations.decode_batch(probs, scores.lengths, self.labels, threshold))
+
+    def zero_gradient(self, scores: TokenPairScores) -> TokenPairScores:
+        """RETURNS (TokenPairScores): Zeros. Queries and keys have none until contrast adds some."""
+        return TokenPairScores(self.model.ops.xp.zeros_like(scores.logits), scores.lengths)
+
+    def objectives(self, examples: list[Example], scores: TokenPairScores) -> Iterator[Objective]:
+        """Compute the losses that are on and have something to act on."""
+        targets, weights = self._targets(examples, scores.lengths)
+        # the mean is over tokens: nearly all of a token's pairs are easy, and a mean over pairs
+        # would drown the few that matter
+        n_known = float((weights[:, 0] > 0).sum())
+        yield self.objective(
+            "",
+            scores,
+            binary_cross_entropy,
+            targets=targets,
+            weights=weights,
+            normaliser=n_known,
+        )
+        if self.contrast.weight and scores.queries is not None:
+            yield from self._relation_contrast(examples, scores, targets, weights)
+        if not (self.distil.weight or self.self_training.weight):
+            return
+        soft = self.soft_targets(examples)
+        taught = numpy.repeat([s is not None for s in soft], scores.lengths)
+        if not taught.any():
+            return
+        shape = (self.width, len(self.classes))
+        probs = numpy.concatenate(
+            [densify(s, n, *shape) for s, n in zip(soft, scores.lengths, strict=True)]
+        )
+        mask = relations.band_mask(scores.lengths, self.width) & taught[:, None]
+        if self.distil.weight:
+            yield self.objective(
+                "distil",
+                scores,
+                binary_distillation,
+                self.distil.weight,
+                teacher_probs=probs,
+                weights=mask.astype("float32"),
+                temperature=self.distil.temperature,
+                kind=self.distil.loss,
+                normaliser=float(taught.sum()),
+            )
+        if self.self_training.weight:
+            sure = numpy.maximum(probs, 1.0 - probs) >= self.self_training.confidence
+            yield self.objective(
+                "self_training",
+                scores,
+                binary_cross_entropy,
+                self.self_training.weight,
+                targets=probs >= 0.5,
+                weights=(sure & mask[:, :, None]).astype("float32"),
+                normaliser=float(taught.sum()),
+            )
+
+    def _targets(
+        self, examples: list[Example], lengths: list[int]
+    ) -> tuple[numpy.ndarray, numpy.ndarray]:
+        """Lay the gold relations out as one band.
+
+        RETURNS (Tuple[numpy.ndarray, numpy.ndarray]): Targets, bool, (n_tokens, max_span_length,
+            n_relations), and the weights of the pairs, (n_tokens, max_span_length).
+        """
+        golds = self.read_gold(examples)
+        indices = []
+        for gold in golds:
+            index, dropped = relations.encode(
+                gold.mentions, self.labels, len(gold.known), self.width
+            )
+            indices.append(index)
+            for mention in dropped:
+                gold.known[list(mention.tokens)] = False
+            if dropped:
+                self.warn_once(
+                    Warnings.CNW12.format(name=self.name, count=len(dropped), width=self.width)
+                )
+        targets = relations.flat_targets(indices, lengths, self.width, len(self.labels))
+        return targets, self._weights(golds, lengths)
+
+    def _weights(self, golds: list[Gold], lengths: list[int]) -> numpy.ndarray:
+        """RETURNS (numpy.ndarray): 0 for pairs that leave the doc or span an unknown token."""
+        known = numpy.concatenate([gold.known for gold in golds])
+        weight = numpy.repeat([gold.weight for gold in golds], lengths)
+        mask = relations.band_mask(lengths, self.width)
+        if not known.all():
+            unknown_before = numpy.concatenate([[0], numpy.cumsum(~known)])
+            first = numpy.arange(len(known))[:, None]
+            last = numpy.minimum(first + numpy.arange(self.width), len(known) - 1)
+            mask &= unknown_before[last + 1] == unknown_before[first]
+        return (mask * weight[:, None]).astype("float32")
+
+    def _relation_contrast(
+        self,
+        examples: list[Example],
+        scores: TokenPairScores,
+        targets: numpy.ndarray,
+        weights: numpy.ndarray,
+    ) -> Iterator[Objective]:
+        """Contrast the vectors of pairs that hold a relation, and of some that hold none."""
+        pairs, labels = sample_pairs(
+            targets, weights > 0, self.contrast.outside_ratio, self.contrast.max_pairs
+        )
+        if len(pairs) < 2:
+            return
+        ops = self.model.ops
+        views = numpy.repeat([_language_id(example) for example in examples], scores.lengths)
+        firsts: Any = pairs[:, 0]
+        lasts: Any = pairs[:, 0] + pairs[:, 1]
+        queries = cast(Any, scores.queries)[ops.asarray1i(firsts)]
+        keys = cast(Any, scores.keys)[ops.asarray1i(lasts)]
+        loss, gradient = loss_and_gradient(
+            label_contrast,
+            queries * keys,
+            labels=ops.asarray1i(cast(Any, labels)),
+            temperature=self.contrast.temperature,
+            views=ops.asarray1i(views[firsts]),
+            across="prefer",
+        )
+        weight = self.contrast.weight
+
+        def add_gradient(total: TokenPairScores) -> None:
+            for name, rows, other in (("queries", firsts, keys), ("keys", lasts, queries)):
+                if getattr(total, name) is None:
+                    setattr(total, name, ops.xp.zeros_like(scores.queries))
+                ops.scatter_add(
+                    getattr(total, name), ops.asarray1i(rows), weight * gradient * other
+                )
+
+        yield "contrast", weight * loss, add_gradient
+
+
+def densify(
+    soft: Optional[SoftTargets], n_tokens: int, width: int, n_relations: int
+) -> numpy.ndarray:
+    """Fill up soft targets: pairs that are not listed surely have no relation.
+
+    soft (Optional[SoftTargets]): The sparse targets of one doc; the index holds (first, last).
+    n_tokens (int): Number of its tokens.
+    width (int): Width of the band.
+    n_relations (int): Number of relations.
+    RETURNS (numpy.ndarray): (n_tokens, width, n_relations) probabilities, float32.
+    """
+    probs = numpy.zeros((n_tokens, width, n_relations), dtype="float32")
+    if soft is not None and len(soft.index):
+        firsts, lasts = soft.index[:, 0], soft.index[:, 1]
+        inside = lasts - firsts < width
+        probs[firsts[inside], (lasts - firsts)[inside]] = soft.probs[inside]
+    return probs
+
+
+def sample_pairs(
+    targets: numpy.ndarray, known: numpy.ndarray, outside_ratio: float, most: int
+) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Choose pairs to contrast: all that hold a relation, and near misses that hold none.
+
+    A pair without a relation is worth contrasting where it shares its first token with one that
+    has a relation; the choice needs no random numbers.
+
+    targets (numpy.ndarray): (n_tokens, width, n_relations) bool.
+    known (numpy.ndarray): (n_tokens, width) bool, where the targets may be trusted.
+    outside_ratio (float): Pairs without a relation, per pair that has one.
+    most (int): Most pairs in all.
+    RETURNS (Tuple[numpy.ndarray, numpy.ndarray]): (m, 2) pairs (token, distance), and (m,) the
+        number of the relation, 0 for none.
+    """
+    related: numpy.ndarray = targets.any(axis=2) & known
+    pairs = numpy.argwhere(related)
+    labels = targets[pairs[:, 0], pairs[:, 1]].argmax(axis=1) + 1
+    near = known & ~related & related.any(axis=1, keepdims=True)
+    outside = numpy.argwhere(near)
+    n_outside = min(len(outside), int(len(pairs) * outside_ratio))
+    if n_outside:
+        # evenly spread over the batch
+        outside = outside[numpy.linspace(0, len(outside) - 1, n_outside).astype(int)]
+        pairs = numpy.concatenate([pairs, outside])
+        labels = numpy.concatenate([labels, numpy.zeros((n_outside,), dtype=labels.dtype)])
+    if len(pairs) > most:
+        chosen = numpy.linspace(0, len(pairs) - 1, most).astype(int)
+        pairs, labels = pairs[chosen], labels[chosen]
+    return pairs, labels
+
+
+def _language_id(example: Example) -> int:
+    """RETURNS (int): A number that is the same for docs of the same kind and language."""
+    view = get_view(example.reference)
+    return 0 if view is None else crc32(f"{view.kind}-{view.lang}".encode())
