@@ -22,6 +22,8 @@ from spacy_crossner.schemes.bio import (
 from spacy_crossner.types import Mention
 
 LABELS = ("LOC", "ORG", "PER")
+# the same examples on every run, however slow the machine
+SEEDED = settings(derandomize=True, deadline=None)
 CLASSES = class_names(LABELS)
 
 
@@ -64,6 +66,7 @@ def test_class_names():
     assert class_names([]) == ("O",)
 
 
+@SEEDED
 @given(flat_documents())
 def test_flat_sets_come_back(document):
     n_tokens, mentions = document
@@ -76,6 +79,7 @@ def test_flat_sets_come_back(document):
     assert all(0.999 < mention.score < 1.0 for mention in found)
 
 
+@SEEDED
 @given(flat_documents())
 def test_tags_come_back(document):
     n_tokens, mentions = document
@@ -111,7 +115,7 @@ def test_viterbi_mends_what_the_best_classes_break():
     assert viterbi(probs, [2]).tolist() == [3, 4]
 
 
-@settings(max_examples=200)
+@settings(SEEDED, max_examples=200)
 @given(
     hnp.arrays(
         st.sampled_from(["float32", "float64"]),
@@ -222,6 +226,7 @@ def test_longest_wins_and_the_rest_is_reported():
     assert sorted(dropped) == sorted([inner, second, other, gap, outside])
 
 
+@SEEDED
 @given(
     st.permutations([span(0, 3, "ORG"), span(2, 5, "LOC"), span(4, 6, "PER"), span(4, 5, "PER")])
 )
@@ -270,6 +275,7 @@ def test_reading_tags(tags, expected):
     assert from_tags(tags.split()) == [span(*entry) for entry in expected]
 
 
+@SEEDED
 @given(st.lists(st.sampled_from(["O", *(f"{p}-{label}" for p in "BIES" for label in "XY")])))
 def test_reading_tags_like_seqeval(tags):
     expected = [span(start, end + 1, label) for label, start, end in get_entities(tags)]

@@ -20,6 +20,8 @@ from spacy_crossner.schemes.relations import (
 from spacy_crossner.types import Mention
 
 LABELS = ("LOC", "ORG", "PER")
+# the same examples on every run, however slow the machine
+SEEDED = settings(derandomize=True, deadline=None)
 WIDTH = 5
 
 
@@ -100,13 +102,14 @@ def documents(draw, contiguous):
     return n_tokens, mentions
 
 
+@SEEDED
 @given(documents(contiguous=True))
 def test_contiguous_sets_come_back(document):
     n_tokens, mentions = document
     assert round_trip(mentions, n_tokens) == as_set(mentions)
 
 
-@settings(max_examples=300)
+@settings(SEEDED, max_examples=300)
 @given(documents(contiguous=False))
 def test_discontinuous_sets_come_back_under_the_stated_condition(document):
     n_tokens, mentions = document
@@ -124,6 +127,7 @@ def test_discontinuous_sets_come_back_under_the_stated_condition(document):
     assert (round_trip(mentions, n_tokens) == as_set(mentions)) == clear
 
 
+@SEEDED
 @given(documents(contiguous=False), st.randoms(use_true_random=False))
 def test_order_of_mentions_is_nothing(document, random):
     n_tokens, mentions = document
@@ -290,6 +294,7 @@ def test_flat_layout():
     assert not band[~band_mask(lengths, 3)].any()
 
 
+@SEEDED
 @given(documents(contiguous=True))
 def test_mentions_know_their_shape(document):
     assume(document[1])
