@@ -234,21 +234,19 @@ def Tok2VecTransformer(  # noqa: N802 (a Thinc layer)
     grad_factor (float): Factor on the gradient that reaches the encoder.
     The other settings are those of `TransformerModel`.
     """
-    return chain(
-        TransformerModel(
-            name,
-            tokenizer_config,
-            transformer_config,
-            mixed_precision,
-            grad_scaler_config,
-            freeze_embeddings,
-            freeze_layers,
-            window,
-            stride,
-        ),
-        split_trf_batch(),
-        trfs2arrays(pooling, grad_factor),
+    transformer = TransformerModel(
+        name,
+        tokenizer_config,
+        transformer_config,
+        mixed_precision,
+        grad_scaler_config,
+        freeze_embeddings,
+        freeze_layers,
+        window,
+        stride,
     )
+    # nested as `nlp.replace_listeners` nests it, or its weights would not load into this
+    return chain(_replace_listener(transformer), trfs2arrays(pooling, grad_factor))
 
 
 def set_transformer(model: Model, objects: HFObjects) -> None:

@@ -21,6 +21,8 @@ from torch import Tensor
 FloatsT = TypeVar("FloatsT", bound=FloatsXd)
 # Stands for minus infinity in a softmax, where the real one has no gradient.
 NEVER = -1e30
+# What is shorter is taken for a vector of zeros.
+SMALLEST = 1e-6
 
 
 def loss_and_gradient(
@@ -64,11 +66,11 @@ def group_contrast(vectors: Tensor, groups: Tensor, temperature: float) -> Tenso
     temperature (float): Divides the cosines.
     RETURNS (Tensor): Mean over the positives of an anchor, then over the anchors that have any.
     """
+    if not len(vectors):
+        return vectors.new_zeros(())
     same, other = _pairs(groups)
     cosines = _cosines(vectors) / temperature
     negatives = cosines.masked_fill(~other, NEVER)
-    if not len(vectors):
-        return vectors.new_zeros(())
     # -log softmax of one positive among the negatives
     losses = F.softplus(negatives.logsumexp(dim=1, keepdim=True) - cosines)
     return _mean_over_positives(losses, same)
@@ -94,6 +96,8 @@ def label_contrast(
         and does not count is left out; it is no negative.
     RETURNS (Tensor): Mean over the positives of an anchor, then over the anchors that have any.
     """
+    if not len(vectors):
+        return vectors.new_zeros(())
     positives, other = _pairs(labels)
     if views is not None:
         elsewhere = positives & (views[:, None] != views[None, :])
@@ -103,8 +107,6 @@ def label_contrast(
         else:
             positives = elsewhere
     cosines = _cosines(vectors) / temperature
-    if not len(vectors):
-        return vectors.new_zeros(())
     candidates = cosines.masked_fill(~(positives | other), NEVER)
     losses = candidates.logsumexp(dim=1, keepdim=True) - cosines
     return _mean_over_positives(losses, positives)
@@ -123,9 +125,10 @@ def _pairs(keys: Tensor) -> tuple[Tensor, Tensor]:
 
 def _cosines(vectors: Tensor) -> Tensor:
     """RETURNS (Tensor): Shape (n, n). A vector of zeros has cosine 0 with all others."""
-    # a cosine does not change with the length, so huge and tiny vectors may be scaled first
-    scale = vectors.detach().abs().amax(dim=1, keepdim=True) if len(vectors) else 1.0
-    unit = F.normalize(vectors / torch.as_tensor(scale).clamp(min=1e-12), dim=1)
+    # lengths don't change a cosine; scaled like this no square can overflow, all norms are at
+    # least 1, and the smaller eps is left to zeros, whose gradient would else be huge
+    largest = vectors.detach().abs().amax(dim=1, keepdim=True)
+    unit = F.normalize(vectors / torch.where(largest > SMALLEST, largest, 1.0), dim=1, eps=0.5)
     return unit @ unit.T
 
 
@@ -157,11 +160,10 @@ def cross_entropy(
     RETURNS (Tensor): The mean over the rows.
     """
     known = (targets >= 0).to(logits.dtype)
-    rows = F.cross_entropy(
-        logits.flatten(0, -2), targets.clamp(min=0).flatten().long(), reduction="none"
-    )
+    chosen = targets.clamp(min=0).long().unsqueeze(-1)
+    losses = -logits.log_softmax(dim=-1).gather(-1, chosen)
     weights = known if weights is None else known * weights
-    return _weighted_mean(rows.reshape(targets.shape), weights, normaliser)
+    return _weighted_mean(losses, weights, normaliser)
 
 
 def binary_cross_entropy(
@@ -179,10 +181,8 @@ def binary_cross_entropy(
         where those of a row's channels count as their mean.
     RETURNS (Tensor): The mean over the rows of the sum over the channels.
     """
-    losses = F.binary_cross_entropy_with_logits(
-        logits, targets.to(logits.dtype), reduction="none"
-    )
-    return _mean_of_channels(losses, weights, normaliser)
+    losses = F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), reduction="none")
+    return _weighted_mean(losses, weights, normaliser)
 
 
 def distillation(
@@ -208,15 +208,13 @@ def distillation(
     RETURNS (Tensor): The mean over the rows.
     """
     softened = teacher_probs.to(logits.dtype).clamp(min=0.0) ** (1.0 / temperature)
-    teacher = softened / softened.sum(dim=-1, keepdim=True)
+    teacher = softened / softened.sum(dim=-1, keepdim=True).clamp(min=1e-12)
     scaled = logits / temperature
     if kind == "kl":
         losses = F.kl_div(scaled.log_softmax(dim=-1), teacher, reduction="none")
     else:
         losses = (scaled.softmax(dim=-1) - teacher) ** 2
-    rows = losses.sum(dim=-1) * temperature**2
-    weights = torch.ones_like(rows) if weights is None else weights
-    return _weighted_mean(rows, weights, normaliser)
+    return _weighted_mean(losses * temperature**2, weights, normaliser)
 
 
 def binary_distillation(
@@ -251,21 +249,23 @@ def binary_distillation(
         losses = crossed - entropy
     else:
         losses = (scaled.sigmoid() - teacher) ** 2
-    return _mean_of_channels(losses * temperature**2, weights, normaliser)
+    return _weighted_mean(losses * temperature**2, weights, normaliser)
 
 
-def _mean_of_channels(
+def _weighted_mean(
     losses: Tensor, weights: Optional[Tensor], normaliser: Optional[float]
 ) -> Tensor:
-    """RETURNS (Tensor): `_weighted_mean` over the rows, for weights of rows or of channels."""
-    weights = losses.new_ones(()) if weights is None else weights.to(losses.dtype)
-    if 0 < weights.dim() < losses.dim():
+    """Sum over the channels and take the weighted mean over the rows.
+
+    losses (Tensor): Shape (..., n_channels).
+    weights (Optional[Tensor]): Weights of the rows, shape (...), or of each channel.
+    normaliser (Optional[float]): What to divide by instead of the sum of the rows' weights.
+    RETURNS (Tensor): The mean, 0 without any weight.
+    """
+    if weights is None:
+        weights = losses.new_ones(losses.shape[:-1])
+    weights = weights.to(losses.dtype)
+    if weights.dim() < losses.dim():
         weights = weights.unsqueeze(-1)
-    weights = weights.expand_as(losses)
-    return _weighted_mean(losses, weights, normaliser) * (losses.shape[-1] if normaliser is None else 1)
-
-
-def _weighted_mean(losses: Tensor, weights: Tensor, normaliser: Optional[float]) -> Tensor:
-    total = weights.sum() if normaliser is None else losses.new_tensor(normaliser)
-    # not clamped to a small number: that would blow up what rounding leaves of a zero
+    total = weights.mean(dim=-1).sum() if normaliser is None else losses.new_tensor(normaliser)
     return (losses * weights).sum() / torch.where(total == 0, 1.0, total)
