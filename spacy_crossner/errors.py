@@ -101,6 +101,105 @@ class Errors(metaclass=_Coded):
         "with the crossner command that wrote it."
     )
 
+    CN202 = "There is no file or folder {path}."
+    CN203 = (
+        "The folder {path} holds no file to convert. Known endings: {known}; for others, name the "
+        "--format."
+    )
+    CN204 = (
+        "{path} is in {encoding}, not UTF-8. Make a copy that is: "
+        "iconv -f {encoding} -t UTF-8 {path} > copy"
+    )
+    CN205 = (
+        "{where}: the byte {byte} is not UTF-8; the file is probably in {guess}. Make a copy in "
+        "UTF-8: iconv -f {guess} -t UTF-8 {path} > copy"
+    )
+    CN206 = "{path} is a {archive} archive. Unpack it first."
+    CN207 = "'{value}' is no {setting}. Choose one of: {known}."
+    CN208 = (
+        "{path}: no column of the first lines holds tags such as O, B-PER or I-PER; a line reads "
+        "'{row}'. Name the --format if it is another one."
+    )
+    CN209 = "{path} holds no sentence: it is empty, or has only comments and blank lines."
+    CN210 = "Nothing was written, for no sentence could be used. {problem}"
+    CN211 = (
+        "Can't write {path}: the output ends in .spacy, .iob2, .conll or .jsonl, or has no ending "
+        "and is a folder of .spacy files."
+    )
+    CN212 = "Can't write {path}: there is no folder {folder}. Make it first."
+    CN213 = "The output {path} would replace an input. Give it another name."
+    CN214 = "'{pair}' is no label and its new name. Write OLD=NEW,OLD=NEW with each label once."
+    CN217 = (
+        "{path} can't be read: it is damaged or no .spacy file ({problem}). Re-create it with the "
+        "command that wrote it."
+    )
+    CN220 = (
+        "{where}: there is no tag beside the token in '{row}'. In this file, {separator} separate "
+        "the columns."
+    )
+    CN221 = "{where}: {found} columns, where the rest of the file has {expected}."
+    CN222 = "{where}: the tag '{tag}' has no prefix. Write O, or B- or I- and the label."
+    CN223 = (
+        "{where}: the tag '{tag}' has the unknown prefix '{prefix}'. Known are B I (IOB, IOB2), "
+        "B I E S (BIOES), B I L U (BILOU) and B M E S."
+    )
+    CN224 = "{where}: the tag '{tag}' has no label after its prefix."
+    CN225 = (
+        "{where}: the tag '{tag}' of '{word}' continues no entity with its label, so it opens one. "
+        "If the file is in IOB, where I may open, give --format iob."
+    )
+    CN226 = (
+        "{where}: the entity breaks off after '{word}' with the tag '{tag}', where BIOES has E or "
+        "S. If the file is in IOB2, give --format iob2."
+    )
+    CN227 = (
+        "{where}: the index is {found}, but {expected} was expected. Tokens are missing, or the "
+        "blank line between two sentences is."
+    )
+    CN228 = "{where}: '{found}' is no index, as the first column of this file has them."
+    CN229 = "{where}: the token is empty."
+    CN230 = "{where}: there is a NUL character. The file is damaged, or not a text file."
+    CN231 = (
+        "{where}: the tokens don't fit '# text': token {number} is '{word}', but the text goes on "
+        "with '{rest}'."
+    )
+    CN232 = "{where}: the tokens don't fit '# text': no token is left for '{rest}'."
+    CN240 = "{where}: this is no JSON: {problem}."
+    CN241 = '{where}: expected an object with a "text", but found a {found}.'
+    CN242 = '{where}: there is no "text", or it is empty or no string.'
+    CN243 = (
+        "{where}: the \"answer\" is '{answer}', so the record was not accepted by its annotator."
+    )
+    CN244 = '{where}: "spans" is no list of objects.'
+    CN245 = '{where}: the span {span} has no whole numbers as "start" and "end".'
+    CN246 = "{where}: the span {span} has the label {label!r}. It needs a string that isn't empty."
+    CN247 = "{where}: the span {span} holds nothing. Its end must lie behind its start."
+    CN248 = "{where}: the span {span} is out of the text, which has {length} characters."
+    CN249 = "{where}: the span {span} has blanks at its edges, now cut off: '{content}'."
+    CN250 = "{where}: the spans {first} and {second} overlap. An entity can't share its text."
+    CN251 = '{where}: "tokens" is no list of objects, each with a "text".'
+    CN252 = "{where}: token {number} doesn't fit the text, which goes on with '{rest}'."
+    CN255 = "{where}: {found} columns between tabs, where CoNLL-U has 10."
+    CN256 = (
+        "{where}: '{id}' is no range of a multiword token: it ends before it starts or overlaps."
+    )
+    CN257 = "{where}: a multiword token ends with token {last}, but the last one is {found}."
+    CN260 = (
+        "{where}: the entity '{entity}' ({label}) cuts a token ({tokens}). With --misaligned "
+        "missing, training masks these tokens; with skip, the sentence is left out."
+    )
+    CN261 = "There is no tokenizer for the language '{lang}'. {problem}"
+    CN265 = (
+        "Tokens of '{text}' have no annotation, which this format can't tell from having no "
+        "entity. Write a .spacy file instead (or .jsonl if no token is annotated)."
+    )
+    CN266 = (
+        "The folder {path} holds '{found}', which is no shard of a corpus. Shards go to a folder "
+        "of their own, which is replaced as a whole."
+    )
+    CN267 = "{path} is a file, but a corpus in shards is a folder. Give it another name."
+    CN271 = "The folder {path} holds no .spacy file."
+
     CN290 = "{where}: expected an id, a tab and a sentence, but found '{found}'."
     CN291 = "{where}: the id '{id}' was used already, in line {first}. Give each sentence its own."
     CN292 = (
@@ -130,8 +229,35 @@ class Errors(metaclass=_Coded):
     )
 
     # 3xx: objectives
+    CN301 = (
+        "'{name}' has no encoder to listen to. Put a transformer component before it in "
+        "nlp.pipeline, and initialize the pipeline as a whole."
+    )
+    CN310 = (
+        "Can't read the training log {path}: {problem}. Give the file that the setting "
+        "training.logger.output_file names."
+    )
 
     # 4xx: translation
+    CN450 = "Can't read '{path}': {problem}."
+    CN451 = (
+        "{path}, line {line}: expected a word, perhaps its part of speech, a translation, and "
+        "perhaps a weight above 0, with tabs between them, but found '{found}'."
+    )
+    CN452 = "The lexicon '{path}' has no words. Make it anew with the command 'lexicon'."
+    CN453 = (
+        "The lexicon '{path}' is for {found}, but {asked} is asked for. Give another file, or make "
+        "one with the command 'lexicon' (a table of the opposite direction needs --invert)."
+    )
+    CN454 = (
+        "No FreeDict dictionary for {pair} is installed in {dir}. Install the Debian package "
+        "'dict-freedict-{name}' (or the one of the opposite direction), or use other dictionaries."
+    )
+    CN455 = "{path}, line {line}: expected 'word {{pos}} (gloss) :: translations', but found '{found}'."
+    CN456 = (
+        "The FreeDict dictionary '{name}' does not serve {asked}. Name '{forward}' or '{backward}'."
+    )
+    CN457 = "{path}, line {line}: '{found}' does not point into the dictionary. Install it anew."
 
     # 5xx: distillation
 
