@@ -47,6 +47,9 @@ class Errors(metaclass=_Coded):
         "The setting stride ({stride}) has to be above 0 and not above window ({window}), or "
         "words between two windows would not be read."
     )
+    CN027 = (
+        "The pipeline has no encoder yet. Train it, load a trained one, or call nlp.initialize."
+    )
     CN026 = (
         "The setting window ({window} word pieces) is longer than the encoder '{name}' can read "
         "at once. Set it to {limit} or less."
@@ -262,6 +265,11 @@ class Errors(metaclass=_Coded):
     # 5xx: distillation
 
     # 6xx: measuring
+    CN601 = (
+        "There is nothing to calibrate: the pipeline ({pipeline}) has neither a token_pair_ner nor "
+        "a token_label_ner."
+    )
+    CN602 = "The calibration data has no entities. Give labelled text in the source language."
 
     # 7xx: shipping
 
@@ -272,7 +280,7 @@ class Warnings(metaclass=_Coded):
     # 0xx: setup and encoder
     CNW01 = (
         "Token {index} ('{start}...') is longer than any word. Its first and last {limit} word "
-        "pieces stand for it, so that it does not drown its neighbours."
+        "pieces stand for it, so that it does not drown its neighbours. This is said once."
     )
 
     # 1xx: components

@@ -226,7 +226,8 @@ def test_long_text_is_read_to_the_end(tiny_encoder):
     numpy.testing.assert_allclose(vectors_of(one)[:100], vectors_of(other)[:100], atol=1e-5)
 
 
-def test_giant_tokens_do_not_drown_what_follows(tiny_encoder):
+def test_giant_tokens_do_not_drown_what_follows(tiny_encoder, monkeypatch):
+    monkeypatch.setattr("spacy_crossner.ml.encoder._warned_of_giant", False)
     nlp = make_nlp(tiny_encoder)
     nlp.initialize()
     with pytest.warns(UserWarning, match="CNW01"):

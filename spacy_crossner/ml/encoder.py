@@ -16,7 +16,7 @@ from typing import Any, Optional, cast
 
 import numpy
 import torch
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Token
 from spacy_transformers.data_classes import (
     FullTransformerBatch,
     HFObjects,
@@ -51,6 +51,7 @@ MAX_TOKEN_PIECES = 96
 # enough that the activations of a long text take tens of megabytes.
 PREDICT_BUDGET = 4096
 OUTPUT = "last_hidden_state"
+_warned_of_giant = False
 
 
 @dataclass
@@ -325,6 +326,8 @@ def forward(
 ) -> tuple[FullTransformerBatch, Callable]:
     """Read the docs. While training, the encoder runs once for the whole batch."""
     _mind_the_fork()
+    if not model.attrs["has_transformer"]:
+        raise CrossnerError(Errors.CN027)
     wrapper: Model[PieceBatch, Floats2d] = model.layers[0]
     tokenizer = get_shim(model)._hfmodel.tokenizer
     texts = [read_text(doc, tokenizer) for doc in docs]
@@ -396,13 +399,7 @@ def read_text(doc: Doc, tokenizer: PreTrainedTokenizerFast) -> Optional[ReadText
     first, counts = align_by_offsets(token_starts, token_ends, offsets[:, 0], offsets[:, 1])
     if counts.max() > MAX_TOKEN_PIECES:
         keep = shorten_giants(first, counts, len(ids), MAX_TOKEN_PIECES)
-        token = int(counts.argmax())
-        warnings.warn(
-            Warnings.CNW01.format(
-                start=doc[token].text[:20], index=token, limit=MAX_TOKEN_PIECES // 2
-            ),
-            stacklevel=2,
-        )
+        _warn_of_giant(doc[int(counts.argmax())])
         ids, offsets = ids[keep], offsets[keep]
         strings = [string for string, kept in zip(strings, keep, strict=True) if kept]
         first, counts = align_by_offsets(token_starts, token_ends, offsets[:, 0], offsets[:, 1])
@@ -415,6 +412,15 @@ def read_text(doc: Doc, tokenizer: PreTrainedTokenizerFast) -> Optional[ReadText
     total = int(counts.sum())
     rows = numpy.repeat(first - (numpy.cumsum(counts) - counts), counts) + numpy.arange(total)
     return ReadText(ids, strings, rows.astype("i"), counts.astype("i"))
+
+
+def _warn_of_giant(token: Token) -> None:
+    """Warn of the first giant only: a log full of web addresses helps nobody."""
+    global _warned_of_giant
+    if not _warned_of_giant:
+        _warned_of_giant = True
+        start, half = token.text[:20], MAX_TOKEN_PIECES // 2
+        warnings.warn(Warnings.CNW01.format(start=start, index=token.i, limit=half), stacklevel=2)
 
 
 def special_ids(tokenizer: PreTrainedTokenizerFast) -> tuple[numpy.ndarray, numpy.ndarray]:

@@ -1,0 +1,137 @@
+"""Scores that mean what they say: one temperature, fitted on labelled source text."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy
+from spacy.language import Language
+from spacy.training import Example
+
+from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.pipeline.ner import CrossnerNER
+
+# Candidates below this score are surely wrong, and would drown the rest.
+LEAST_SCORE = 0.02
+TEMPERATURES = numpy.geomspace(0.25, 8.0, 61)
+BINS = 10
+BATCH_SIZE = 64
+
+
+@dataclass
+class Calibration:
+    """What calibration did.
+
+    temperature (float): What logits are divided by from now on.
+    entities (int): Number of entities predicted on the calibration data.
+    error_before, error_after (float): Expected calibration error of their scores.
+    """
+
+    temperature: float
+    entities: int
+    error_before: float
+    error_after: float
+
+
+def calibrate(nlp: Language, examples: Iterable[Example]) -> dict[str, Calibration]:
+    """Fit the temperature of each NER component of this package, and store it there.
+
+    nlp (Language): A trained pipeline.
+    examples (Iterable[Example]): Labelled text in the source language that was not trained on.
+    RETURNS (Dict[str, Calibration]): By component name.
+    """
+    examples = list(examples)
+    components = {name: pipe for name, pipe in nlp.pipeline if isinstance(pipe, CrossnerNER)}
+    if not components:
+        raise CrossnerError(Errors.CN601.format(pipeline=", ".join(nlp.pipe_names) or "empty"))
+    if not any(eg.reference.ents for eg in examples):
+        raise CrossnerError(Errors.CN602)
+    return {name: _calibrate(nlp, pipe, examples) for name, pipe in components.items()}
+
+
+def _calibrate(nlp: Language, pipe: CrossnerNER, examples: list[Example]) -> Calibration:
+    batches = list(_scores(nlp, pipe, examples))
+    gold = [
+        {(m.tokens, m.label) for m in pipe.read_gold([example])[0].mentions} for example in examples
+    ]
+    before = expected_calibration_error(*_outcomes(pipe, batches, gold))
+    candidates = [list(found) for found in _candidates(pipe, batches, 1.0)]
+    truth = numpy.array(
+        [key in g for keys, g in zip(candidates, gold, strict=True) for key in keys]
+    )
+    best = (numpy.inf, 1.0)
+    for temperature in TEMPERATURES if len(truth) else ():
+        found = _candidates(pipe, batches, temperature)
+        again = numpy.array(
+            [f.get(key, 1e-4) for keys, f in zip(candidates, found, strict=True) for key in keys]
+        )
+        best = min(best, (negative_log_likelihood(again, truth), temperature))
+    pipe.cfg["temperature"] = float(best[1])
+    scores, correct = _outcomes(pipe, batches, gold)
+    after = expected_calibration_error(scores, correct)
+    return Calibration(pipe.temperature, len(scores), before, after)
+
+
+def _scores(nlp: Language, pipe: CrossnerNER, examples: list[Example]) -> Iterable[Any]:
+    """YIELDS (Any): What the head says of a batch of docs, read by the components before it."""
+    before = []
+    for _, other in nlp.pipeline:
+        if other is pipe:
+            break
+        before.append(other)
+    for begin in range(0, len(examples), BATCH_SIZE):
+        docs = [example.predicted.copy() for example in examples[begin : begin + BATCH_SIZE]]
+        for other in before:
+            docs = list(cast(Any, other).pipe(docs, batch_size=BATCH_SIZE))
+        yield pipe.model.predict(docs)
+
+
+def _candidates(pipe: CrossnerNER, batches: list[Any], temperature: float) -> list[dict]:
+    """RETURNS (List[Dict]): Per doc, the score of each span that has a chance."""
+    kept = pipe.temperature
+    pipe.cfg["temperature"] = float(temperature)
+    try:
+        predictions = [p for scores in batches for p in pipe.decode(scores, LEAST_SCORE)]
+    finally:
+        pipe.cfg["temperature"] = kept
+    return [{(m.tokens, m.label): m.score for m in p.candidates} for p in predictions]
+
+
+def _outcomes(
+    pipe: CrossnerNER, batches: list[Any], gold: list[set]
+) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """RETURNS (Tuple[numpy.ndarray, numpy.ndarray]): Score of each entity, and if it is right."""
+    predictions = [p for scores in batches for p in pipe.decode(scores, pipe.threshold)]
+    pairs = [
+        (m.score, (m.tokens, m.label) in g)
+        for p, g in zip(predictions, gold, strict=True)
+        for m in p.entities
+    ]
+    table = numpy.array(pairs, dtype="float64").reshape(-1, 2)
+    return table[:, 0], table[:, 1]
+
+
+def negative_log_likelihood(scores: numpy.ndarray, correct: numpy.ndarray) -> float:
+    """RETURNS (float): How surprising the outcomes are, given the scores."""
+    scores = numpy.clip(scores, 1e-4, 1.0 - 1e-4)
+    return float(-numpy.where(correct, numpy.log(scores), numpy.log(1.0 - scores)).mean())
+
+
+def expected_calibration_error(
+    scores: numpy.ndarray, correct: numpy.ndarray, bins: int = BINS
+) -> float:
+    """Say how far scores are from the share of right ones, on average.
+
+    scores (numpy.ndarray): (n,) between 0 and 1.
+    correct (numpy.ndarray): (n,) whether each prediction was right.
+    bins (int): Number of intervals of equal width to compare in.
+    RETURNS (float): The mean difference, weighted by the number of predictions; 0 without any.
+    """
+    if not len(scores):
+        return 0.0
+    places = numpy.minimum((scores * bins).astype(int), bins - 1)
+    total = 0.0
+    for place in numpy.unique(places):
+        inside = places == place
+        total += inside.sum() * abs(scores[inside].mean() - correct[inside].mean())
+    return float(total / len(scores))

@@ -1,0 +1,573 @@
+"""Both NER components: one contract, checked on both."""
+
+import subprocess
+import sys
+import warnings
+
+import numpy
+import pytest
+import spacy
+import torch
+from spacy.tokens import Doc, Span
+from spacy.training import Example
+from spacy.util import load_model_from_config
+from thinc.api import Config
+
+from spacy_crossner.data.view import SoftTargets, View, set_view
+from spacy_crossner.errors import CrossnerError
+from spacy_crossner.ml.modules import TokenLabelModule, TokenPairModule
+from spacy_crossner.pipeline.gold import read_gold
+from spacy_crossner.pipeline.select import without_overlap, write_spans
+from spacy_crossner.pipeline.token_pair_ner import sample_pairs
+from spacy_crossner.types import Mention
+from tests.pipelines import TRAIN_DATA, found, make_config, make_examples, make_nlp, scored, train
+
+FACTORIES = ("token_label_ner", "token_pair_ner")
+TEXTS = [text for text, _ in TRAIN_DATA] + [
+    "",
+    "   ",
+    "Paris",
+    "Maria and Merkel in London . " * 40,
+]
+
+
+@pytest.fixture(scope="module", params=FACTORIES)
+def trained(request, tiny_encoder):
+    """A pipeline that knows the training data by heart."""
+    nlp = make_nlp(tiny_encoder, **{request.param: {}})
+    history = train(nlp, make_examples(nlp))
+    assert history[-1][request.param] < 0.1 * history[0][request.param]
+    return nlp
+
+
+def name_of(nlp) -> str:
+    return nlp.pipe_names[-1]
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_labels(tiny_encoder, factory):
+    nlp = make_nlp(tiny_encoder, **{factory: {}})
+    pipe = nlp.get_pipe(factory)
+    assert pipe.labels == ()
+    assert pipe.add_label("X") == 1
+    assert pipe.add_label("X") == 0
+    for bad in ("", 5):
+        with pytest.raises(CrossnerError, match="CN113"):
+            pipe.add_label(bad)
+    with pytest.raises(CrossnerError, match="CN027"):
+        nlp("Paris")
+    with pytest.raises(CrossnerError, match="CN115"):
+        pipe.predict([nlp.make_doc("Paris")])
+    nlp.initialize(lambda: make_examples(nlp))
+    assert pipe.labels == ("X", "LOC", "ORG", "PER")
+    assert pipe.label_data == ["X", "LOC", "ORG", "PER"]
+    with pytest.raises(CrossnerError, match="CN114"):
+        pipe.add_label("Y")
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_labels_given_to_initialize(tiny_encoder, factory):
+    nlp = make_nlp(tiny_encoder, **{factory: {}})
+    nlp.config["initialize"]["components"][factory] = {"labels": ["PER", "ORG", "LOC"]}
+    nlp.initialize(lambda: make_examples(nlp))
+    assert nlp.get_pipe(factory).labels == ("PER", "ORG", "LOC")
+    reference = nlp.make_doc("Angela Merkel visited Berlin.")
+    reference.set_ents([Span(reference, 0, 2, label="WHO")])
+    with pytest.raises(CrossnerError, match=r"CN118.*WHO"):
+        nlp.update([Example(nlp.make_doc(reference.text), reference)])
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_initialize_needs_labels_and_examples(tiny_encoder, factory):
+    nlp = make_nlp(tiny_encoder, **{factory: {}})
+    with pytest.raises(CrossnerError, match="CN116"):
+        nlp.initialize(lambda: make_examples(nlp, [("the bank", [])]))
+    for bad in (lambda: None, lambda: ["a"], make_examples(nlp)):
+        with pytest.raises((TypeError, ValueError)):
+            make_nlp(tiny_encoder, **{factory: {}}).initialize(bad)
+
+
+def test_learns_by_heart(trained):
+    for text, entities in TRAIN_DATA:
+        doc = trained(text)
+        assert [(e.start_char, e.end_char, e.label_) for e in doc.ents] == entities
+    scores = trained.evaluate(make_examples(trained))
+    assert scores["ents_f"] == 1.0
+    assert set(scores["ents_per_type"]) == {"PER", "ORG", "LOC"}
+
+
+def test_candidates_have_scores(trained):
+    for text, entities in TRAIN_DATA:
+        doc = trained(text)
+        group = doc.spans["sc"]
+        scores = group.attrs["scores"]
+        assert len(scores) == len(group)
+        assert ((scores > 0) & (scores < 1)).all()
+        assert (scores >= trained.get_pipe(name_of(trained)).threshold - 1e-6).all()
+        assert {(s.start_char, s.end_char, s.label_) for s in group} >= set(entities)
+
+
+def test_call_equals_pipe(trained):
+    alone = [trained(text) for text in TEXTS]
+    for size in (1, 2, 7, 64):
+        for one, many in zip(alone, trained.pipe(TEXTS, batch_size=size), strict=True):
+            assert found(one) == found(many)
+            assert [s[:2] for s in scored(one)] == [s[:2] for s in scored(many)]
+            numpy.testing.assert_allclose(
+                one.spans["sc"].attrs["scores"], many.spans["sc"].attrs["scores"], atol=1e-5
+            )
+
+
+def test_several_processes(trained):
+    expected = [scored(trained(text)) for text in TEXTS]
+    docs = list(trained.pipe(TEXTS, n_process=2, batch_size=2))
+    assert [[s[:2] for s in scored(doc)] for doc in docs] == [[s[:2] for s in e] for e in expected]
+
+
+def test_empty_docs(trained):
+    for text in ("", " ", "\n\n\t"):
+        doc = trained(text)
+        assert not doc.ents
+        assert len(doc.spans["sc"].attrs["scores"]) == 0
+    assert [found(doc) for doc in trained.pipe(["", ""])] == [[], []]
+    losses = trained.update([Example(Doc(trained.vocab), Doc(trained.vocab))])
+    assert losses[name_of(trained)] == 0.0
+
+
+def test_disk_and_bytes(trained, tmp_path, tiny_encoder):
+    trained.to_disk(tmp_path)
+    loaded = spacy.load(tmp_path)
+    config = make_config(tiny_encoder, **{name_of(trained): {}})
+    other = load_model_from_config(config, auto_fill=True).from_bytes(trained.to_bytes())
+    for text in TEXTS:
+        assert scored(loaded(text)) == scored(trained(text)) == scored(other(text))
+    assert loaded.get_pipe(name_of(trained)).labels == trained.get_pipe(name_of(trained)).labels
+
+
+def test_a_changed_config_counts_when_loading(trained, tmp_path):
+    trained.to_disk(tmp_path)
+    name = name_of(trained)
+    loaded = spacy.load(tmp_path, config={f"components.{name}.threshold": 0.9999999})
+    assert loaded.get_pipe(name).threshold == 0.9999999
+    assert not loaded(TRAIN_DATA[0][0]).ents
+
+
+def test_fresh_process_needs_no_import(trained, tmp_path):
+    trained.to_disk(tmp_path)
+    code = (
+        f"import spacy; print([e.text for e in spacy.load({str(tmp_path)!r})({TEXTS[0]!r}).ents])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "['Angela Merkel', 'Berlin']"
+
+
+def test_continued_training_is_the_same_after_loading(trained, tmp_path):
+    trained.to_disk(tmp_path)
+    losses = []
+    for nlp in (spacy.load(tmp_path), spacy.load(tmp_path)):
+        nlp.resume_training()
+        losses.append(nlp.update(make_examples(nlp))[name_of(nlp)])
+    assert losses[0] == losses[1] < 0.5
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_seed_fixes_the_result(tiny_encoder, factory):
+    results = []
+    for _ in range(2):
+        nlp = make_nlp(tiny_encoder, seed=3, **{factory: {}})
+        train(nlp, make_examples(nlp), steps=3)
+        results.append(nlp.get_pipe(factory).to_bytes())
+    assert results[0] == results[1]
+
+
+def test_rehearsal_is_refused(trained):
+    pipe = trained.get_pipe(name_of(trained))
+    with pytest.raises(CrossnerError, match="CN117"):
+        pipe.rehearse(make_examples(trained))
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        ({"threshold": 1.5}, "CN112.*threshold"),
+        ({"distil": {"weight": -1.0}}, "CN112.*distil.weight"),
+        ({"distil": {"temperature": 0.0}}, "CN112.*distil.temperature"),
+        ({"self_training": {"confidence": 2.0}}, "CN112.*self_training.confidence"),
+    ],
+)
+def test_settings_that_make_no_sense(tiny_encoder, factory, settings, code):
+    with pytest.raises(CrossnerError, match=code):
+        make_nlp(tiny_encoder, **{factory: settings})
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_unknown_and_mistyped_settings(tiny_encoder, factory):
+    for settings in ({"treshold": 0.5}, {"threshold": "high"}, {"distil": {"wieght": 1.0}}):
+        with pytest.raises(ValueError, match=r"(?i)treshold|threshold|wieght"):
+            make_nlp(tiny_encoder, **{factory: settings})
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_spans_key_flows_through(tiny_encoder, factory):
+    nlp = make_nlp(tiny_encoder, **{factory: {"spans_key": "names"}})
+    examples = make_examples(nlp, spans_key="names")
+    train(nlp, examples)
+    assert "sc" not in nlp(TEXTS[0]).spans
+    scores = nlp.evaluate(examples)
+    assert scores["spans_names_f"] == 1.0
+
+
+def test_nested_entities(tiny_encoder):
+    data = [
+        ("the bank of England in London .", [(0, 19, "ORG"), (12, 19, "LOC"), (23, 29, "LOC")]),
+        (
+            "the president of the city of Paris was in Berlin",
+            [(17, 34, "LOC"), (29, 34, "LOC"), (42, 48, "LOC")],
+        ),
+        ("Maria was at the New York times", [(0, 5, "PER"), (13, 31, "ORG"), (17, 25, "LOC")]),
+        ("the river", []),
+    ]
+    nlp = make_nlp(tiny_encoder, token_pair_ner={})
+    examples = make_examples(nlp, data, spans_key="sc")
+    train(nlp, examples, steps=120)
+    scores = nlp.evaluate(examples)
+    assert scores["spans_sc_f"] == 1.0
+    doc = nlp(data[0][0])
+    assert {s[:2] for s in scored(doc)} == {
+        ("the bank of England", "ORG"),
+        ("England", "LOC"),
+        ("London", "LOC"),
+    }
+    # ents can't overlap: one of the two levels stands there
+    assert len(doc.ents) == 2
+
+
+def test_nested_gold_for_token_labels_warns(tiny_encoder):
+    nlp = make_nlp(tiny_encoder, token_label_ner={})
+    data = [("the bank of England", [(0, 19, "ORG"), (12, 19, "LOC")])]
+    examples = make_examples(nlp, data, spans_key="sc")
+    nlp.initialize(lambda: examples)
+    with pytest.warns(UserWarning, match="CNW11"):
+        nlp.update(examples)
+
+
+def test_spans_longer_than_the_band_are_masked(tiny_encoder):
+    nlp = make_nlp(tiny_encoder, token_pair_ner={"model": {"max_span_length": 2}})
+    examples = make_examples(
+        nlp, [("the city of London was", [(0, 18, "LOC")]), ("Paris", [(0, 5, "LOC")])]
+    )
+    nlp.initialize(lambda: examples)
+    with pytest.warns(UserWarning, match="CNW12"):
+        nlp.update(examples)
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_missing_annotation_is_not_learned_from(tiny_encoder, factory):
+    """A doc without annotation gives no gradient, whatever it says."""
+    nlp = make_nlp(tiny_encoder, **{factory: {}})
+    examples = make_examples(nlp)
+    nlp.initialize(lambda: examples)
+    pipe = nlp.get_pipe(factory)
+    bare = [Example(eg.predicted.copy(), eg.predicted.copy()) for eg in examples]
+    docs = list(nlp.get_pipe("transformer").pipe([eg.predicted for eg in bare]))
+    loss, gradient = pipe.get_loss(bare, pipe.model.predict(docs))
+    assert loss == 0.0
+    assert not gradient.logits.any()
+
+
+def test_misaligned_and_missing_gold(tiny_encoder):
+    nlp = spacy.blank("xx")
+    words = ["New", "York-based", "Acme"]
+    reference = Doc(nlp.vocab, words=["New", "York", "-", "based", "Acme"], spaces=[1, 0, 0, 1, 0])
+    reference.set_ents([Span(reference, 0, 2, label="LOC"), Span(reference, 4, 5, label="ORG")])
+    predicted = Doc(nlp.vocab, words=words, spaces=[1, 1, 0])
+    gold = read_gold(Example(predicted, reference), "sc")
+    assert gold.mentions == [Mention((2,), "ORG")]
+    assert gold.known.tolist() == [False, False, True]
+    assert gold.misaligned == 1
+    reference.set_ents(
+        [Span(reference, 4, 5, label="ORG")], missing=[reference[0:2]], default="outside"
+    )
+    gold = read_gold(Example(predicted, reference), "sc")
+    assert gold.known.tolist() == [False, False, True]
+    assert gold.misaligned == 0
+    with pytest.raises(CrossnerError, match="CN110"):
+        read_gold(Example(Doc(nlp.vocab, words=["Other"]), reference), "sc")
+    set_view(reference, View(group="g", kind="target", labelled=False))
+    assert not read_gold(Example(predicted, reference), "sc").known.any()
+
+
+def test_misaligned_gold_warns_once(tiny_encoder):
+    nlp = make_nlp(tiny_encoder, token_pair_ner={})
+    nlp.initialize(lambda: make_examples(nlp))
+    reference = Doc(nlp.vocab, words=["Pa", "ris"], spaces=[0, 0])
+    reference.set_ents([Span(reference, 0, 1, label="LOC")])
+    example = Example(nlp.make_doc("Paris"), reference)
+    with pytest.warns(UserWarning, match="CNW10"):
+        nlp.update([example])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        nlp.update([example])
+
+
+def test_without_overlap_takes_the_best():
+    mentions = [
+        Mention((1, 2), "A", 0.9),
+        Mention((2, 3), "B", 0.8),
+        Mention((0, 2), "C", 0.75),
+        Mention((3,), "B", 0.7),
+        Mention((0,), "C", 0.6),
+    ]
+    assert without_overlap(mentions) == [mentions[0], mentions[3], mentions[4]]
+
+
+def test_discontinuous_candidates_are_kept_beside_the_group():
+    doc = Doc(spacy.blank("xx").vocab, words=["left", "and", "right", "arm"])
+    write_spans(doc, [Mention((0, 3), "X", 0.8), Mention((2, 3), "X", 0.7)], "sc")
+    assert [s.text for s in doc.spans["sc"]] == ["right arm"]
+    assert doc.spans["sc"].attrs["scores"].tolist() == pytest.approx([0.7])
+    assert doc.spans["sc"].attrs["discontinuous"] == [[[0, 3], "X", 0.8]]
+    restored = Doc(doc.vocab).from_bytes(doc.to_bytes())
+    assert restored.spans["sc"].attrs["discontinuous"] == [[[0, 3], "X", 0.8]]
+
+
+# ---- soft targets ---------------------------------------------------------------------------
+
+
+def soften(nlp, scheme: str, classes: tuple[str, ...], text: str, index, probs) -> Example:
+    reference = nlp.make_doc(text)
+    soft = SoftTargets(scheme, classes, numpy.array(index), numpy.array(probs))
+    set_view(reference, View(group=text, kind="target", labelled=False, soft=soft))
+    return Example(nlp.make_doc(text), reference)
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+@pytest.mark.parametrize("loss", ["kl", "mse"])
+def test_distillation_teaches(tiny_encoder, factory, loss):
+    nlp = make_nlp(tiny_encoder, **{factory: {"distil": {"loss": loss, "weight": 2.0}}})
+    labelled = make_examples(nlp)
+    optimizer = nlp.initialize(lambda: labelled)
+    optimizer.learn_rate = 0.005
+    pipe = nlp.get_pipe(factory)
+    n = len(pipe.classes)
+    if factory == "token_label_ner":
+        probs = numpy.eye(n)[pipe.classes.index("B-LOC")] * 0.9 + 0.1 / n
+        target = soften(nlp, "bio", pipe.classes, "the river was in Spain", [4], [probs])
+    else:
+        probs = numpy.eye(n)[pipe.classes.index("THW-LOC")] * 0.9
+        target = soften(nlp, "relations", pipe.classes, "the river was in Spain", [[4, 4]], [probs])
+    history = []
+    for _ in range(60):
+        losses: dict[str, float] = {}
+        nlp.update([*labelled, target], sgd=optimizer, losses=losses)
+        history.append(losses)
+    assert history[-1][f"{factory}_distil"] < 0.2 * history[0][f"{factory}_distil"]
+    assert found(nlp("the river was in Spain")) == [("Spain", "LOC")]
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_a_student_equal_to_its_teacher_learns_nothing(tiny_encoder, factory):
+    nlp = make_nlp(tiny_encoder, **{factory: {}})
+    nlp.initialize(lambda: make_examples(nlp))
+    pipe = nlp.get_pipe(factory)
+    doc = nlp.get_pipe("transformer")(nlp.make_doc("Maria was in Berlin"))
+    scores = pipe.model.predict([doc])
+    probs = pipe.probabilities(scores)
+    if factory == "token_label_ner":
+        index = numpy.arange(4)
+    else:
+        index = numpy.array([(i, j) for i in range(4) for j in range(i, 4)])
+        probs = probs[index[:, 0], index[:, 1] - index[:, 0]]
+    reference = nlp.make_doc(doc.text)
+    # not through `View`, which keeps half precision
+    soft = SoftTargets(pipe.scheme, pipe.classes, index, probs)
+    pipe.soft_targets = lambda examples: [soft]
+    set_view(reference, View(group="g", kind="target", labelled=False))
+    loss, gradient = pipe.get_loss([Example(doc, reference)], scores)
+    assert abs(loss) < 1e-5
+    assert numpy.abs(gradient.logits).max() < 1e-6
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_self_training_masks_what_is_not_sure(tiny_encoder, factory):
+    settings = {"distil": {"weight": 0.0}, "self_training": {"weight": 1.0, "confidence": 0.9}}
+    nlp = make_nlp(tiny_encoder, **{factory: settings})
+    nlp.initialize(lambda: make_examples(nlp))
+    pipe = nlp.get_pipe(factory)
+    n = len(pipe.classes)
+    unsure = numpy.full((1, n), 0.5 if factory == "token_pair_ner" else 1.0 / n)
+    index = [[1, 1]] if factory == "token_pair_ner" else [1]
+    target = soften(nlp, pipe.scheme, pipe.classes, "in Berlin", index, unsure)
+    target.predicted = nlp.get_pipe("transformer")(target.predicted)
+    scores = pipe.model.predict([target.predicted])
+    _, gradient = pipe.get_loss([target], scores)
+    place = gradient.logits[1] if factory == "token_label_ner" else gradient.logits[1, 0]
+    assert not place.any()
+    assert gradient.logits.any()
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_soft_targets_of_another_kind_are_refused(tiny_encoder, factory):
+    nlp = make_nlp(tiny_encoder, **{factory: {}})
+    nlp.initialize(lambda: make_examples(nlp))
+    pipe = nlp.get_pipe(factory)
+    other = "bio" if pipe.scheme == "relations" else "relations"
+    with pytest.raises(CrossnerError, match="CN119"):
+        nlp.update(
+            [soften(nlp, other, pipe.classes, "in Berlin", [1], [[0.5] * len(pipe.classes)])]
+        )
+
+
+def test_relation_contrast_has_its_own_column_and_reaches_the_encoder(tiny_encoder):
+    nlp = make_nlp(tiny_encoder, token_pair_ner={"contrast": {"weight": 0.5}})
+    examples = make_examples(nlp)
+    nlp.initialize(lambda: examples)
+    losses = nlp.update(examples, losses={})
+    assert losses["token_pair_ner_contrast"] > 0
+    off = make_nlp(tiny_encoder, token_pair_ner={})
+    off.initialize(lambda: make_examples(off))
+    assert "token_pair_ner_contrast" not in off.update(make_examples(off), losses={})
+
+
+def test_relation_contrast_gradient(tiny_encoder):
+    """The gradient on queries and keys equals finite differences of the loss."""
+    nlp = make_nlp(tiny_encoder, token_pair_ner={"contrast": {"weight": 0.7}})
+    examples = make_examples(nlp)
+    nlp.initialize(lambda: examples)
+    pipe = nlp.get_pipe("token_pair_ner")
+    nlp.get_pipe("transformer").update(examples)
+    scores, _ = pipe.model.begin_update([eg.predicted for eg in examples])
+    scores.queries = scores.queries.astype("float64")
+    scores.keys = scores.keys.astype("float64")
+
+    def contrast() -> tuple:
+        found = {suffix: (loss, add) for suffix, loss, add in pipe.objectives(examples, scores)}
+        return found["contrast"]
+
+    gradient = pipe.zero_gradient(scores)
+    contrast()[1](gradient)
+    rng = numpy.random.default_rng(0)
+    for name in ("queries", "keys"):
+        values, analytic = getattr(scores, name), getattr(gradient, name)
+        for _ in range(10):
+            i, j = rng.integers(values.shape[0]), rng.integers(values.shape[1])
+            step = 1e-5
+            values[i, j] += step
+            above = contrast()[0]
+            values[i, j] -= 2 * step
+            below = contrast()[0]
+            values[i, j] += step
+            assert analytic[i, j] == pytest.approx((above - below) / (2 * step), abs=1e-4)
+
+
+def test_sampled_pairs():
+    targets = numpy.zeros((4, 3, 2), dtype=bool)
+    targets[0, 1, 0] = targets[0, 1, 1] = targets[2, 0, 1] = True
+    known = numpy.ones((4, 3), dtype=bool)
+    pairs, labels = sample_pairs(targets, known, 1.0, 100)
+    assert pairs[:2].tolist() == [[0, 1], [2, 0]]
+    assert labels.tolist() == [1, 2, 0, 0]
+    assert len(sample_pairs(targets, known, 1.0, 3)[0]) == 3
+    assert len(sample_pairs(targets, numpy.zeros_like(known), 1.0, 100)[0]) == 0
+
+
+# ---- the torch modules ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", [TokenLabelModule(5, 4), TokenPairModule(5, 3, 4, 3)])
+def test_gradients_of_the_modules(module):
+    torch.manual_seed(0)
+    module = module.double()
+    vectors = torch.randn(4, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: module(x), (vectors,))
+    parameters = tuple(module.parameters())
+    names = [name for name, _ in module.named_parameters()]
+
+    def by_parameters(*values: torch.Tensor):
+        return torch.func.functional_call(
+            module, dict(zip(names, values, strict=True)), (vectors.detach(),)
+        )
+
+    assert torch.autograd.gradcheck(by_parameters, parameters)
+
+
+def test_scores_depend_on_nothing_but_the_band():
+    """A pair's score is the same wherever its text stands in the batch."""
+    torch.manual_seed(0)
+    module = TokenPairModule(6, 4, 3, 4).eval()
+    one, other = torch.randn(5, 6), torch.randn(9, 6)
+    alone = module(one)[0]
+    joined = module(torch.cat([other, one]))[0][9:]
+    torch.testing.assert_close(alone, joined, atol=1e-5, rtol=0)
+    before = module(torch.cat([one, other]))[0]
+    for i in range(5):
+        torch.testing.assert_close(alone[i, : 5 - i], before[i, : 5 - i], atol=1e-5, rtol=0)
+
+
+def test_bilinear_form_is_what_it_says():
+    torch.manual_seed(0)
+    module = TokenPairModule(6, 4, 3, 4).eval()
+    vectors = torch.randn(7, 6)
+    logits, queries, keys = module(vectors)
+    for i, d, r in ((0, 0, 0), (2, 3, 1), (3, 1, 2)):
+        expected = (
+            (module.pair[r] * queries[i]) @ keys[i + d]
+            + module.first.weight[r] @ queries[i]
+            + module.last.weight[r] @ keys[i + d]
+            + module.distance[d, r]
+        )
+        torch.testing.assert_close(logits[i, d, r], expected)
+
+
+def test_long_docs_are_scored_in_chunks(tiny_encoder, monkeypatch):
+    from spacy_crossner.ml import heads
+
+    nlp = make_nlp(tiny_encoder, token_pair_ner={})
+    train(nlp, make_examples(nlp), steps=5)
+    text = "Maria Silva works at Acme Corp in Paris . " * 20
+    nlp.get_pipe("token_pair_ner").cfg["threshold"] = 0.001
+    whole = scored(nlp(text))
+    monkeypatch.setattr(heads, "PREDICT_TOKENS", 7)
+    assert scored(nlp(text)) == whole
+    assert whole
+
+
+# ---- the tools people use -------------------------------------------------------------------
+
+
+def test_config_is_filled_and_typed():
+    nlp = spacy.blank("xx")
+    for factory in FACTORIES:
+        nlp.add_pipe("transformer", name=f"t_{factory}")
+        nlp.add_pipe(factory)
+    config = Config().from_str(nlp.config.to_str())
+    assert config["components"]["token_pair_ner"]["model"]["max_span_length"] == 32
+    assert config["components"]["token_label_ner"]["distil"] == {
+        "weight": 1.0,
+        "temperature": 1.0,
+        "loss": "kl",
+    }
+
+
+def test_find_threshold(trained, tmp_path):
+    from spacy.cli.find_threshold import find_threshold
+    from spacy.tokens import DocBin
+
+    trained.to_disk(tmp_path / "model")
+    docs = [eg.reference for eg in make_examples(trained)]
+    DocBin(docs=docs).to_disk(tmp_path / "dev.spacy")
+    best, score, results = find_threshold(
+        str(tmp_path / "model"),
+        tmp_path / "dev.spacy",
+        pipe_name=name_of(trained),
+        threshold_key="threshold",
+        scores_key="ents_f",
+        n_trials=3,
+        silent=True,
+    )
+    assert score == 1.0
+    assert results[1.0] == 0.0
+    assert best < 1.0
