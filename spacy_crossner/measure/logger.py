@@ -165,7 +165,7 @@ class Table:
             str(values["step"]),
             *(_number(values["losses"].get(name)) for name in self.loss_names),
             *(
-                _number(score, 1 if name == "speed" else 100)
+                _number(score, 1, digits=0) if name == "speed" else _number(score, 100)
                 for name, score in zip(self.score_names, scores, strict=True)
             ),
             _number(values["score"]),
