@@ -6,7 +6,8 @@ imported inside the commands: `python -m spacy --help` loads this module, and mu
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from spacy.cli._util import app as spacy_app
@@ -44,3 +45,101 @@ def command(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         return shell
 
     return decorate
+
+
+@command("encoder")
+def encoder_cli(
+    output: Annotated[Path, typer.Option(help="The folder to write.")],
+    source: Annotated[
+        str,
+        typer.Option(
+            help="embedded (multilingual-e5-small, from the package index), a folder, or a name on "
+            "the Hugging Face hub."
+        ),
+    ] = "embedded",
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the folder, whatever it holds.")
+    ] = False,
+) -> None:
+    """Write an encoder as a Hugging Face folder, by default one that needs no model hub."""
+    from spacy_crossner.ship.embedded import write_encoder
+
+    if write_encoder(output, source, force=force):
+        msg.good(f"Wrote the encoder to {output}")
+    else:
+        msg.info(f"Nothing to do: {output} holds this encoder already")
+
+
+@command("convert")
+def convert_cli(
+    inputs: Annotated[list[Path], typer.Argument(help="Files, or folders of files.")],
+    out: Annotated[
+        Path,
+        typer.Argument(
+            help="A .spacy, .iob2, .conll or .jsonl file, or without an ending, a folder of shards."
+        ),
+    ],
+    format: Annotated[
+        str, typer.Option(help="auto, iob, iob2, bioes, conllu, jsonl, text or spacy.")
+    ] = "auto",
+    lang: Annotated[str, typer.Option(help="Language code of the texts.")] = "xx",
+    label_map: Annotated[str, typer.Option(help="Rename labels: PER=PERSON,LOC=GPE.")] = "",
+    drop_labels: Annotated[
+        str, typer.Option(help="Labels whose entities become plain text: OTH,MISC.")
+    ] = "",
+    unlabelled: Annotated[
+        bool, typer.Option("--unlabelled", help="Take the labels off: it is target text.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first problem instead of counting it.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=0, help="Stop after so many sentences.")] = 0,
+    tokenizer: Annotated[
+        str,
+        typer.Option(help="gold keeps the tokens of the files, text tokenizes their texts anew."),
+    ] = "gold",
+    misaligned: Annotated[
+        str,
+        typer.Option(
+            help="Entities that cut a token: missing masks the tokens, skip skips the sentence."
+        ),
+    ] = "missing",
+    shard_size: Annotated[
+        int, typer.Option(min=0, help="Write a folder of .spacy files with so many docs each.")
+    ] = 0,
+) -> None:
+    """Convert labelled or plain text into docs that train, or back."""
+    from spacy_crossner.data.convert import convert, describe, parse_label_map
+
+    report = convert(
+        inputs,
+        out,
+        format=format,
+        lang=lang,
+        label_map=parse_label_map(label_map),
+        drop_labels=[label.strip() for label in drop_labels.split(",") if label.strip()],
+        unlabelled=unlabelled,
+        strict=strict,
+        limit=limit,
+        tokenizer=tokenizer,
+        misaligned=misaligned,
+        shard_size=shard_size,
+    )
+    for line in describe(report):
+        msg.text(line)
+    if report.skipped:
+        msg.warn(f"Skipped sentences: {report.skipped}")
+    counts = ", ".join(f"{label} {count}" for label, count in sorted(report.entities.items()))
+    msg.good(
+        f"{out}: {report.docs} sentences, {report.tokens} tokens, entities: {counts or 'none'}"
+    )
+
+
+@command("inspect")
+def inspect_cli(
+    paths: Annotated[list[Path], typer.Argument(help=".spacy files, or folders of them.")],
+) -> None:
+    """Say what .spacy files hold: views, languages, groups, links, soft targets, labels."""
+    from spacy_crossner.data.inspect import inspect, render
+
+    typer.echo(render(inspect(paths)))

