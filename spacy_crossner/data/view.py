@@ -119,6 +119,12 @@ def get_view(doc: Doc) -> Optional[View]:
     return None if msg is None else from_dict(msg)
 
 
+def get_group(doc: Doc) -> Optional[str]:
+    """RETURNS (Optional[str]): The doc's group, or None. Quicker than reading the whole view."""
+    msg = doc.user_data.get(USER_DATA_KEY)
+    return None if msg is None else msg["group"]
+
+
 def set_view(doc: Doc, view: Optional[View]) -> None:
     """Store a view on the doc; None removes it."""
     if view is None:

@@ -1,0 +1,204 @@
+"""The corpus reader: whole groups of views, from disk, however large the corpus is."""
+
+import heapq
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Optional, Union
+
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example
+from spacy.vocab import Vocab
+
+from spacy_crossner.data.shards import find_shards, read_groups
+from spacy_crossner.data.view import USER_DATA_KEY, get_view
+from spacy_crossner.errors import CrossnerError, Errors
+
+Group = list[Doc]
+
+
+@spacy.registry.readers("spacy-crossner.ParallelCorpus.v1")
+def create_parallel_corpus(
+    path: Optional[Union[str, Path, list[str]]],
+    limit: int = 0,
+    shuffle: bool = False,
+    seed: int = 0,
+    buffer: int = 2000,
+    langs: Optional[list[str]] = None,
+    kinds: Optional[list[str]] = None,
+) -> Callable[[Language], Iterator[Example]]:
+    """Read groups of views, the docs of a group one after the other.
+
+    Predicted docs get the words, the spaces and the view of their reference, so that the two align
+    token by token. For training, `max_epochs = -1` in `[training]` lets the reader stream and
+    shuffle; any other value makes spaCy load the whole corpus and shuffle its docs one by one,
+    after which `spacy-crossner.batch_by_group.v1` puts the groups together again.
+
+    path (Union[str, Path, List[str]]): A `.spacy` file or a folder of them; or several, as a list
+        or separated by commas, which are then mixed evenly. A group has to lie in one file.
+    limit (int): Read so many groups, the same in each epoch. 0 reads all.
+    shuffle (bool): Shuffle the groups: another order in each epoch, the same in each run.
+    seed (int): Decides the orders.
+    buffer (int): How many groups are held at a time to shuffle those of different files.
+    langs (List[str]): Only read views in these languages. None reads all.
+    kinds (List[str]): Only read views of these kinds. None reads all.
+    """
+    if not path:
+        raise CrossnerError(Errors.CN270)
+    if buffer < 1:
+        raise CrossnerError(Errors.CN273.format(setting="buffer", value=buffer))
+    paths = path if isinstance(path, list) else [path]
+    return ParallelCorpus(
+        [part for path in paths for part in split_path(path)],
+        limit=limit,
+        shuffle=shuffle,
+        seed=seed,
+        buffer=buffer,
+        langs=langs,
+        kinds=kinds,
+    )
+
+
+def split_path(path: Union[str, Path]) -> list[Path]:
+    """RETURNS (list[Path]): The path, or if it doesn't exist, the paths between its commas."""
+    if Path(path).exists():
+        return [Path(path)]
+    return [Path(part.strip()) for part in str(path).split(",") if part.strip()]
+
+
+class ParallelCorpus:
+    """Iterate over the examples of a corpus, group by group.
+
+    paths (Sequence[Path]): Files, or folders of files.
+
+    The other settings are those of `create_parallel_corpus`.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        *,
+        limit: int = 0,
+        shuffle: bool = False,
+        seed: int = 0,
+        buffer: int = 2000,
+        langs: Optional[Sequence[str]] = None,
+        kinds: Optional[Sequence[str]] = None,
+    ) -> None:
+        self.paths = list(paths)
+        self.limit = limit
+        self.shuffle = shuffle
+        self.seed = seed
+        self.buffer = buffer
+        self.langs = langs
+        self.kinds = kinds
+        self.epoch = 0
+
+    def __call__(self, nlp: Language) -> Iterator[Example]:
+        """Read the corpus once. Each call is one epoch further.
+
+        nlp (Language): The pipeline, for its vocab.
+        YIELDS (Example): The examples, those of a group one after the other.
+        """
+        epoch = self.epoch
+        self.epoch += 1
+        return self._iter_examples(nlp.vocab, epoch)
+
+    def _iter_examples(self, vocab: Vocab, epoch: int) -> Iterator[Example]:
+        groups: Iterator[Group] = map(self._select, self._iter_groups(vocab, epoch))
+        groups = filter(None, groups)
+        if self.limit:
+            groups = islice(groups, self.limit)
+        if self.shuffle:
+            groups = shuffle_buffered(groups, self.buffer, self._make_rng(epoch, "buffer"))
+        empty = True
+        for group in groups:
+            empty = False
+            yield from map(make_example, group)
+        if empty:
+            paths = ", ".join(map(str, self.paths))
+            raise CrossnerError(
+                Errors.CN272.format(paths=paths, langs=self.langs, kinds=self.kinds)
+            )
+
+    def _iter_groups(self, vocab: Vocab, epoch: int) -> Iterator[Group]:
+        streams = []
+        for number, path in enumerate(self.paths):
+            # a limit is for trying things out: it has to choose the same groups in each epoch
+            rng = self._make_rng(epoch, str(number)) if self.shuffle and not self.limit else None
+            streams.append(_track_progress(find_shards(path), vocab, rng))
+        # the one that has come least far is next: all end together, whatever their sizes
+        for _, group in heapq.merge(*streams, key=lambda item: item[0]):
+            yield group
+
+    def _select(self, group: Group) -> Group:
+        docs = [doc for doc in group if len(doc)]
+        if self.langs is None and self.kinds is None:
+            return docs
+        views = [get_view(doc) for doc in docs]
+        return [
+            doc
+            for doc, view in zip(docs, views, strict=True)
+            if view is not None
+            and (self.langs is None or view.lang in self.langs)
+            and (self.kinds is None or view.kind in self.kinds)
+        ]
+
+    def _make_rng(self, epoch: int, use: str) -> random.Random:
+        return random.Random(f"{self.seed} {epoch} {use}")
+
+
+def make_example(reference: Doc) -> Example:
+    """Make an example whose predicted doc has the tokens and the view of its reference.
+
+    reference (Doc): The annotated doc.
+    RETURNS (Example): The example.
+    """
+    predicted = Doc(
+        reference.vocab,
+        words=[token.text for token in reference],
+        spaces=None
+        if reference.has_unknown_spaces
+        else [bool(token.whitespace_) for token in reference],
+    )
+    if USER_DATA_KEY in reference.user_data:
+        predicted.user_data[USER_DATA_KEY] = reference.user_data[USER_DATA_KEY]
+    return Example(predicted, reference)
+
+
+def shuffle_buffered(groups: Iterable[Group], size: int, rng: random.Random) -> Iterator[Group]:
+    """Shuffle a stream as far as a buffer allows.
+
+    groups (Iterable[Group]): The groups.
+    size (int): How many are held at a time.
+    rng (random.Random): The source of chance.
+    YIELDS (Group): The groups, each moved forward by at most `size` places.
+    """
+    held: list[Group] = []
+    for group in groups:
+        if len(held) < size:
+            held.append(group)
+        else:
+            chosen = rng.randrange(size)
+            yield held[chosen]
+            held[chosen] = group
+    rng.shuffle(held)
+    yield from held
+
+
+def _track_progress(
+    shards: Sequence[Path], vocab: Vocab, rng: Optional[random.Random]
+) -> Iterator[tuple[float, Group]]:
+    shards = list(shards)
+    if rng is not None:
+        rng.shuffle(shards)
+    sizes = [shard.stat().st_size for shard in shards]
+    done = 0
+    for shard, size in zip(shards, sizes, strict=True):
+        count, groups = read_groups(shard, vocab, rng)
+        for number, group in enumerate(groups):
+            yield (done + size * number / count) / sum(sizes), group
+        done += size

@@ -1,0 +1,147 @@
+"""What every file format is read into: a sentence, or the reason why it could not be read."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Optional
+
+Span = tuple[int, int, str]
+
+# Languages written without spaces between words: files that don't tell the spacing have none.
+UNSPACED_LANGS = frozenset({"zh", "ja", "th", "lo", "km", "my", "yue", "wuu"})
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence of a file.
+
+    text (str): The text.
+    spans (tuple): Entities in order: start and end character offsets, label. None if the file
+        says nothing about entities, which is not the same as having none.
+    words (tuple): The file's tokens, none of them whitespace; None if it has only the text.
+    offsets (tuple): Where each token starts in the text.
+    spaced (bool): Whether the text has its real spacing, or tokens joined by default.
+    line (int): The line it starts in.
+    """
+
+    text: str
+    spans: Optional[tuple[Span, ...]]
+    words: Optional[tuple[str, ...]] = None
+    offsets: tuple[int, ...] = ()
+    spaced: bool = True
+    line: int = 0
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong in a file.
+
+    message (str): The error's code, the place and the remedy.
+    mended (bool): Whether the sentence could be used all the same.
+    """
+
+    message: str
+    mended: bool = False
+
+    @property
+    def code(self) -> str:
+        """RETURNS (str): The error's code, e.g. "CN222"."""
+        return self.message[1 : self.message.index("]")]
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A sentence with what is wrong in it; without the sentence if that can't be mended."""
+
+    sentence: Optional[Sentence]
+    problems: tuple[Problem, ...] = ()
+
+
+def locate_words(sentence: Sentence) -> Iterator[tuple[str, int]]:
+    """YIELDS (tuple[str, int]): The words of a sentence with their offsets."""
+    return zip(sentence.words or (), sentence.offsets, strict=True)
+
+
+class MisfitError(Exception):
+    """Tokens that are not those of the text: the first token that is out of place."""
+
+    def __init__(self, index: int, position: int) -> None:
+        super().__init__(index, position)
+        self.index = index
+        self.position = position
+
+
+def locate_tokens(words: Sequence[str], text: str) -> tuple[int, ...]:
+    """Find each token in the text, where only whitespace may lie between two tokens.
+
+    words (Sequence[str]): The tokens in order.
+    text (str): The text.
+    RETURNS (tuple[int, ...]): The offset of each token.
+    """
+    offsets = []
+    position = 0
+    for index, word in enumerate(words):
+        while not text.startswith(word, position) and text[position : position + 1].isspace():
+            position += 1
+        if not text.startswith(word, position):
+            raise MisfitError(index, position)
+        offsets.append(position)
+        position += len(word)
+    if text[position:].strip():
+        raise MisfitError(len(words), position)
+    return tuple(offsets)
+
+
+def join_tokens(words: Sequence[str], lang: str) -> tuple[str, tuple[int, ...], bool]:
+    """Make up a text for tokens whose spacing is not known.
+
+    words (Sequence[str]): The tokens.
+    lang (str): The language, which decides whether spaces stand between words.
+    RETURNS (tuple): The text, the offset of each token, and whether the spacing can be relied on.
+    """
+    unspaced = lang in UNSPACED_LANGS
+    offsets = []
+    position = 0
+    for word in words:
+        offsets.append(position)
+        position += len(word) + (not unspaced)
+    return ("" if unspaced else " ").join(words), tuple(offsets), unspaced
+
+
+def split_spaces(sentence: Sentence) -> tuple[list[str], list[bool]]:
+    """Turn the tokens of a sentence into words and spaces that spell out its text exactly.
+
+    sentence (Sentence): A sentence with words.
+    RETURNS (tuple[list[str], list[bool]]): The words, with a whitespace token wherever more than
+        a single blank stands between two tokens, and whether a blank follows each.
+    """
+    words: list[str] = []
+    spaces: list[bool] = []
+    position = 0
+    for word, start in (*locate_words(sentence), ("", len(sentence.text))):
+        gap = sentence.text[position:start]
+        if words and gap.startswith(" "):
+            spaces[-1] = True
+            gap = gap[1:]
+        for piece in (gap, word):
+            if piece:
+                words.append(piece)
+                spaces.append(False)
+        position = start + len(word)
+    return words, spaces
+
+
+def relabel(
+    sentence: Sentence, label_map: Mapping[str, str], drop_labels: Collection[str]
+) -> Sentence:
+    """Rename and drop labels.
+
+    sentence (Sentence): The sentence.
+    label_map (Mapping[str, str]): New names by old names; others stay.
+    drop_labels (Collection[str]): Labels, by their old names, whose entities become plain text.
+    RETURNS (Sentence): The sentence with its new labels.
+    """
+    if sentence.spans is None:
+        return sentence
+    kept = (span for span in sentence.spans if span[2] not in drop_labels)
+    spans = tuple((start, end, label_map.get(label, label)) for start, end, label in kept)
+    return replace(sentence, spans=spans)

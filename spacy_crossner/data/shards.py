@@ -1,0 +1,206 @@
+"""Corpora on disk: a `.spacy` file, or a folder of such files ("shards") of bounded size.
+
+A `.spacy` file can only be read whole, so a corpus that does not fit into memory is a folder:
+whoever reads it holds one shard at a time. A group of views never crosses from one shard into
+the next.
+"""
+
+import os
+import random
+import shutil
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Optional, TypeVar
+
+from spacy.tokens import Doc, DocBin
+from spacy.vocab import Vocab
+from srsly.msgpack import Unpacker
+
+from spacy_crossner.data.view import USER_DATA_KEY, get_group
+from spacy_crossner.errors import CrossnerError, Errors
+
+T = TypeVar("T")
+
+SUFFIX = ".spacy"
+DOCS_PER_SHARD = 2000
+
+
+def find_shards(path: Path) -> list[Path]:
+    """List the files of a corpus.
+
+    path (Path): A `.spacy` file, or a folder of them at any depth.
+    RETURNS (list[Path]): The files, sorted; at least one.
+    """
+    if not path.exists():
+        raise CrossnerError(Errors.CN202.format(path=path))
+    if path.is_file():
+        return [path]
+    shards = find_files(path, (SUFFIX,))
+    if not shards:
+        raise CrossnerError(Errors.CN271.format(path=path))
+    return shards
+
+
+def find_files(folder: Path, suffixes: Collection[str] = ()) -> list[Path]:
+    """List the files in a folder at any depth, without hidden ones.
+
+    folder (Path): The folder.
+    suffixes (Collection[str]): The endings to list, in lower case; none lists all.
+    RETURNS (list[Path]): The files, sorted.
+    """
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file()
+        and (not suffixes or path.suffix.lower() in suffixes)
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+
+
+def read_docs(shard: Path, vocab: Vocab) -> Iterator[Doc]:
+    """Read the docs of one file in order.
+
+    shard (Path): A `.spacy` file.
+    vocab (Vocab): The vocab that the docs will share.
+    YIELDS (Doc): The docs with their views.
+    """
+    with _naming(shard):
+        docbin = DocBin().from_disk(shard)
+        user_data = _take_user_data(docbin)
+        for doc, values in zip(docbin.get_docs(vocab), user_data, strict=True):
+            doc.user_data.update(values)
+            yield doc
+
+
+def read_groups(
+    shard: Path, vocab: Vocab, rng: Optional[random.Random] = None
+) -> tuple[int, Iterator[list[Doc]]]:
+    """Read the groups of one file, wherever in it their docs stand.
+
+    shard (Path): A `.spacy` file.
+    vocab (Vocab): The vocab that the docs will share.
+    rng (random.Random): Shuffles the groups; without it they come in order.
+    RETURNS (tuple): How many groups there are; and one by one, the views of a group, or a doc
+        that has no view.
+    """
+    with _naming(shard):
+        docbin = DocBin().from_disk(shard)
+        user_data = _take_user_data(docbin)
+        groups: dict[object, list[int]] = {}
+        for index, values in enumerate(user_data):
+            # a number can't be mistaken for a group's name
+            name = values[USER_DATA_KEY]["group"] if USER_DATA_KEY in values else index
+            groups.setdefault(name, []).append(index)
+    indices = list(groups.values())
+    if rng is not None:
+        rng.shuffle(indices)
+
+    def iter_groups() -> Iterator[list[Doc]]:
+        order = [index for group in indices for index in group]
+        with _naming(shard):
+            for column in ("tokens", "spaces", "cats", "span_groups", "flags"):
+                values = getattr(docbin, column)
+                setattr(docbin, column, [values[index] for index in order])
+            docs = docbin.get_docs(vocab)
+            for group in indices:
+                views = list(islice(docs, len(group)))
+                for doc, index in zip(views, group, strict=True):
+                    doc.user_data.update(user_data[index])
+                yield views
+
+    return len(indices), iter_groups()
+
+
+def _take_user_data(docbin: DocBin) -> list[dict]:
+    # reading them in one go spares a look through all entry points for each doc
+    unpacker = Unpacker(raw=False, use_list=False)
+    user_data = []
+    for packed in docbin.user_data:
+        unpacker.feed(packed or b"\x80")
+        user_data.append(unpacker.unpack())
+    docbin.user_data = []
+    return user_data
+
+
+@contextmanager
+def _naming(shard: Path) -> Iterator[None]:
+    # a damaged file fails in zlib, msgpack, numpy or spaCy, depending on where the damage is
+    try:
+        yield
+    except CrossnerError:
+        raise
+    except Exception as error:
+        raise CrossnerError(Errors.CN217.format(path=shard, problem=repr(error))) from error
+
+
+def iter_runs(items: Iterable[T], get_name: Callable[[T], Optional[str]]) -> Iterator[list[T]]:
+    """Split a stream where one group ends and the next begins.
+
+    items (Iterable[T]): Docs or examples, with the views of a group one after the other.
+    get_name (Callable[[T], Optional[str]]): The group of an item, or None.
+    YIELDS (list[T]): The items of one group, or a single item without a group.
+    """
+    for name, run in groupby(items, key=get_name):
+        if name is None:
+            yield from ([item] for item in run)
+        else:
+            yield list(run)
+
+
+def write_docs(out: Path, docs: Iterable[Doc], shard_size: int = 0) -> int:
+    """Write docs and their views, all or nothing.
+
+    out (Path): A file, or with a shard size, a folder. An older corpus there is replaced.
+    docs (Iterable[Doc]): The docs, with the views of a group one after the other.
+    shard_size (int): After how many docs to begin a new shard, as soon as the group is complete.
+        0 writes one file.
+    RETURNS (int): The number of docs.
+    """
+    temporary = out.with_name(f".{out.name}.tmp{os.getpid()}")
+    count = 0
+    try:
+        if shard_size:
+            check_folder(out)
+            temporary.mkdir()
+            for number, docbin in enumerate(_fill_shards(docs, shard_size), start=1):
+                docbin.to_disk(temporary / f"part-{number:05d}{SUFFIX}")
+                count += len(docbin)
+            if out.exists():
+                shutil.rmtree(out)
+        else:
+            docbin = DocBin(store_user_data=True, docs=docs)
+            docbin.to_disk(temporary)
+            count = len(docbin)
+        temporary.replace(out)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        temporary.unlink(missing_ok=True)
+    return count
+
+
+def check_folder(out: Path) -> None:
+    """Refuse to replace a folder that holds anything but shards.
+
+    out (Path): The folder; it need not exist.
+    """
+    if out.is_file():
+        raise CrossnerError(Errors.CN267.format(path=out))
+    if out.exists():
+        strange = next((p for p in out.iterdir() if not p.match(f"part-*{SUFFIX}")), None)
+        if strange is not None:
+            raise CrossnerError(Errors.CN266.format(path=out, found=strange.name))
+
+
+def _fill_shards(docs: Iterable[Doc], shard_size: int) -> Iterator[DocBin]:
+    docbin = DocBin(store_user_data=True)
+    for group in iter_runs(docs, get_group):
+        if len(docbin) >= shard_size:
+            yield docbin
+            docbin = DocBin(store_user_data=True)
+        for doc in group:
+            docbin.add(doc)
+    if len(docbin):
+        yield docbin
