@@ -1,0 +1,162 @@
+"""Base forms of English words, so that "houses" finds "house" in a dictionary. No more than that:
+regular endings, and the irregular forms that texts are full of."""
+
+import re
+from collections.abc import Iterator
+
+AUXILIARIES = """
+be am is are was were been being 'm 're
+have has had having 've
+do does did done doing
+will 'll wo
+would 'd
+can ca
+could
+may
+might
+must
+shall
+should
+not n't
+"""
+IRREGULAR = """
+become became
+begin began begun
+break broke broken
+bring brought
+build built
+buy bought
+catch caught
+choose chose chosen
+come came
+die dying
+draw drew drawn
+drive drove driven
+eat ate eaten
+fall fell fallen
+feel felt
+fight fought
+find found
+fly flew flown
+forget forgot forgotten
+get got gotten
+give gave given
+go went gone
+grow grew grown
+hear heard
+hold held
+keep kept
+know knew known
+lead led
+leave left
+lend lent
+lie lay lain lying
+lose lost
+make made
+mean meant
+meet met
+pay paid
+ride rode ridden
+rise rose risen
+run ran
+say said
+see saw seen
+sell sold
+send sent
+shake shook shaken
+shoot shot
+show shown
+sing sang sung
+sit sat
+sleep slept
+speak spoke spoken
+spend spent
+stand stood
+steal stole stolen
+swim swam swum
+take took taken
+teach taught
+tell told
+think thought
+throw threw thrown
+understand understood
+wake woke woken
+wear wore worn
+win won
+write wrote written
+child children
+foot feet
+half halves
+knife knives
+leaf leaves
+life lives
+man men
+mouse mice
+person people
+tooth teeth
+wife wives
+wolf wolves
+woman women
+good better best
+bad worse worst
+"""
+
+
+def _table(lines: str) -> dict[str, str]:
+    rows = [line.split() for line in lines.split("\n") if line]
+    return {form: row[0] for row in rows for form in row}
+
+
+AUXILIARY_FORMS = _table(AUXILIARIES)
+IRREGULAR_FORMS = _table(IRREGULAR)
+VOWELS = frozenset("aeiou")
+SHORT_STEM = re.compile("[^aeiou]*[aeiou][^aeiouwxy]")
+
+
+def base_forms(word: str) -> Iterator[str]:
+    """Guess what an English word or phrase may be an inflected form of, by its ending.
+
+    word (str): The word; in a phrase the last word counts.
+    YIELDS (str): Candidates, the likeliest first. Most are no words: look them up.
+    """
+    head, space, last = word.rpartition(" ")
+    for form in _base_forms(last):
+        yield head + space + form
+
+
+def _base_forms(word: str) -> Iterator[str]:
+    lower = word.lower()
+    if lower in AUXILIARY_FORMS:
+        yield AUXILIARY_FORMS[lower]
+    if lower in IRREGULAR_FORMS:
+        yield IRREGULAR_FORMS[lower]
+    if lower.endswith("'s"):
+        yield word[:-2]
+    elif lower.endswith("s'"):
+        yield from (word[:-1], word[:-2])
+    elif lower.endswith("s") and not lower.endswith("ss") and len(word) > 3:
+        if lower.endswith("ies"):
+            yield word[:-3] + "y"
+        yield word[:-1]
+        if lower.endswith("es"):
+            yield word[:-2]
+    elif lower.endswith("ied") and len(word) > 4:
+        yield word[:-3] + "y"
+    elif lower.endswith("ed") and len(word) > 4:
+        yield from _verb_stems(word[:-2])
+    elif lower.endswith("ing") and len(word) > 5:
+        yield from _verb_stems(word[:-3])
+
+
+def _verb_stems(stem: str) -> Iterator[str]:
+    """Undo "hope -> hoped", "stop -> stopped" and "walk -> walked"."""
+    if SHORT_STEM.fullmatch(stem.lower()):  # "hop" would have doubled its consonant
+        yield from (stem + "e", stem)
+        return
+    doubled = len(stem) > 2 and stem[-1] == stem[-2] and stem[-1].lower() not in VOWELS
+    if doubled and stem[-1].lower() not in "ls":  # mostly "falling", "passing", not "travelling"
+        yield stem[:-1]
+    yield stem
+    if doubled:
+        yield stem[:-1]
+    yield stem + "e"
