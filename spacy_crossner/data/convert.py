@@ -272,7 +272,8 @@ def make_sentence(doc: Doc) -> Sentence:
     doc (Doc): A doc whose tokens are either all annotated or all not.
     RETURNS (Sentence): Its text, words and entities.
     """
-    tokens = [token for token in doc if not token.is_space]
+    # unlike is_space, this does not depend on the vocab's language
+    tokens = [token for token in doc if not token.text.isspace()]
     spaced = not doc.has_unknown_spaces
     missing = sum(token.ent_iob == 0 for token in doc)
     if 0 < missing < len(doc):
