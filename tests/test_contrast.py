@@ -94,9 +94,10 @@ def project(nlp: Language, name: str, docs: list[Doc]) -> numpy.ndarray:
         {"sentence_contrast": {"weight": 0.5}},
         {"label_contrast": {"weight": 0.5}},
         CONTRAST,
+        {**CONTRAST, "token_pair_ner": {"contrast": {"weight": 0.5}}},
         {name: {"weight": 0.0} for name in CONTRAST},
     ],
-    ids=["none", "sentence", "label", "both", "off"],
+    ids=["none", "sentence", "label", "both", "all", "off"],
 )
 @pytest.mark.parametrize("last", [True, False])
 def test_one_forward_and_one_backward_per_batch(tiny_encoder, components, last):
