@@ -114,7 +114,8 @@ def test_sentences_without_entities_are_annotated(tmp_path):
     ],
 )
 def test_every_kind_of_columns_reads_the_same(tmp_path, text):
-    docs = convert_text(tmp_path, text, "in.conll", strict=True)
+    format = "iob" if text.startswith("Angela\tI") else "auto"
+    docs = convert_text(tmp_path, text, "in.conll", strict=True, format=format)
     assert [words_of(doc) for doc in docs] == [["Angela", "Ruiz", "slept"], ["In", "Oxford"]]
     assert [list_ents(doc) for doc in docs] == [[("Angela Ruiz", "PER")], [("Oxford", "LOC")]]
 
@@ -144,6 +145,11 @@ def test_number_sign_can_be_a_token():
 def test_decode_tags(tags, scheme, spans, stray, unfinished):
     expected = [(start, end, "X") for start, end in spans]
     assert decode_tags(tags.split(), scheme) == (expected, stray, unfinished)
+
+
+def test_iob_is_recognised_by_many_entities_that_open_with_i(tmp_path):
+    docs = convert_text(tmp_path, "a\tO\nb\tI-X\n\n" * 30, strict=True)
+    assert [list_ents(doc) for doc in docs] == [[("b", "X")]] * 30
 
 
 def test_a_stray_tag_is_mended_and_counted(tmp_path):

@@ -37,6 +37,8 @@ from spacy_crossner.errors import CrossnerError, Errors
 Scheme = Literal["iob", "iob2", "bioes"]
 Block = list[tuple[int, str]]
 
+FEW = 20
+
 _KEY = re.compile(r"#\s*[\w.:-]+\s*=")
 _TEXT = re.compile(r"#\s*text\s*=\s?(.*)")
 _TAG = re.compile(r"O|[BIESLUM]-.+")
@@ -122,12 +124,12 @@ def guess_layout(lines: Iterable[str], name: str, scheme: Scheme | None = None) 
 
 
 def _guess_scheme(tags: Sequence[str]) -> Scheme:
-    prefixes = Counter(tag[0] for tag in tags)
+    prefixes = Counter(tag[:1] for tag in tags)
     if any(prefixes[prefix] for prefix in "ESLU"):
         return "bioes"
-    # in IOB nearly all entities open with I
+    # in IOB nearly all entities open with I; a few tags that do so are rather mistakes
     _, stray, _ = decode_tags(["O" if tag in _NO_ENTITY else tag for tag in tags], "iob2")
-    return "iob" if len(stray) > prefixes["B"] else "iob2"
+    return "iob" if len(stray) > max(prefixes["B"], FEW) else "iob2"
 
 
 def decode_tags(
