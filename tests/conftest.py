@@ -17,3 +17,14 @@ from tests.tiny import write_tiny_encoder
 def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Hugging Face directory: 4-layer random BERT, 32 wide, with a unigram tokenizer."""
     return write_tiny_encoder(tmp_path_factory.mktemp("encoder") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def embedded_encoder() -> Path:
+    """The embedded encoder, kept in the user's cache; tests with it are marked `embedded`."""
+    from spacy_crossner.ship.download import cache_folder
+    from spacy_crossner.ship.embedded import write_encoder
+
+    path = cache_folder() / "encoder"
+    write_encoder(path)
+    return path

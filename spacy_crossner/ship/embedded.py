@@ -88,8 +88,8 @@ def write_encoder(
 
     The weights are stored in 16 bits where that loses nothing, and loaded as float32 by everyone;
     a pooler is left out, because the components here don't read it. The tokenizer is a plain fast
-    one. A folder that was made from the same source and is whole is left as it is; one of the hub
-    counts as the same as long as its name is.
+    one. A folder that this version made from the same source, and that is whole, is left as it is;
+    one of the hub counts as the same as long as its name is.
 
     output (Path | str): The folder to write.
     source (str): "embedded", a folder, or a name on the Hugging Face hub.
@@ -271,7 +271,9 @@ def _inputs(source: str) -> dict[str, str]:
 
 def _is_done(output: Path, source: str, inputs: dict[str, str]) -> bool:
     manifest = _read_manifest(output)
-    if manifest is None or (manifest["source"], manifest["inputs"]) != (source, inputs):
+    # another version may write another form
+    wanted = {"source": source, "inputs": inputs, "spacy_crossner": __version__}
+    if manifest is None or any(manifest[key] != value for key, value in wanted.items()):
         return False
     files = {output / name: hash_ for name, hash_ in manifest["files"].items()}
     return all(path.is_file() and file_hash(path) == hash_ for path, hash_ in files.items())
