@@ -7,7 +7,7 @@ imported inside the commands: `python -m spacy --help` loads this module, and mu
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Optional
 
 import typer
 from spacy.cli._util import app as spacy_app
@@ -143,3 +143,70 @@ def inspect_cli(
     from spacy_crossner.data.inspect import inspect, render
 
     typer.echo(render(inspect(paths)))
+
+
+@command("sample")
+def sample_cli(
+    sample: Annotated[Path, typer.Argument(help="Folder of the sample corpus.")],
+    output: Annotated[Path, typer.Argument(help="Folder to write .spacy files to.")],
+    languages: Annotated[str, typer.Option(help="Target languages: de,es,zh.")],
+) -> None:
+    """Turn the sample corpus into docs that train: source, views, target text and tests."""
+    from spacy_crossner.data.sample import make_corpus
+
+    counts = make_corpus(sample, output, [code for code in languages.split(",") if code])
+    for name, count in counts.items():
+        msg.good(f"{output / name}.spacy: {count} docs")
+
+
+@command("evaluate")
+def evaluate_cli(
+    model: Annotated[str, typer.Argument(help="A pipeline folder, or an installed pipeline.")],
+    tests: Annotated[list[Path], typer.Argument(help=".spacy files with gold entities.")],
+    output: Annotated[
+        Optional[Path], typer.Option(help="JSON file to write the scores to.")
+    ] = None,
+    gpu_id: Annotated[int, typer.Option(help="The GPU to use, -1 for the CPU.")] = -1,
+) -> None:
+    """Score a pipeline per language and type, with seqeval and with spaCy's scorer."""
+    from spacy_crossner.measure.evaluate import evaluate, write_scores
+
+    scores = evaluate(Path(model) if Path(model).exists() else model, tests, gpu_id=gpu_id)
+    rows = [
+        (
+            name,
+            s["lang"],
+            s["docs"],
+            *(s["seqeval"][k] for k in "prf"),
+            s["seqeval_strict"]["f"],
+            s["spacy"]["f"],
+        )
+        for name, s in scores.items()
+    ]
+    header = ("file", "lang", "docs", "P", "R", "F1", "strict F1", "spaCy F1")
+    msg.table(rows, header=header, divider=True, aligns=("l", "l", *"rrrrrr"))
+    types = [
+        (name, label, *(values[k] for k in "prf"))
+        for name, s in scores.items()
+        for label, values in sorted(s["seqeval"]["per_type"].items())
+    ]
+    msg.table(types, header=("file", "type", "P", "R", "F1"), divider=True, aligns="llrrr")
+    if output is not None:
+        write_scores(scores, output)
+        msg.good(f"Wrote the scores to {output}")
+
+
+@command("calibrate")
+def calibrate_cli(
+    model: Annotated[Path, typer.Argument(help="A trained pipeline.")],
+    dev: Annotated[Path, typer.Argument(help="Labelled source text that was not trained on.")],
+    output: Annotated[Path, typer.Argument(help="Folder to write the calibrated pipeline to.")],
+) -> None:
+    """Make scores mean what they say: fit a temperature on labelled source text."""
+    from spacy_crossner.measure.calibrate import calibrate_pipeline
+
+    for name, result in calibrate_pipeline(model, dev, output).items():
+        msg.good(
+            f"{name}: temperature {result.temperature:.2f}, expected calibration error of "
+            f"{result.entities} entities {result.error_before:.3f} -> {result.error_after:.3f}"
+        )

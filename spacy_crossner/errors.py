@@ -81,16 +81,16 @@ class Errors(metaclass=_Coded):
         "one), or a hub name where the hub can be reached."
     )
     CN021 = (
-        "The tokenizer of '{name}' is not a fast one, so its pieces can't be aligned with the text. "
-        "Use an encoder that has a tokenizer.json."
+        "The tokenizer of '{name}' is not a fast one, so its pieces can't be aligned with the "
+        "text. Use an encoder that has a tokenizer.json."
     )
     CN022 = (
         "The setting {setting} can't be applied: {name} has no part that it names. Set it to {off} "
         "or use a BERT-like encoder."
     )
     CN023 = (
-        "The setting freeze_layers is {value}, but it has to lie between 0 and the encoder's number "
-        "of layers, {n_layers}."
+        "The setting freeze_layers is {value}, but it has to lie between 0 and the encoder's "
+        "number of layers, {n_layers}."
     )
     CN024 = (
         "The saved weights of the encoder don't fit this version of transformers, and loading a "
@@ -101,9 +101,7 @@ class Errors(metaclass=_Coded):
         "The setting stride ({stride}) has to be above 0 and not above window ({window}), or "
         "words between two windows would not be read."
     )
-    CN027 = (
-        "The pipeline has no encoder yet. Train it, load a trained one, or call nlp.initialize."
-    )
+    CN027 = "The pipeline has no encoder yet. Train it, load a trained one, or call nlp.initialize."
     CN026 = (
         "The setting window ({window} word pieces) is longer than the encoder '{name}' can read "
         "at once. Set it to {limit} or less."
@@ -266,6 +264,18 @@ class Errors(metaclass=_Coded):
     )
     CN273 = "The setting {setting} is {value}, but has to be at least 1."
 
+    CN280 = (
+        "The sample corpus {sample} has no language '{language}'. There are: {there}. Change the "
+        "variable languages in project.yml."
+    )
+    CN281 = (
+        "The sentence '{id}': the entity '{text}' begins or ends inside a token. Put the mark "
+        "where a word begins and ends."
+    )
+    CN282 = (
+        "{path}: the id '{id}' is not that of an English training sentence, so nothing says what "
+        "it translates."
+    )
     CN290 = "{where}: expected an id, a tab and a sentence, but found '{found}'."
     CN291 = "{where}: the id '{id}' was used already, in line {first}. Give each sentence its own."
     CN292 = (
@@ -319,11 +329,27 @@ class Errors(metaclass=_Coded):
         "No FreeDict dictionary for {pair} is installed in {dir}. Install the Debian package "
         "'dict-freedict-{name}' (or the one of the opposite direction), or use other dictionaries."
     )
-    CN455 = "{path}, line {line}: expected 'word {{pos}} (gloss) :: translations', but found '{found}'."
+    CN455 = (
+        "{path}, line {line}: expected 'word {{pos}} (gloss) :: translations', but found '{found}'."
+    )
     CN456 = (
         "The FreeDict dictionary '{name}' does not serve {asked}. Name '{forward}' or '{backward}'."
     )
     CN457 = "{path}, line {line}: '{found}' does not point into the dictionary. Install it anew."
+    CN460 = "No lexicon is given. Name at least one, as LANGUAGE=FILE."
+    CN461 = (
+        "The lexicons translate from {source}, but the sentence '{group}' is in {lang}. Give "
+        "lexicons of that language, or only sentences in {source}."
+    )
+    CN462 = "The ratio is {value}, but it is a share of words, above 0 and at most 1."
+    CN463 = (
+        "No view was made: {path} has {sentences} source sentences, and the lexicons know none of "
+        "their words. Check that they are in the language of the lexicons."
+    )
+    CN464 = (
+        "The augmenter makes one view of an example at a time: set mix to 'sentence' or 'token', "
+        "or use one augmenter for each language."
+    )
 
     # 5xx: distillation
 
@@ -332,11 +358,12 @@ class Errors(metaclass=_Coded):
         "There is nothing to calibrate: the pipeline ({pipeline}) has neither a token_pair_ner nor "
         "a token_label_ner."
     )
+    CN610 = "The test file {path} does not exist. Make it with `python -m spacy crossner convert`."
+    CN611 = "The pipeline '{model}' can't be loaded: {reason}"
+    CN612 = "{path} has no gold entities to compare with. Convert it without --unlabelled."
     CN602 = "The calibration data has no entities. Give labelled text in the source language."
 
     # 7xx: shipping
-
-    pass
 
 
 class Warnings(metaclass=_Coded):

@@ -469,7 +469,7 @@ def test_sampled_pairs():
     known = numpy.ones((4, 3), dtype=bool)
     pairs, labels = sample_pairs(targets, known, 1.0, 100)
     assert pairs[:2].tolist() == [[0, 1], [2, 0]]
-    assert labels.tolist() == [1, 2, 0, 0]
+    assert labels.tolist() == [0, 1, -1, -1]
     assert len(sample_pairs(targets, known, 1.0, 3)[0]) == 3
     assert len(sample_pairs(targets, numpy.zeros_like(known), 1.0, 100)[0]) == 0
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import numpy
+import spacy
 from spacy.language import Language
 from spacy.training import Example
 
+from spacy_crossner.data.readers import ParallelCorpus
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.pipeline.ner import CrossnerNER
 
@@ -47,6 +50,25 @@ def calibrate(nlp: Language, examples: Iterable[Example]) -> dict[str, Calibrati
     if not any(eg.reference.ents for eg in examples):
         raise CrossnerError(Errors.CN602)
     return {name: _calibrate(nlp, pipe, examples) for name, pipe in components.items()}
+
+
+def calibrate_pipeline(model: Path, dev: Path, output: Path) -> dict[str, Calibration]:
+    """Calibrate a saved pipeline.
+
+    model (Path): The pipeline.
+    dev (Path): A `.spacy` file of labelled source text.
+    output (Path): The folder to write to. May be the same as the pipeline's.
+    RETURNS (Dict[str, Calibration]): By component name.
+    """
+    if not dev.exists():
+        raise CrossnerError(Errors.CN610.format(path=dev))
+    try:
+        nlp = spacy.load(model)
+    except OSError as error:
+        raise CrossnerError(Errors.CN611.format(model=model, reason=error)) from None
+    results = calibrate(nlp, ParallelCorpus([dev])(nlp))
+    nlp.to_disk(output)
+    return results
 
 
 def _calibrate(nlp: Language, pipe: CrossnerNER, examples: list[Example]) -> Calibration:

@@ -1,7 +1,8 @@
 """The heads as torch modules: they know tensors, and nothing of spaCy or Thinc.
 
 Both read the token vectors of a batch as one flat array, texts one after the other, so that texts
-of different lengths cost no padding.
+of different lengths cost no padding. Both normalize them first: encoders differ in the size of
+their vectors (the embedded one's are small), and with it would differ how fast a head learns.
 """
 
 import torch
@@ -22,6 +23,7 @@ class TokenLabelModule(nn.Module):
 
     def __init__(self, in_width: int, n_classes: int):
         super().__init__()
+        self.norm = nn.LayerNorm(in_width)
         self.dropout = nn.Dropout(0.0)
         self.output = nn.Linear(in_width, n_classes)
         nn.init.normal_(self.output.weight, std=0.02)
@@ -29,7 +31,7 @@ class TokenLabelModule(nn.Module):
 
     def forward(self, vectors: Tensor) -> Tensor:
         """vectors: (n_tokens, in_width) -> logits: (n_tokens, n_classes)."""
-        return self.output(self.dropout(vectors))
+        return self.output(self.dropout(self.norm(vectors)))
 
 
 class TokenPairModule(nn.Module):
@@ -49,6 +51,7 @@ class TokenPairModule(nn.Module):
     def __init__(self, in_width: int, hidden_width: int, n_relations: int, max_span_length: int):
         super().__init__()
         self.max_span_length = max_span_length
+        self.norm = nn.LayerNorm(in_width)
         self.dropout = nn.Dropout(0.0)
         self.query = nn.Linear(in_width, hidden_width)
         self.key = nn.Linear(in_width, hidden_width)
@@ -65,7 +68,7 @@ class TokenPairModule(nn.Module):
         Entries that reach past the last token are scored against zeros; entries that reach into
         the next text are scored too. Whoever reads the band masks both.
         """
-        vectors = self.dropout(vectors)
+        vectors = self.dropout(self.norm(vectors))
         queries = F.gelu(self.query(vectors))
         keys = F.gelu(self.key(vectors))
         # (n, r, h) x (n, h, d): per token, the relation-weighted query against the keys in reach

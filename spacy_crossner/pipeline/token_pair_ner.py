@@ -290,11 +290,12 @@ def sample_pairs(
     outside_ratio (float): Pairs without a relation, per pair that has one.
     most (int): Most pairs in all.
     RETURNS (Tuple[numpy.ndarray, numpy.ndarray]): (m, 2) pairs (token, distance), and (m,) the
-        number of the relation, 0 for none.
+        number of the relation, -1 for none: such
+        pairs are only pushed away from.
     """
     related: numpy.ndarray = targets.any(axis=2) & known
     pairs = numpy.argwhere(related)
-    labels = targets[pairs[:, 0], pairs[:, 1]].argmax(axis=1) + 1
+    labels = targets[pairs[:, 0], pairs[:, 1]].argmax(axis=1)
     near = known & ~related & related.any(axis=1, keepdims=True)
     outside = numpy.argwhere(near)
     n_outside = min(len(outside), int(len(pairs) * outside_ratio))
@@ -302,7 +303,7 @@ def sample_pairs(
         # evenly spread over the batch
         outside = outside[numpy.linspace(0, len(outside) - 1, n_outside).astype(int)]
         pairs = numpy.concatenate([pairs, outside])
-        labels = numpy.concatenate([labels, numpy.zeros((n_outside,), dtype=labels.dtype)])
+        labels = numpy.concatenate([labels, numpy.full((n_outside,), -1)])
     if len(pairs) > most:
         chosen = numpy.linspace(0, len(pairs) - 1, most).astype(int)
         pairs, labels = pairs[chosen], labels[chosen]

@@ -1,0 +1,109 @@
+"""The sample corpus: marked sentences in a folder per language, turned into docs that train.
+
+The folder holds `en/train-*.txt` and `en/dev.txt` (labelled), and per target language what there is
+of `memory.txt` (labelled translations of training sentences, under the same ids), `unlabelled.txt`
+and `test.txt`. One's own corpus can have the same shape.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from spacy_crossner.data.markup import Marked, read_marked
+from spacy_crossner.data.shards import write_docs
+from spacy_crossner.data.view import Kind, View, set_view
+from spacy_crossner.errors import CrossnerError, Errors
+
+SOURCE = "en"
+TOKENIZER = {"nlp": {"tokenizer": {"@tokenizers": "spacy-crossner.tokenizer.v1"}}}
+
+
+def make_corpus(sample: Path, output: Path, languages: Sequence[str]) -> dict[str, int]:
+    """Write source.spacy, dev.spacy, parallel.spacy, target.spacy and a test file per language.
+
+    sample (Path): The folder of the sample corpus.
+    output (Path): The folder to write to.
+    languages (Sequence[str]): Target languages.
+    RETURNS (Dict[str, int]): Number of docs in each file.
+    """
+    for language in (SOURCE, *languages):
+        if not (sample / language).is_dir():
+            there = sorted(path.name for path in sample.iterdir() if path.is_dir())
+            raise CrossnerError(
+                Errors.CN280.format(language=language, sample=sample, there=", ".join(there))
+            )
+    nlp = spacy.blank("xx", config=TOKENIZER)
+    output.mkdir(parents=True, exist_ok=True)
+    train = [s for path in sorted((sample / SOURCE).glob("train*.txt")) for s in read_marked(path)]
+    memories = {language: _read_memory(sample, language, train) for language in languages}
+    files: dict[str, Iterable[Doc]] = {
+        "source": (make_doc(nlp, s, "source", SOURCE) for s in train),
+        "dev": (
+            make_doc(nlp, s, "source", SOURCE) for s in read_marked(sample / SOURCE / "dev.txt")
+        ),
+        "parallel": _iter_groups(nlp, train, memories),
+        "target": _iter_targets(nlp, sample, languages),
+    }
+    for language in languages:
+        path = sample / language / "test.txt"
+        if path.exists():
+            files[f"test-{language}"] = [
+                make_doc(nlp, s, "source", language) for s in read_marked(path)
+            ]
+    return {name: write_docs(output / f"{name}.spacy", docs) for name, docs in files.items()}
+
+
+def make_doc(nlp: Language, sentence: Marked, kind: Kind, language: str) -> Doc:
+    """Turn a marked sentence into a doc that carries its view.
+
+    nlp (Language): Tokenizes the text.
+    sentence (Marked): The sentence.
+    kind (str): The kind of view.
+    language (str): Language code of the text.
+    RETURNS (Doc): The doc; unlabelled if it is target text.
+    """
+    doc = nlp.make_doc(sentence.text)
+    labelled = kind != "target"
+    if labelled:
+        spans = []
+        for start, end, label in sentence.spans:
+            span = doc.char_span(start, end, label)
+            if span is None:
+                text = sentence.text[start:end]
+                raise CrossnerError(Errors.CN281.format(id=sentence.id, text=text))
+            spans.append(span)
+        # set even where there are none: "no entity" is an annotation too
+        doc.set_ents(spans)
+    set_view(doc, View(group=sentence.id, kind=kind, lang=language, labelled=labelled))
+    return doc
+
+
+def _read_memory(sample: Path, language: str, train: list[Marked]) -> dict[str, Marked]:
+    path = sample / language / "memory.txt"
+    if not path.exists():
+        return {}
+    memory = {sentence.id: sentence for sentence in read_marked(path)}
+    unknown = sorted(set(memory) - {sentence.id for sentence in train})
+    if unknown:
+        raise CrossnerError(Errors.CN282.format(path=path, id=unknown[0]))
+    return memory
+
+
+def _iter_groups(
+    nlp: Language, train: list[Marked], memories: dict[str, dict[str, Marked]]
+) -> Iterator[Doc]:
+    for sentence in train:
+        yield make_doc(nlp, sentence, "source", SOURCE)
+        for language, memory in memories.items():
+            if sentence.id in memory:
+                yield make_doc(nlp, memory[sentence.id], "translation", language)
+
+
+def _iter_targets(nlp: Language, sample: Path, languages: Sequence[str]) -> Iterator[Doc]:
+    for language in languages:
+        path = sample / language / "unlabelled.txt"
+        for sentence in read_marked(path) if path.exists() else ():
+            yield make_doc(nlp, sentence, "target", language)

@@ -1,0 +1,118 @@
+"""Scores per language and entity type: seqeval's, as papers give them, and spaCy's."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Union
+
+import spacy
+import srsly
+from seqeval.metrics import classification_report
+from seqeval.scheme import IOB2
+from spacy.language import Language
+from spacy.scorer import get_ner_prf
+from spacy.tokens import Doc
+from spacy.training import Example
+from tqdm import tqdm
+
+from spacy_crossner.data.readers import ParallelCorpus
+from spacy_crossner.data.view import get_view
+from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.schemes.bio import to_iob2
+from spacy_crossner.types import Mention
+
+BATCH_SIZE = 64
+
+
+def evaluate(model: Union[str, Path], tests: Sequence[Path], *, gpu_id: int = -1) -> dict[str, Any]:
+    """Score a pipeline on labelled files.
+
+    model (Union[str, Path]): A pipeline folder, or the name of an installed one.
+    tests (Sequence[Path]): `.spacy` files with gold entities. Their tokens are kept.
+    gpu_id (int): The GPU to use, -1 for the CPU.
+    RETURNS (Dict[str, Any]): By file name: language, number of docs, and precision, recall and
+        F1 in percent under "seqeval", "seqeval_strict" and "spacy", each overall and per type.
+    """
+    if gpu_id >= 0:
+        spacy.require_gpu(gpu_id)
+    for path in tests:
+        if not path.exists():
+            raise CrossnerError(Errors.CN610.format(path=path))
+    try:
+        nlp = spacy.load(model)
+    except OSError as error:
+        raise CrossnerError(Errors.CN611.format(model=model, reason=error)) from None
+    return {path.stem: score_file(nlp, path) for path in tests}
+
+
+def score_file(nlp: Language, path: Path) -> dict[str, Any]:
+    """Score a pipeline on one file; see `evaluate`."""
+    examples = list(ParallelCorpus([path])(nlp))
+    if not any(example.reference.has_annotation("ENT_IOB") for example in examples):
+        raise CrossnerError(Errors.CN612.format(path=path))
+    docs = nlp.pipe([example.predicted for example in examples], batch_size=BATCH_SIZE)
+    progress = tqdm(docs, total=len(examples), desc=path.stem, disable=None, leave=False)
+    for example, doc in zip(examples, progress, strict=True):
+        example.predicted = doc
+    view = get_view(examples[0].reference)
+    return {"lang": "xx" if view is None else view.lang, "docs": len(examples), **score(examples)}
+
+
+def score(examples: Sequence[Example]) -> dict[str, Any]:
+    """Compare predicted and gold entities with three scorers.
+
+    examples (Sequence[Example]): Predictions and gold on the same tokens.
+    RETURNS (Dict[str, Any]): Under "seqeval" (as conlleval counts), "seqeval_strict" (valid IOB2
+        only) and "spacy": "p", "r", "f" in percent, and "per_type" with the same.
+    """
+    gold = [tags_of(example.reference) for example in examples]
+    found = [tags_of(example.predicted) for example in examples]
+    return {
+        "seqeval": _report(classification_report(gold, found, output_dict=True, zero_division=0)),
+        "seqeval_strict": _report(
+            classification_report(
+                gold, found, output_dict=True, zero_division=0, mode="strict", scheme=IOB2
+            )
+        ),
+        "spacy": _spacy_report(get_ner_prf(examples)),
+    }
+
+
+def tags_of(doc: Doc) -> list[str]:
+    """RETURNS (List[str]): The IOB2 tags of a doc's entities."""
+    mentions = [Mention(tuple(range(ent.start, ent.end)), ent.label_) for ent in doc.ents]
+    return to_iob2(mentions, len(doc))
+
+
+def write_scores(scores: dict[str, Any], output: Path) -> None:
+    """Write scores as JSON, whole or not at all."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    temporary = output.with_name(f".{output.name}.tmp")
+    srsly.write_json(temporary, scores)
+    temporary.replace(output)
+
+
+def _report(report: dict[str, Any]) -> dict[str, Any]:
+    figures = {
+        name: {
+            "p": _percent(values["precision"]),
+            "r": _percent(values["recall"]),
+            "f": _percent(values["f1-score"]),
+        }
+        for name, values in report.items()
+    }
+    types = {name: values for name, values in figures.items() if not name.endswith(" avg")}
+    return {**figures["micro avg"], "per_type": types}
+
+
+def _spacy_report(scores: dict[str, Any]) -> dict[str, Any]:
+    per_type = scores["ents_per_type"] or {}
+    return {
+        **{key: _percent(scores[f"ents_{key}"] or 0.0) for key in "prf"},
+        "per_type": {
+            name: {key: _percent(values[key]) for key in "prf"} for name, values in per_type.items()
+        },
+    }
+
+
+def _percent(value: float) -> float:
+    return round(100.0 * float(value), 2)
