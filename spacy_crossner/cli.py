@@ -162,7 +162,10 @@ def sample_cli(
 @command("evaluate")
 def evaluate_cli(
     model: Annotated[str, typer.Argument(help="A pipeline folder, or an installed pipeline.")],
-    tests: Annotated[list[Path], typer.Argument(help=".spacy files with gold entities.")],
+    tests: Annotated[
+        list[Path],
+        typer.Argument(help=".spacy files with gold entities, or folders with test-*.spacy."),
+    ],
     output: Annotated[
         Optional[Path], typer.Option(help="JSON file to write the scores to.")
     ] = None,

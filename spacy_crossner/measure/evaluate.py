@@ -27,21 +27,25 @@ def evaluate(model: Union[str, Path], tests: Sequence[Path], *, gpu_id: int = -1
     """Score a pipeline on labelled files.
 
     model (Union[str, Path]): A pipeline folder, or the name of an installed one.
-    tests (Sequence[Path]): `.spacy` files with gold entities. Their tokens are kept.
+    tests (Sequence[Path]): `.spacy` files with gold entities, or folders, of which the files
+        called `test-*.spacy` are taken. Their tokens are kept.
     gpu_id (int): The GPU to use, -1 for the CPU.
     RETURNS (Dict[str, Any]): By file name: language, number of docs, and precision, recall and
         F1 in percent under "seqeval", "seqeval_strict" and "spacy", each overall and per type.
     """
     if gpu_id >= 0:
         spacy.require_gpu(gpu_id)
+    files = []
     for path in tests:
-        if not path.exists():
+        found = sorted(path.glob("test-*.spacy")) if path.is_dir() else [path]
+        if not found or not found[0].exists():
             raise CrossnerError(Errors.CN610.format(path=path))
+        files += found
     try:
         nlp = spacy.load(model)
     except OSError as error:
         raise CrossnerError(Errors.CN611.format(model=model, reason=error)) from None
-    return {path.stem: score_file(nlp, path) for path in tests}
+    return {path.stem: score_file(nlp, path) for path in files}
 
 
 def score_file(nlp: Language, path: Path) -> dict[str, Any]:
