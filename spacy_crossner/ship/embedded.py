@@ -210,16 +210,20 @@ def _load_embedded(cache: Path) -> Encoder:
 def _load_source(source: str) -> Encoder:
     from transformers import AutoModel, AutoTokenizer
 
-    unreadable = Errors.CN011 if Path(source).is_dir() else Errors.CN012
+    local = Path(source).is_dir()
+    unreadable = Errors.CN011 if local else Errors.CN012
+    if local and not (Path(source) / "config.json").is_file():
+        # transformers would guess an architecture from the name of the folder
+        raise CrossnerError(unreadable.format(source=source, reason="it has no config.json"))
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True)
         model, report = AutoModel.from_pretrained(source, output_loading_info=True)
     except (OSError, ValueError, ImportError) as error:
-        reason = str(error).strip().split("\n")[0]
+        reason = str(error).strip().split("\n")[0].rstrip(".")
         raise CrossnerError(unreadable.format(source=source, reason=reason)) from error
     missing = [key for key in report["missing_keys"] if not _is_pooler(key)]
     if missing:
-        reason = f"its weights lack {', '.join(sorted(missing)[:3])}."
+        reason = f"its weights lack {', '.join(sorted(missing)[:3])}"
         raise CrossnerError(unreadable.format(source=source, reason=reason))
     if not tokenizer.is_fast:
         raise CrossnerError(Errors.CN013.format(source=source))
