@@ -1,0 +1,164 @@
+"""The project: its recipes, its commands on a tiny encoder, and the README that describes it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import spacy
+import srsly
+from spacy.cli.debug_config import debug_config
+from spacy.cli.train import train
+from weasel.cli.document import project_document
+
+from spacy_crossner.data.sample import make_corpus
+from spacy_crossner.errors import CrossnerError
+from spacy_crossner.measure.calibrate import calibrate_pipeline, expected_calibration_error
+from spacy_crossner.measure.evaluate import evaluate, score
+from spacy_crossner.measure.logger import read_log
+from tests.pipelines import make_examples
+
+ROOT = Path(__file__).parent.parent
+RECIPES = ("baseline", "concner", "mclner", "crossner", "smoke")
+SENTENCES = {
+    "en/train-news.txt": [
+        "n1\t[PER Angela Merkel] visited [LOC Berlin].",
+        "n2\t[PER Maria Silva] works at [ORG Acme Corp] in [LOC Paris].",
+        "n3\tthe bank in the city was by the river",
+    ],
+    "en/dev.txt": ["d1\t[LOC London] and [LOC Paris]", "d2\t[PER Maria] was at [ORG Acme Corp]"],
+    "de/memory.txt": ["n1\t[PER Angela Merkel] war in [LOC Berlin]."],
+    "de/unlabelled.txt": ["de-1\tMaria war in Spain."],
+    "de/test.txt": ["t1\tder president war in [LOC Paris]", "t2\tdie bank"],
+    "zh/test.txt": ["t1\t[PER 李明]在[ORG 北京大学]。"],
+}
+
+
+@pytest.fixture
+def sample(tmp_path):
+    folder = tmp_path / "sample"
+    for name, lines in SENTENCES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines) + "\n", encoding="utf8")
+    return folder
+
+
+def test_readme_describes_the_project(tmp_path):
+    """If this fails: python -m spacy project document --output README.md."""
+    shutil.copy(ROOT / "README.md", tmp_path / "README.md")
+    project_document(ROOT, tmp_path / "README.md")
+    assert (tmp_path / "README.md").read_text(encoding="utf8") == (ROOT / "README.md").read_text(
+        encoding="utf8"
+    )
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipes_are_complete(recipe, capsys):
+    debug_config(ROOT / "configs" / f"{recipe}.cfg", show_funcs=False, show_vars=False)
+
+
+def test_every_file_of_the_workflow_exists():
+    project = srsly.read_yaml(ROOT / "project.yml")
+    commands = {command["name"]: command for command in project["commands"]}
+    for steps in project["workflows"].values():
+        assert set(steps) <= set(commands)
+    assert (ROOT / "configs" / f"{project['vars']['config']}.cfg").exists()
+    for command in commands.values():
+        assert command["help"].endswith(".")
+    for language in project["vars"]["languages"].split(","):
+        assert (ROOT / "assets" / "sample" / language / "test.txt").exists()
+
+
+def test_from_sentences_to_scores(sample, tmp_path, tiny_encoder, capsys):
+    """What `project run all` does, on three sentences."""
+    corpus = tmp_path / "corpus"
+    counts = make_corpus(sample, corpus, ["de", "zh"])
+    assert counts == {
+        "source": 3,
+        "dev": 2,
+        "parallel": 4,
+        "target": 1,
+        "test-de": 2,
+        "test-zh": 1,
+    }
+    train(
+        ROOT / "configs" / "smoke.cfg",
+        tmp_path / "training",
+        overrides={
+            "paths.encoder": str(tiny_encoder),
+            "paths.train": str(corpus / "parallel.spacy"),
+            "paths.dev": str(corpus / "dev.spacy"),
+            "components.transformer.model.window": 100,
+            "components.transformer.model.stride": 50,
+            "training.logger.output_file": "log.jsonl",
+        },
+    )
+    rows = read_log(tmp_path / "training" / "log.jsonl")
+    assert {
+        "token_pair_ner",
+        "sentence_contrast",
+        "label_contrast",
+        "token_pair_ner_contrast",
+    } <= set(rows[-1]["losses"])
+    model = tmp_path / "training" / "model-last"
+    assert spacy.load(model).pipe_names == ["transformer", "token_pair_ner"]
+    calibrated = tmp_path / "calibrated"
+    (result,) = calibrate_pipeline(model, corpus / "dev.spacy", calibrated).values()
+    assert spacy.load(calibrated).get_pipe("token_pair_ner").temperature == result.temperature
+    scores = evaluate(calibrated, [corpus])
+    assert {name: s["lang"] for name, s in scores.items()} == {"test-de": "de", "test-zh": "zh"}
+
+
+def test_sample_errors(sample, tmp_path):
+    with pytest.raises(CrossnerError, match=r"CN280.*fr"):
+        make_corpus(sample, tmp_path / "out", ["fr"])
+    (sample / "de" / "memory.txt").write_text("x9\t[PER Maria]\n", encoding="utf8")
+    with pytest.raises(CrossnerError, match=r"CN282.*x9"):
+        make_corpus(sample, tmp_path / "out", ["de"])
+    (sample / "de" / "memory.txt").write_text("n1\tBerlin[LOC er]\n", encoding="utf8")
+    with pytest.raises(CrossnerError, match=r"CN281.*'er'"):
+        make_corpus(sample, tmp_path / "out", ["de"])
+
+
+def test_evaluate_errors(sample, tmp_path):
+    with pytest.raises(CrossnerError, match="CN610"):
+        evaluate("nothing", [tmp_path / "no.spacy"])
+    make_corpus(sample, tmp_path / "corpus", ["de"])
+    with pytest.raises(CrossnerError, match="CN611"):
+        evaluate("no_such_pipeline", [tmp_path / "corpus"])
+    spacy.blank("xx").to_disk(tmp_path / "blank")
+    with pytest.raises(CrossnerError, match="CN612"):
+        evaluate(tmp_path / "blank", [tmp_path / "corpus" / "target.spacy"])
+    with pytest.raises(CrossnerError, match="CN601"):
+        calibrate_pipeline(tmp_path / "blank", tmp_path / "corpus" / "dev.spacy", tmp_path / "out")
+
+
+def test_scorers_agree():
+    """F1 of spaCy and of seqeval are the same on the same predictions, also for false positives in
+    sentences without entities.
+    """
+    nlp = spacy.blank("xx")
+    examples = make_examples(nlp)
+    for number, example in enumerate(examples):
+        doc = example.predicted
+        if number % 2:
+            doc.set_ents([doc.char_span(0, len(doc[0].text), "LOC")])
+        else:
+            doc.set_ents(
+                [doc.char_span(e.start_char, e.end_char, e.label_) for e in example.y.ents[:1]]
+            )
+    result = score(examples)
+    assert 0 < result["spacy"]["f"] < 100
+    for key in "prf":
+        assert result["spacy"][key] == result["seqeval"][key] == result["seqeval_strict"][key]
+    for name, values in result["spacy"]["per_type"].items():
+        assert values == result["seqeval"]["per_type"][name]
+
+
+def test_calibration_error():
+    import numpy
+
+    assert expected_calibration_error(numpy.array([]), numpy.array([])) == 0.0
+    scores = numpy.array([0.95] * 10 + [0.55] * 10)
+    correct = numpy.array([1] * 9 + [0] + [1] * 5 + [0] * 5)
+    assert expected_calibration_error(scores, correct) == pytest.approx(0.05)
