@@ -336,6 +336,15 @@ class Errors(metaclass=_Coded):
         "The FreeDict dictionary '{name}' does not serve {asked}. Name '{forward}' or '{backward}'."
     )
     CN457 = "{path}, line {line}: '{found}' does not point into the dictionary. Install it anew."
+    CN458 = (
+        "Nothing to make a lexicon of. Name dictionaries from {source} to {target}: --freedict auto, "
+        "--wiktionary FILE or --tsv FILE."
+    )
+    CN459 = (
+        "The dictionaries hold no translation from {pair}. If they translate the other way round, "
+        "use --invert."
+    )
+
     CN460 = "No lexicon is given. Name at least one, as LANGUAGE=FILE."
     CN461 = (
         "The lexicons translate from {source}, but the sentence '{group}' is in {lang}. Give "

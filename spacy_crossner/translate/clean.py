@@ -69,7 +69,7 @@ SENSE_NUMBER = re.compile(r"(?:^|\s)\d+\.(?=\s|$)")
 DOTS = re.compile(r"^(?:\.{2,}|…|\s)+|(?:\.{2,}|…|\s)+$")
 LABEL = re.compile(r"^\w+: +")
 JUNK = re.compile(
-    r"[][(){}<>|+=/*_#@%$\"“”„«»~^\\:;…]|\.\.|··|\b(?:genitive|dative) |\b(?:not|is) used\b",
+    r"[][(){}<>|+=/*_#@%$\"“”„«»~^\\:;…]|\.\.|··|\b(?:genitive|dative|tense)\b|\b(?:not|is) used\b",
     re.IGNORECASE,
 )
 AFFIX_ENDS = ("-", "\u05be", "\u0640")  # hyphen, Hebrew hyphen, a stretched Arabic letter

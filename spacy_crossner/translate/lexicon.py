@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Optional
 
+from spacy_crossner.data.encoding import read_lines
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.translate.clean import plain
 from spacy_crossner.translate.inflection import AUXILIARY_FORMS, base_forms
@@ -18,6 +19,8 @@ from spacy_crossner.translate.inflection import AUXILIARY_FORMS, base_forms
 HEADER = "# lexicon"
 # tags of annotated text that a dictionary doesn't tell apart
 SAME_POS = {"AUX": "VERB", "SCONJ": "CCONJ"}
+# languages written without spaces between words
+UNSPACED = frozenset({"zh", "ja", "th", "lo", "km", "my", "yue"})
 LONGEST_GLUED = 40  # characters of tokens without a space between them that may form one word
 
 
@@ -50,6 +53,9 @@ class Entry(NamedTuple):
         return self.translations[0]
 
 
+Raw = tuple[str, str, float]
+
+
 class Row(NamedTuple):
     """One line of a lexicon file."""
 
@@ -71,23 +77,24 @@ class Lexicon:
         """
         self.source = source
         self.target = target
-        collected: dict[str, list[Translation]] = defaultdict(list)
-        for row in rows:
-            collected[row.word].append(Translation(row.text, row.pos, row.weight))
-        self._entries = {word: _entry(word, found) for word, found in collected.items()}
-        self._folded = {word.lower(): entry for word, entry in reversed(self._entries.items())}
+        collected: dict[str, list[Raw]] = defaultdict(list)
+        for word, pos, text, weight in rows:
+            collected[word].append((text, pos, weight))
+        # plain tuples: Python's garbage collector stops looking at them
+        self._raw = {word: tuple(found) for word, found in collected.items()}
+        self._folded = {word.lower(): word for word in reversed(self._raw)}
         phrases = (word for word in self._folded if " " in word)
         self._beginnings = {start for word in phrases for start in _beginnings(word)}
         self._cache: dict[tuple[str, str, bool], Optional[Entry]] = {}
 
     def __len__(self) -> int:
         """RETURNS (int): Number of words and phrases."""
-        return len(self._entries)
+        return len(self._raw)
 
     def __iter__(self) -> Iterator[Entry]:
         """YIELDS (Entry): The entries, in order of their words."""
-        for word in sorted(self._entries, key=lambda word: (word.lower(), word)):
-            yield self._entries[word]
+        for word in sorted(self._raw, key=lambda word: (word.lower(), word)):
+            yield self._make_entry(word)
 
     def get(self, word: str) -> Optional[Entry]:
         """Look a word up exactly as it is spelt.
@@ -95,7 +102,8 @@ class Lexicon:
         word (str): The word or phrase.
         RETURNS (Optional[Entry]): Its entry.
         """
-        return self._entries.get(plain(word))
+        word = plain(word)
+        return self._make_entry(word) if word in self._raw else None
 
     def find(self, text: str, *, pos: str = "", initial: bool = False) -> Optional[Entry]:
         """Look up a word as a text writes it: as it is, in lower case, by its base form (English
@@ -113,6 +121,10 @@ class Lexicon:
         except KeyError:
             entry = self._cache[key] = _restrict(self._find(plain(text), initial), pos)
             return entry
+
+    def begins_phrase(self, text: str) -> bool:
+        """RETURNS (bool): Whether a longer phrase of the lexicon begins with these words."""
+        return text.lower() in self._beginnings
 
     def match(
         self,
@@ -139,7 +151,7 @@ class Lexicon:
         best = None if entry is None else (start + 1, entry)
         for end in range(start + 1, stop):
             if spaces[end - 1]:
-                if text.lower() not in self._beginnings:
+                if not self.begins_phrase(text):
                     break
                 text += " "
             elif len(text) > LONGEST_GLUED:
@@ -151,28 +163,28 @@ class Lexicon:
         return best
 
     def _find(self, text: str, initial: bool) -> Optional[Entry]:
-        entries = self._entries
         lower = text.lower()
         forms = (lower, text) if initial else (text, lower)
         for form in forms:
-            if self.source == "en" and form in AUXILIARY_FORMS:  # not "are", the unit of area
-                entry = _restrict(entries.get(AUXILIARY_FORMS[form]), "VERB")
-                if entry is not None:
-                    return entry
-            if form in entries:
-                return entries[form]
+            if self.source == "en" and AUXILIARY_FORMS.get(form) in self._raw:
+                # "are" is a verb before it is a unit of area
+                return _restrict(self._make_entry(AUXILIARY_FORMS[form]), "VERB")
+            if form in self._raw:
+                return self._make_entry(form)
         if self.source == "en":
             for form in forms:
                 for base in base_forms(form):
-                    if base in entries:
-                        return entries[base]
-        return None if text == lower else self._folded.get(lower)
+                    if base in self._raw:
+                        return self._make_entry(base)
+        if text != lower and lower in self._folded:
+            return self._make_entry(self._folded[lower])
+        return None
 
-
-def _entry(word: str, found: Sequence[Translation]) -> Entry:
-    total = sum([weight for _, _, weight in found])
-    ranked = sorted(found, key=lambda one: -one.weight) if len(found) > 1 else found
-    return Entry(word, tuple(Translation(text, pos, w / total) for text, pos, w in ranked))
+    def _make_entry(self, word: str) -> Entry:
+        found = self._raw[word]
+        total = sum([weight for _, _, weight in found])
+        ranked = sorted(found, key=lambda one: -one[2])
+        return Entry(word, tuple(Translation(text, pos, w / total) for text, pos, w in ranked))
 
 
 def _beginnings(phrase: str) -> Iterator[str]:
@@ -200,15 +212,18 @@ def read_rows(path: Path, source: str, target: str) -> Iterator[Row]:
     target (str): The language that its translations must be in, if its header tells.
     YIELDS (Row): Its lines.
     """
-    for number, line in _lines(path):
+    tidy = False  # a file with our header was written by `write_lexicon`, perhaps edited since
+    for number, line in enumerate(_read_lines(path), start=1):
         if line.startswith("#"):
             pair = line.removeprefix(HEADER).split()
             if line.startswith(HEADER) and pair != [source, target]:
                 raise CrossnerError(
                     Errors.CN453.format(path=path, found="-".join(pair), asked=f"{source}-{target}")
                 )
+            tidy = tidy or line.startswith(HEADER)
             continue
-        cells = [plain(cell) for cell in line.rstrip("\r\n").split("\t")]
+        cells = line.split("\t")
+        cells = [cell.strip() if tidy else plain(cell) for cell in cells]
         if cells == [""]:
             continue
         if len(cells) == 2:
@@ -241,18 +256,15 @@ def read_pair(path: Path) -> Optional[tuple[str, str]]:
     path (Path): The file.
     RETURNS (Optional[tuple[str, str]]): Source and target language, or None without a header.
     """
-    for _, line in _lines(path):
-        pair = line.removeprefix(HEADER).split()
-        return (pair[0], pair[1]) if line.startswith(HEADER) and len(pair) == 2 else None
-    return None
+    line = next(_read_lines(path), "")
+    pair = line.removeprefix(HEADER).split()
+    return (pair[0], pair[1]) if line.startswith(HEADER) and len(pair) == 2 else None
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    try:
-        with Path(path).open(encoding="utf8") as file:
-            yield from enumerate(file, start=1)
-    except (OSError, UnicodeDecodeError) as error:
-        raise CrossnerError(Errors.CN450.format(path=path, problem=error)) from None
+def _read_lines(path: Path) -> Iterator[str]:
+    if not path.is_file():
+        raise CrossnerError(Errors.CN202.format(path=path))
+    yield from read_lines(path)
 
 
 def _weight(cell: str) -> Optional[float]:
@@ -270,8 +282,8 @@ def write_lexicon(path: Path, lexicon: Lexicon, *, notes: Iterable[str] = ()) ->
     lexicon (Lexicon): The lexicon.
     notes (Iterable[str]): Lines to put after the header, such as where the words come from.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.is_dir():
+        raise CrossnerError(Errors.CN212.format(path=path, folder=path.parent))
     part = path.with_name(path.name + ".part")
     with part.open("w", encoding="utf8", newline="\n") as file:
         file.write(f"{HEADER}\t{lexicon.source}\t{lexicon.target}\n")
