@@ -1,4 +1,4 @@
-"""Fixtures that every test may use: a tiny random encoder made on the spot, nothing from outside."""
+"""Fixtures that every test may use: a tiny random encoder, and deterministic property tests."""
 
 import os
 
@@ -9,8 +9,13 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.tiny import write_tiny_encoder
+
+# the same examples in every run; HYPOTHESIS_PROFILE=default searches for new ones
+settings.register_profile("deterministic", derandomize=True, deadline=None, database=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "deterministic"))
 
 
 @pytest.fixture(scope="session")
