@@ -213,3 +213,140 @@ def calibrate_cli(
             f"{name}: temperature {result.temperature:.2f}, expected calibration error of "
             f"{result.entities} entities {result.error_before:.3f} -> {result.error_after:.3f}"
         )
+
+
+@command("speed")
+def speed_cli(
+    texts: Annotated[Path, typer.Argument(help="A .spacy file of labelled sentences.")],
+    encoder: Annotated[Path, typer.Option(help="A Hugging Face folder.")] = Path("encoder"),
+    what: Annotated[
+        str, typer.Option(help="freezing, prediction, training, long-texts; several with commas.")
+    ] = "freezing,prediction,training,long-texts",
+    runs: Annotated[int, typer.Option(min=1, help="Runs of each task.")] = 10,
+) -> None:
+    """Measure speed as ratios: what is compared runs in turn."""
+    from spacy_crossner.measure.speed import measure
+
+    rows = []
+    for figure in measure(what.split(","), encoder, texts, runs):
+        ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
+        rows.append((figure.what, f"{figure.seconds:.3f}", ratio, figure.against))
+        msg.text(" | ".join(rows[-1]))
+    msg.table(rows, header=("what", "seconds", "times as fast", "as"), divider=True)
+
+
+@command("lexicon")
+def lexicon_cli(
+    out: Annotated[Path, typer.Argument(help="The .tsv file to write.")],
+    source: Annotated[str, typer.Option("--from", help="Language of the words.")],
+    target: Annotated[str, typer.Option("--to", help="Language of the translations.")],
+    freedict: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            help="auto for what is installed, a name such as eng-deu, or a path to its .index."
+        ),
+    ] = None,
+    wiktionary: Annotated[
+        Optional[list[Path]],
+        typer.Option(help="A file with lines such as 'word {pos} (gloss) :: translations'."),
+    ] = None,
+    tsv: Annotated[
+        Optional[list[Path]],
+        typer.Option(
+            help="A table: word, perhaps part of speech, translation, perhaps weight. It counts "
+            "most, Wiktionary second, FreeDict least."
+        ),
+    ] = None,
+    invert: Annotated[
+        bool,
+        typer.Option("--invert", help="Tables and Wiktionary files translate the other way."),
+    ] = False,
+    corpus: Annotated[
+        Optional[Path],
+        typer.Option(help=".spacy or text in the source language: print how much is covered."),
+    ] = None,
+    target_corpus: Annotated[
+        Optional[Path],
+        typer.Option(help=".spacy or text in the target language: prefer its common words."),
+    ] = None,
+    max_translations: Annotated[
+        int, typer.Option(min=1, help="How many translations to keep of each word.")
+    ] = 5,
+) -> None:
+    """Make the lexicon of a language pair from dictionaries."""
+    from spacy_crossner.translate.build import make_lexicon, measure_coverage, read_texts
+
+    lexicon = make_lexicon(
+        out,
+        source,
+        target,
+        tables=tsv or [],
+        wiktionary=wiktionary or [],
+        freedict=freedict or [],
+        invert=invert,
+        target_corpus=target_corpus,
+        max_translations=max_translations,
+    )
+    msg.good(f"{out}: {len(lexicon)} words and phrases")
+    if corpus is not None:
+        coverage = measure_coverage(lexicon, read_texts(corpus, source))
+        msg.info(f"{corpus}: {coverage.share:.1%} of {coverage.words} words are covered")
+        common = ", ".join(word for word, _ in coverage.unknown.most_common(20))
+        msg.text(f"The most common of the others: {common or 'none'}")
+
+
+@command("codeswitch")
+def codeswitch_cli(
+    path: Annotated[Path, typer.Argument(help="A .spacy file, or a folder of them.")],
+    out: Annotated[Path, typer.Argument(help="The .spacy file to write.")],
+    lexicon: Annotated[
+        list[str], typer.Option(help="LANGUAGE=FILE, a target language and its lexicon; repeat.")
+    ],
+    ratio: Annotated[
+        float, typer.Option(help="Share of the words outside of entities to replace.")
+    ] = 0.5,
+    copies: Annotated[int, typer.Option(min=1, help="Copies of each sentence.")] = 1,
+    mix: Annotated[
+        str,
+        typer.Option(
+            help="single: copies in each language; sentence: a language drawn for each copy; "
+            "token: one drawn for each phrase."
+        ),
+    ] = "sentence",
+    seed: Annotated[int, typer.Option(help="Decides what is replaced.")] = 0,
+    switch_entities: Annotated[
+        bool,
+        typer.Option("--switch-entities", help="Also replace names with one clear translation."),
+    ] = False,
+    unlabelled_views: Annotated[
+        bool,
+        typer.Option(
+            "--unlabelled-views", help="The copies serve as contrast; their labels do not train."
+        ),
+    ] = False,
+    views_only: Annotated[
+        bool, typer.Option("--views-only", help="Leave the sources out of the output.")
+    ] = False,
+) -> None:
+    """Write code-switched views: each source sentence is followed by its copies."""
+    from spacy_crossner.translate.codeswitch import codeswitch, parse_lexicons
+
+    report = codeswitch(
+        path,
+        out,
+        parse_lexicons(lexicon),
+        ratio=ratio,
+        copies=copies,
+        mix=mix,
+        seed=seed,
+        switch_entities=switch_entities,
+        labelled=not unlabelled_views,
+        views_only=views_only,
+        progress=True,
+    )
+    langs = ", ".join(f"{lang} {count}" for lang, count in sorted(report.langs.items()))
+    msg.good(f"{out}: {report.sentences} sentences, {report.views} code-switched views ({langs})")
+    msg.info(
+        f"Replaced {report.replaced / report.words:.1%} of {report.words} words outside of "
+        f"entities; in {report.unchanged} copies there was nothing to replace, they were left out"
+    )

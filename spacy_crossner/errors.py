@@ -337,8 +337,8 @@ class Errors(metaclass=_Coded):
     )
     CN457 = "{path}, line {line}: '{found}' does not point into the dictionary. Install it anew."
     CN458 = (
-        "Nothing to make a lexicon of. Name dictionaries from {source} to {target}: --freedict auto, "
-        "--wiktionary FILE or --tsv FILE."
+        "Nothing to make a lexicon of. Name dictionaries from {source} to {target}: "
+        "--freedict auto, --wiktionary FILE or --tsv FILE."
     )
     CN459 = (
         "The dictionaries hold no translation from {pair}. If they translate the other way round, "
@@ -359,6 +359,7 @@ class Errors(metaclass=_Coded):
         "The augmenter makes one view of an example at a time: set mix to 'sentence' or 'token', "
         "or use one augmenter for each language."
     )
+    CN465 = "'{value}' names no lexicon. Write LANGUAGE=FILE, each language once: de=en-de.tsv"
 
     # 5xx: distillation
 
@@ -370,6 +371,7 @@ class Errors(metaclass=_Coded):
     CN610 = "The test file {path} does not exist. Make it with `python -m spacy crossner convert`."
     CN611 = "The pipeline '{model}' can't be loaded: {reason}"
     CN612 = "{path} has no gold entities to compare with. Convert it without --unlabelled."
+    CN620 = "There is no benchmark '{name}'. There are: {known}."
     CN602 = "The calibration data has no entities. Give labelled text in the source language."
 
     # 7xx: shipping

@@ -115,6 +115,21 @@ def ensure_view(doc: Doc, lang: str) -> View:
     return view
 
 
+def parse_lexicons(values: Iterable[str]) -> dict[str, Path]:
+    """Read settings such as "de=en-de.tsv".
+
+    values (Iterable[str]): The settings.
+    RETURNS (dict[str, Path]): Target languages and their lexicon files.
+    """
+    lexicons: dict[str, Path] = {}
+    for value in values:
+        lang, _, path = value.partition("=")
+        if not lang or not path or lang in lexicons:
+            raise CrossnerError(Errors.CN465.format(value=value))
+        lexicons[lang] = Path(path)
+    return lexicons
+
+
 def read_switchers(lexicons: Mapping[str, Union[str, Path]]) -> list[Switcher]:
     """Read the lexicons of several languages.
 
@@ -264,7 +279,7 @@ def codeswitch(
     labelled (bool): Whether the copies may be trained on like labelled text. If not, they only
         serve as contrast to their source.
     views_only (bool): Leave the sources and all other docs out.
-    progress (bool): Show a progress bar.
+    progress (bool): Show a progress bar, if there is a terminal.
     RETURNS (Report): What was done.
     """
     check_settings(ratio, mix)
@@ -279,7 +294,7 @@ def codeswitch(
     docs = (doc for shard in shards for doc in read_docs(shard, vocab))
     report = Report()
     views = codeswitch_docs(
-        tqdm(docs, unit=" sentences", disable=not progress, leave=False),
+        tqdm(docs, unit=" sentences", disable=None if progress else True, leave=False),
         switchers,
         report,
         ratio=ratio,
