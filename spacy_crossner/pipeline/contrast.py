@@ -6,14 +6,10 @@ nothing in prediction, and are stripped before a pipeline ships.
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import Any, Literal, Optional, Union, cast
+from typing import Any, Literal, Optional, cast
 
 import numpy
-import srsly
-from spacy import util
 from spacy.language import Language
-from spacy.pipeline.trainable_pipe import TrainablePipe
 from spacy.strings import get_string_id
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
@@ -35,6 +31,7 @@ from spacy_crossner.pipeline.items import (
     token_types,
     word_rows,
 )
+from spacy_crossner.pipeline.storage import LazyPipe
 
 # Factories of components that a shipped pipeline does not have.
 TRAINING_ONLY = ("sentence_contrast", "label_contrast")
@@ -126,7 +123,7 @@ def make_label_contrast(
     )
 
 
-class Contrast(TrainablePipe):
+class Contrast(LazyPipe):
     """Base of the contrastive components. A subclass says what to contrast, and how."""
 
     def __init__(
@@ -262,31 +259,8 @@ class Contrast(TrainablePipe):
 
     # ---- storage ----------------------------------------------------------------------------
 
-    def from_bytes(
-        self, bytes_data: bytes, *, exclude: Iterable[str] = util.SimpleFrozenList()
-    ) -> "Contrast":
-        """Load from bytes. The projection is built first: weights need a place to go."""
-        deserialize = {
-            "cfg": lambda b: self._load_cfg(srsly.json_loads(b)),
-            "vocab": lambda b: self.vocab.from_bytes(b, exclude=exclude),
-            "model": self.model.from_bytes,
-        }
-        util.from_bytes(bytes_data, deserialize, exclude)
-        return self
-
-    def from_disk(
-        self, path: Union[str, Path], *, exclude: Iterable[str] = util.SimpleFrozenList()
-    ) -> "Contrast":
-        """Load from disk. The projection is built first: weights need a place to go."""
-        deserialize = {
-            "cfg": lambda p: self._load_cfg(srsly.read_json(p)),
-            "vocab": lambda p: self.vocab.from_disk(p, exclude=exclude),
-            "model": lambda p: self.model.from_bytes(Path(p).read_bytes()),
-        }
-        util.from_disk(path, deserialize, exclude)  # type: ignore[arg-type]
-        return self
-
-    def _load_cfg(self, saved: dict[str, Any]) -> None:
+    def load_cfg(self, saved: dict[str, Any]) -> None:
+        """Take over the width of the token vectors; the config decides the rest."""
         self.cfg["nI"] = saved["nI"]
         if self.cfg["nI"] is not None:
             build_projection(self.model, self.cfg["nI"])

@@ -5,14 +5,10 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
-from typing import Any, ClassVar, Optional, Union
+from typing import Any, ClassVar, Optional
 
 import numpy
-import srsly
-from spacy import util
 from spacy.language import Language
-from spacy.pipeline.trainable_pipe import TrainablePipe
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
@@ -25,6 +21,7 @@ from spacy_crossner.ml.losses import loss_and_gradient
 from spacy_crossner.pipeline.gold import Gold, read_gold, reference_mentions
 from spacy_crossner.pipeline.select import without_overlap, write_entities, write_spans
 from spacy_crossner.pipeline.settings import Distil, SelfTraining
+from spacy_crossner.pipeline.storage import LazyPipe
 from spacy_crossner.types import Mention
 
 # What training finds out. The rest of `cfg` comes from the config, which has the last word when a
@@ -47,7 +44,7 @@ class Prediction:
     candidates: list[Mention]
 
 
-class CrossnerNER(TrainablePipe):
+class CrossnerNER(LazyPipe):
     """Base of the NER components. A subclass knows one scheme and its head."""
 
     scheme: ClassVar[str]
@@ -338,31 +335,8 @@ class CrossnerNER(TrainablePipe):
 
     # ---- storage ----------------------------------------------------------------------------
 
-    def from_bytes(
-        self, bytes_data: bytes, *, exclude: Iterable[str] = util.SimpleFrozenList()
-    ) -> "CrossnerNER":
-        """Load from bytes. The head is built first: weights need a place to go."""
-        deserialize = {
-            "cfg": lambda b: self._load_cfg(srsly.json_loads(b)),
-            "vocab": lambda b: self.vocab.from_bytes(b, exclude=exclude),
-            "model": self.model.from_bytes,
-        }
-        util.from_bytes(bytes_data, deserialize, exclude)
-        return self
-
-    def from_disk(
-        self, path: Union[str, Path], *, exclude: Iterable[str] = util.SimpleFrozenList()
-    ) -> "CrossnerNER":
-        """Load from disk. The head is built first: weights need a place to go."""
-        deserialize = {
-            "cfg": lambda p: self._load_cfg(srsly.read_json(p)),
-            "vocab": lambda p: self.vocab.from_disk(p, exclude=exclude),
-            "model": lambda p: self.model.from_bytes(Path(p).read_bytes()),
-        }
-        util.from_disk(path, deserialize, exclude)  # type: ignore[arg-type]
-        return self
-
-    def _load_cfg(self, saved: dict[str, Any]) -> None:
+    def load_cfg(self, saved: dict[str, Any]) -> None:
+        """Take over what training found out; the config decides the rest."""
         self.cfg.update({key: saved[key] for key in LEARNED})
         if self.cfg["nI"] is not None:
             build_head(self.model, self.cfg["nI"], len(self.classes))
