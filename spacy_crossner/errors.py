@@ -386,8 +386,9 @@ class Warnings(metaclass=_Coded):
 
     # 1xx: components
     CNW10 = (
-        "'{name}' met {count} entities that begin or end inside a token. Their tokens are left out "
-        "of training. Use a tokenizer that splits there, or the tokens of the labelled file."
+        "'{name}' met {count} entities that begin or end inside a token or word piece. Their "
+        "tokens are left out of training. Use a tokenizer that splits there, or the tokens of "
+        "the labelled file."
     )
     CNW11 = (
         "'{name}' met {count} entities that overlap another one or have gaps. Token labels can't "

@@ -214,7 +214,7 @@ def test_unknown_and_mistyped_settings(tiny_encoder, factory):
 def test_spans_key_flows_through(tiny_encoder, factory):
     nlp = make_nlp(tiny_encoder, **{factory: {"spans_key": "names"}})
     examples = make_examples(nlp, spans_key="names")
-    train(nlp, examples)
+    train(nlp, examples, steps=120)
     assert "sc" not in nlp(TEXTS[0]).spans
     scores = nlp.evaluate(examples)
     assert scores["spans_names_f"] == 1.0

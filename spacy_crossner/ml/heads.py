@@ -21,26 +21,36 @@ PREDICT_TOKENS = 2048
 class TokenLabelScores:
     """What the token-label head says of a batch, or the gradient of it.
 
-    logits (Floats2d): (n_tokens, n_classes), all docs one after the other.
-    lengths (List[int]): Number of tokens of each doc.
+    logits (Floats2d): (n_units, n_classes), all docs one after the other.
+    lengths (List[int]): Number of units of each doc.
+    starts (List[numpy.ndarray]): First token of each unit of each doc. A unit is a token, or a
+        run of tokens with the same vector.
+    n_tokens (List[int]): Number of tokens of each doc.
     """
 
     logits: Floats2d
     lengths: list[int]
+    starts: list[numpy.ndarray]
+    n_tokens: list[int]
 
 
 @dataclass
 class TokenPairScores:
     """What the token-pair head says of a batch, or the gradient of it.
 
-    logits (Floats3d): (n_tokens, max_span_length, n_relations), all docs one after the other.
-    lengths (List[int]): Number of tokens of each doc.
-    queries, keys (Optional[Floats2d]): (n_tokens, hidden_width), what pair vectors are made of.
+    logits (Floats3d): (n_units, max_span_length, n_relations), all docs one after the other.
+    lengths (List[int]): Number of units of each doc.
+    starts (List[numpy.ndarray]): First token of each unit of each doc. A unit is a token, or a
+        run of tokens with the same vector.
+    n_tokens (List[int]): Number of tokens of each doc.
+    queries, keys (Optional[Floats2d]): (n_units, hidden_width), what pair vectors are made of.
         In a gradient they are None unless relation contrast is on.
     """
 
     logits: Floats3d
     lengths: list[int]
+    starts: list[numpy.ndarray]
+    n_tokens: list[int]
     queries: Optional[Floats2d] = None
     keys: Optional[Floats2d] = None
 
@@ -66,7 +76,8 @@ def TokenPairHead(  # noqa: N802 (a Thinc layer)
 
     tok2vec (Model[List[Doc], List[Floats2d]]): Token vectors, usually a TransformerListener.
     hidden_width (int): Width of the queries and keys, the rank of the bilinear form.
-    max_span_length (int): Longest entity, in tokens. Cost grows in proportion to it.
+    max_span_length (int): Longest entity, in tokens (tokens that share a word piece count as
+        one). Cost grows in proportion to it.
     RETURNS (Model[List[Doc], TokenPairScores]): The model.
     """
 
@@ -115,33 +126,37 @@ def _label_forward(
     model: Model, docs: list[Doc], is_train: bool
 ) -> tuple[TokenLabelScores, Callable]:
     vectors, backprop_vectors = model.get_ref("tok2vec")(docs, is_train)
-    lengths = [len(rows) for rows in vectors]
+    starts, n_tokens = find_units(vectors), [len(rows) for rows in vectors]
     head = model.get_ref("head")
-    (logits,), backprop_head = head(flatten(head, vectors), is_train)
+    (logits,), backprop_head = head(flatten(head, take_units(vectors, starts)), is_train)
 
     def backprop(d_scores: TokenLabelScores) -> Any:
-        return backprop_vectors(split(backprop_head((d_scores.logits,)), lengths))
+        return backprop_vectors(
+            spread_units(head, backprop_head((d_scores.logits,)), starts, n_tokens)
+        )
 
-    return TokenLabelScores(logits, lengths), backprop
+    lengths = [len(rows) for rows in starts]
+    return TokenLabelScores(logits, lengths, starts, n_tokens), backprop
 
 
 def _pair_forward(
     model: Model, docs: list[Doc], is_train: bool
 ) -> tuple[TokenPairScores, Callable]:
     vectors, backprop_vectors = model.get_ref("tok2vec")(docs, is_train)
-    lengths = [len(rows) for rows in vectors]
+    starts, n_tokens = find_units(vectors), [len(rows) for rows in vectors]
+    lengths = [len(rows) for rows in starts]
     head = model.get_ref("head")
-    flat = flatten(head, vectors)
+    flat = flatten(head, take_units(vectors, starts))
     if not is_train:
         logits = _predict_in_chunks(head, flat, model.get_dim("nW"))
-        return TokenPairScores(logits, lengths), _no_backprop
+        return TokenPairScores(logits, lengths, starts, n_tokens), _no_backprop
     (logits, queries, keys), backprop_head = head(flat, is_train)
 
     def backprop(d_scores: TokenPairScores) -> Any:
         d_flat = backprop_head((d_scores.logits, d_scores.queries, d_scores.keys))
-        return backprop_vectors(split(d_flat, lengths))
+        return backprop_vectors(spread_units(head, d_flat, starts, n_tokens))
 
-    return TokenPairScores(logits, lengths, queries, keys), backprop
+    return TokenPairScores(logits, lengths, starts, n_tokens, queries, keys), backprop
 
 
 def _predict_in_chunks(head: Model, flat: Floats2d, reach: int) -> Floats3d:
@@ -152,6 +167,52 @@ def _predict_in_chunks(head: Model, flat: Floats2d, reach: int) -> Floats3d:
         chunk = head.predict(flat[begin : end + reach - 1])[0]
         logits.append(chunk[:PREDICT_TOKENS])
     return head.ops.xp.concatenate(logits)
+
+
+def find_units(vectors: list[Floats2d]) -> list[numpy.ndarray]:
+    """Find the tokens that begin a unit: those whose vector differs from that of the token before.
+
+    vectors (List[Floats2d]): (n_tokens, width) of each doc.
+    RETURNS (List[numpy.ndarray]): (n_units,) token indices of each doc.
+    """
+    starts = []
+    for rows in vectors:
+        table: Any = rows
+        changed = numpy.ones((len(rows),), dtype=bool)
+        if len(rows) > 1:
+            differs = (table[1:] != table[:-1]).any(axis=1)
+            changed[1:] = differs.get() if hasattr(differs, "get") else differs
+        starts.append(numpy.flatnonzero(changed))
+    return starts
+
+
+def take_units(vectors: list[Floats2d], starts: list[numpy.ndarray]) -> list[Floats2d]:
+    """RETURNS (List[Floats2d]): The vectors of the units of each doc."""
+    return [
+        rows if len(first) == len(rows) else cast(Any, rows)[first]
+        for rows, first in zip(vectors, starts, strict=True)
+    ]
+
+
+def spread_units(
+    head: Model, flat: Floats2d, starts: list[numpy.ndarray], n_tokens: list[int]
+) -> list[Floats2d]:
+    """Give the gradient of each unit to its first token; its pieces get it from there.
+
+    flat (Floats2d): (n_units, width) of all docs.
+    starts (List[numpy.ndarray]): First token of each unit of each doc.
+    n_tokens (List[int]): Number of tokens of each doc.
+    RETURNS (List[Floats2d]): (n_tokens, width) of each doc.
+    """
+    spread = []
+    units = split(flat, [len(first) for first in starts])
+    for rows, first, n in zip(units, starts, n_tokens, strict=True):
+        if len(first) != n:
+            table: Any = head.ops.alloc2f(n, flat.shape[1])
+            table[first] = rows
+            rows = table
+        spread.append(rows)
+    return spread
 
 
 def split(flat: Floats2d, lengths: list[int]) -> list[Floats2d]:

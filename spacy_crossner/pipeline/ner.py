@@ -22,6 +22,7 @@ from spacy_crossner.pipeline.gold import Gold, read_gold, reference_mentions
 from spacy_crossner.pipeline.select import without_overlap, write_entities, write_spans
 from spacy_crossner.pipeline.settings import Distil, SelfTraining
 from spacy_crossner.pipeline.storage import LazyPipe
+from spacy_crossner.pipeline.units import to_units
 from spacy_crossner.types import Mention
 
 # What training finds out. The rest of `cfg` comes from the config, which has the last word when a
@@ -296,9 +297,18 @@ class CrossnerNER(LazyPipe):
 
         return suffix, weight * loss, add_gradient
 
-    def read_gold(self, examples: list[Example]) -> list[Gold]:
-        """RETURNS (List[Gold]): The annotation of each example; what can't be used is counted."""
+    def read_gold(
+        self, examples: list[Example], starts: Optional[list[numpy.ndarray]] = None
+    ) -> list[Gold]:
+        """Collect the annotations of a batch; what can't be used is counted.
+
+        examples (List[Example]): The batch.
+        starts (Optional[List[numpy.ndarray]]): First token of each unit of each doc.
+        RETURNS (List[Gold]): The annotations in units, or without `starts` in tokens.
+        """
         golds = [read_gold(example, self.spans_key) for example in examples]
+        if starts is not None:
+            golds = [to_units(gold, first) for gold, first in zip(golds, starts, strict=True)]
         unknown = {m.label for gold in golds for m in gold.mentions} - set(self.labels)
         if unknown:
             raise CrossnerError(

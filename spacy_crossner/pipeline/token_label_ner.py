@@ -1,6 +1,7 @@
 """`token_label_ner`: NER as the BIO class of each token. The baseline's and ConCNER's head."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Optional
 
 import numpy
@@ -13,8 +14,10 @@ from spacy_crossner.data.view import SoftTargets
 from spacy_crossner.errors import Warnings
 from spacy_crossner.ml.heads import TokenLabelScores
 from spacy_crossner.ml.losses import cross_entropy, distillation
+from spacy_crossner.pipeline.gold import Gold
 from spacy_crossner.pipeline.ner import CrossnerNER, Objective, Prediction
 from spacy_crossner.pipeline.settings import Distil, SelfTraining, read_block
+from spacy_crossner.pipeline.units import to_tokens
 from spacy_crossner.schemes import bio
 
 DEFAULT_CONFIG = """
@@ -105,17 +108,22 @@ class TokenLabelNER(CrossnerNER):
         best = bio.decode(probs, scores.lengths, self.labels)
         spans = bio.candidates(probs, scores.lengths, self.labels, threshold, MAX_SPAN_LENGTH)
         return [
-            Prediction([m for m in entities if m.score >= threshold], candidates)
-            for entities, candidates in zip(best, spans, strict=True)
+            Prediction(
+                to_tokens([m for m in entities if m.score >= threshold], starts, n),
+                to_tokens(candidates, starts, n),
+            )
+            for entities, candidates, starts, n in zip(
+                best, spans, scores.starts, scores.n_tokens, strict=True
+            )
         ]
 
     def zero_gradient(self, scores: TokenLabelScores) -> TokenLabelScores:
         """RETURNS (TokenLabelScores): Zeros."""
-        return TokenLabelScores(self.model.ops.xp.zeros_like(scores.logits), scores.lengths)
+        return replace(scores, logits=self.model.ops.xp.zeros_like(scores.logits))
 
     def objectives(self, examples: list[Example], scores: TokenLabelScores) -> Iterator[Objective]:
         """Compute the losses that are on and have something to act on."""
-        targets, weights = self._targets(examples)
+        targets, weights = self._targets(self.read_gold(examples, scores.starts))
         yield self.objective("", scores, cross_entropy, targets=targets, weights=weights)
         if not (self.distil.weight or self.self_training.weight):
             return
@@ -123,7 +131,7 @@ class TokenLabelNER(CrossnerNER):
         if not any(target is not None for target in soft):
             return
         probs = numpy.concatenate(
-            [densify(s, n, len(self.classes)) for s, n in zip(soft, scores.lengths, strict=True)]
+            [densify(s, n, len(self.classes)) for s, n in zip(soft, scores.starts, strict=True)]
         )
         taught = numpy.repeat([s is not None for s in soft], scores.lengths)
         if self.distil.weight:
@@ -147,9 +155,9 @@ class TokenLabelNER(CrossnerNER):
                 targets=numpy.where(sure, probs.argmax(axis=1), UNKNOWN),
             )
 
-    def _targets(self, examples: list[Example]) -> tuple[numpy.ndarray, numpy.ndarray]:
+    def _targets(self, golds: list[Gold]) -> tuple[numpy.ndarray, numpy.ndarray]:
         targets, weights = [], []
-        for gold in self.read_gold(examples):
+        for gold in golds:
             classes, dropped = bio.encode(gold.mentions, self.labels, len(gold.known))
             known = gold.known.copy()
             for mention in dropped:
@@ -164,16 +172,17 @@ class TokenLabelNER(CrossnerNER):
         return numpy.concatenate(targets), numpy.concatenate(weights)
 
 
-def densify(soft: Optional[SoftTargets], n_tokens: int, n_classes: int) -> numpy.ndarray:
+def densify(soft: Optional[SoftTargets], starts: numpy.ndarray, n_classes: int) -> numpy.ndarray:
     """Fill up soft targets: tokens that are not listed are surely outside.
 
-    soft (Optional[SoftTargets]): The sparse targets of one doc.
-    n_tokens (int): Number of its tokens.
+    soft (Optional[SoftTargets]): The sparse targets of one doc, for the first token of each unit.
+    starts (numpy.ndarray): (n_units,) those tokens.
     n_classes (int): Number of classes.
-    RETURNS (numpy.ndarray): (n_tokens, n_classes) probabilities, float32.
+    RETURNS (numpy.ndarray): (n_units, n_classes) probabilities, float32.
     """
-    probs = numpy.zeros((n_tokens, n_classes), dtype="float32")
+    probs = numpy.zeros((len(starts), n_classes), dtype="float32")
     probs[:, 0] = 1.0
     if soft is not None and len(soft.index):
-        probs[soft.index.reshape(-1)] = soft.probs
+        units = numpy.searchsorted(starts, soft.index.reshape(-1), side="right") - 1
+        probs[units] = soft.probs
     return probs

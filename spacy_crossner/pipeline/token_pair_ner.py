@@ -1,6 +1,7 @@
 """`token_pair_ner`: NER as the relation between two tokens. mCL-NER's head."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, Optional, cast
 from zlib import crc32
 
@@ -22,6 +23,7 @@ from spacy_crossner.ml.losses import (
 from spacy_crossner.pipeline.gold import Gold
 from spacy_crossner.pipeline.ner import CrossnerNER, Objective, Prediction, flat_entities
 from spacy_crossner.pipeline.settings import Distil, RelationContrast, SelfTraining, read_block
+from spacy_crossner.pipeline.units import to_tokens
 from spacy_crossner.schemes import relations
 
 DEFAULT_CONFIG = """
@@ -125,15 +127,23 @@ class TokenPairNER(CrossnerNER):
         RETURNS (List[Prediction]): One per doc.
         """
         probs = self.probabilities(scores)
-        return flat_entities(relations.decode_batch(probs, scores.lengths, self.labels, threshold))
+        found = relations.decode_batch(probs, scores.lengths, self.labels, threshold)
+        return flat_entities(
+            [
+                to_tokens(mentions, starts, n)
+                for mentions, starts, n in zip(found, scores.starts, scores.n_tokens, strict=True)
+            ]
+        )
 
     def zero_gradient(self, scores: TokenPairScores) -> TokenPairScores:
         """RETURNS (TokenPairScores): Zeros. Queries and keys have none until contrast adds some."""
-        return TokenPairScores(self.model.ops.xp.zeros_like(scores.logits), scores.lengths)
+        zeros = self.model.ops.xp.zeros_like(scores.logits)
+        return replace(scores, logits=zeros, queries=None, keys=None)
 
     def objectives(self, examples: list[Example], scores: TokenPairScores) -> Iterator[Objective]:
         """Compute the losses that are on and have something to act on."""
-        targets, weights = self._targets(examples, scores.lengths)
+        golds = self.read_gold(examples, scores.starts)
+        targets, weights = self._targets(golds, scores.lengths)
         # the mean is over tokens: nearly all of a token's pairs are easy, and a mean over pairs
         # would drown the few that matter
         n_known = float((weights[:, 0] > 0).sum())
@@ -155,7 +165,7 @@ class TokenPairNER(CrossnerNER):
             return
         shape = (self.width, len(self.classes))
         probs = numpy.concatenate(
-            [densify(s, n, *shape) for s, n in zip(soft, scores.lengths, strict=True)]
+            [densify(s, n, *shape) for s, n in zip(soft, scores.starts, strict=True)]
         )
         mask = relations.band_mask(scores.lengths, self.width) & taught[:, None]
         if self.distil.weight:
@@ -183,14 +193,13 @@ class TokenPairNER(CrossnerNER):
             )
 
     def _targets(
-        self, examples: list[Example], lengths: list[int]
+        self, golds: list[Gold], lengths: list[int]
     ) -> tuple[numpy.ndarray, numpy.ndarray]:
         """Lay the gold relations out as one band.
 
         RETURNS (Tuple[numpy.ndarray, numpy.ndarray]): Targets, bool, (n_tokens, max_span_length,
             n_relations), and the weights of the pairs, (n_tokens, max_span_length).
         """
-        golds = self.read_gold(examples)
         indices = []
         for gold in golds:
             index, dropped = relations.encode(
@@ -259,19 +268,20 @@ class TokenPairNER(CrossnerNER):
 
 
 def densify(
-    soft: Optional[SoftTargets], n_tokens: int, width: int, n_relations: int
+    soft: Optional[SoftTargets], starts: numpy.ndarray, width: int, n_relations: int
 ) -> numpy.ndarray:
     """Fill up soft targets: pairs that are not listed surely have no relation.
 
-    soft (Optional[SoftTargets]): The sparse targets of one doc; the index holds (first, last).
-    n_tokens (int): Number of its tokens.
+    soft (Optional[SoftTargets]): The sparse targets of one doc. The index holds the first tokens
+        of two units.
+    starts (numpy.ndarray): (n_units,) the first token of each unit.
     width (int): Width of the band.
     n_relations (int): Number of relations.
-    RETURNS (numpy.ndarray): (n_tokens, width, n_relations) probabilities, float32.
+    RETURNS (numpy.ndarray): (n_units, width, n_relations) probabilities, float32.
     """
-    probs = numpy.zeros((n_tokens, width, n_relations), dtype="float32")
+    probs = numpy.zeros((len(starts), width, n_relations), dtype="float32")
     if soft is not None and len(soft.index):
-        firsts, lasts = soft.index[:, 0], soft.index[:, 1]
+        firsts, lasts = (numpy.searchsorted(starts, soft.index, side="right") - 1).T
         inside = lasts - firsts < width
         probs[firsts[inside], (lasts - firsts)[inside]] = soft.probs[inside]
     return probs

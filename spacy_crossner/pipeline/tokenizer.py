@@ -48,7 +48,7 @@ UNIT = re.compile(
     rf"[{HAN}][{MARKS}]*"
     rf"|[{KANA}][{MARKS}{KANA_TAIL}]*"
     rf"|[{THAI_LAO_LEAD}]?[{THAI_LAO}][{MARKS}{THAI_LAO_TAIL}]*"
-    rf"|[{KHMER_MYANMAR}](?:[{MARKS}]|(?<=[{STACKERS}])[{KHMER_MYANMAR}])*"
+    rf"|[{KHMER_MYANMAR}](?:[{STACKERS}][{MARKS}]*[{KHMER_MYANMAR}]|[{MARKS}])*"
     rf"|[{PUNCT}]|(?<!\d)[{NUMBER_PUNCT}]|[{NUMBER_PUNCT}](?!\d)"
 )
 SCRIPTS = re.compile(rf"[{HAN}{KANA}{THAI_LAO}{KHMER_MYANMAR}]")

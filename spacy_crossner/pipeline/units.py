@@ -1,0 +1,62 @@
+"""What a head can tell apart: runs of tokens with one vector are one unit.
+
+An encoder's word piece may cover several tokens: 北京 is one piece, but two tokens. They get the
+same vector, and whatever a head learned, it has to say the same of both. So it is asked once, and
+its answer holds for all tokens of the unit. In languages with spaces nearly every token is a unit.
+"""
+
+from collections.abc import Iterable
+
+import numpy
+
+from spacy_crossner.pipeline.gold import Gold
+from spacy_crossner.types import Mention
+
+
+def to_units(gold: Gold, starts: numpy.ndarray) -> Gold:
+    """Express an annotation in units.
+
+    gold (Gold): The annotation, in tokens.
+    starts (numpy.ndarray): (n_units,) the first token of each unit.
+    RETURNS (Gold): The annotation, in units. What begins or ends inside a unit is unknown there.
+    """
+    n_tokens = len(gold.known)
+    if len(starts) == n_tokens:
+        return gold
+    unit_of = number_units(starts, n_tokens)
+    ends = numpy.append(starts[1:], n_tokens)
+    known = numpy.logical_and.reduceat(gold.known, starts)
+    mentions = []
+    misaligned = gold.misaligned
+    for mention in gold.mentions:
+        units = numpy.unique(unit_of[list(mention.tokens)])
+        if (ends[units] - starts[units]).sum() == len(mention.tokens):
+            mentions.append(Mention(tuple(units.tolist()), mention.label))
+        else:
+            known[units] = False
+            misaligned += 1
+    return Gold(mentions, known, misaligned, gold.weight)
+
+
+def to_tokens(mentions: Iterable[Mention], starts: numpy.ndarray, n_tokens: int) -> list[Mention]:
+    """Express mentions in tokens.
+
+    mentions (Iterable[Mention]): Mentions, in units.
+    starts (numpy.ndarray): (n_units,) the first token of each unit.
+    n_tokens (int): Number of tokens.
+    RETURNS (List[Mention]): The mentions, in tokens, in the same order.
+    """
+    if len(starts) == n_tokens:
+        return list(mentions)
+    bounds = [*starts.tolist(), n_tokens]
+    return [
+        mention._replace(
+            tokens=tuple(t for u in mention.tokens for t in range(bounds[u], bounds[u + 1]))
+        )
+        for mention in mentions
+    ]
+
+
+def number_units(starts: numpy.ndarray, n_tokens: int) -> numpy.ndarray:
+    """RETURNS (numpy.ndarray): (n_tokens,) the unit of each token."""
+    return numpy.searchsorted(starts, numpy.arange(n_tokens), side="right") - 1
