@@ -1,0 +1,73 @@
+"""Units: tokens that share a word piece are one thing for the heads."""
+
+import numpy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from spacy.tokens import Doc
+
+from spacy_crossner.ml.heads import find_units, spread_units, take_units
+from spacy_crossner.pipeline.gold import Gold
+from spacy_crossner.pipeline.units import to_tokens, to_units
+from spacy_crossner.types import Mention
+from tests.pipelines import make_examples, make_nlp, train
+
+
+def test_tokens_with_one_vector_are_one_unit():
+    rows = numpy.array([[1, 2], [1, 2], [3, 4], [1, 2], [1, 2]], dtype="f")
+    docs = [rows, rows[:0], rows[2:3]]
+    starts = find_units(docs)
+    assert [first.tolist() for first in starts] == [[0, 2, 3], [], [0]]
+    assert take_units(docs, starts)[0].tolist() == [[1, 2], [3, 4], [1, 2]]
+
+
+def test_the_gradient_of_a_unit_goes_to_its_first_token(tiny_encoder):
+    nlp = make_nlp(tiny_encoder, token_label_ner={})
+    nlp.initialize(lambda: make_examples(nlp))
+    head = nlp.get_pipe("token_label_ner").model.get_ref("head")
+    starts = [numpy.array([0, 2]), numpy.array([0])]
+    flat = numpy.arange(6, dtype="f").reshape(3, 2)
+    first, second = spread_units(head, flat, starts, [3, 1])
+    assert first.tolist() == [[0, 1], [0, 0], [2, 3]]
+    assert second.tolist() == [[4, 5]]
+
+
+def test_gold_in_units():
+    gold = Gold(
+        [Mention((0, 1), "A"), Mention((1, 2), "B"), Mention((3,), "C"), Mention((2, 4), "D")],
+        numpy.array([True, True, True, True, True]),
+    )
+    units = to_units(gold, numpy.array([0, 2, 3, 4]))
+    assert units.mentions == [Mention((0,), "A"), Mention((2,), "C"), Mention((1, 3), "D")]
+    # B begins inside a unit: nothing is said of what it touches
+    assert units.known.tolist() == [False, False, True, True]
+    assert units.misaligned == 1
+
+
+@given(st.data())
+def test_mentions_of_whole_units_come_back(data):
+    n_tokens = data.draw(st.integers(1, 12))
+    inner = data.draw(st.sets(st.integers(1, n_tokens), max_size=n_tokens))
+    starts = numpy.array(sorted({0} | {start for start in inner if start < n_tokens}))
+    chosen = data.draw(st.sets(st.integers(0, len(starts) - 1), min_size=1))
+    unit = Mention(tuple(sorted(chosen)), "X", 0.5)
+    (tokens,) = to_tokens([unit], starts, n_tokens)
+    gold = to_units(Gold([tokens], numpy.ones((n_tokens,), dtype=bool)), starts)
+    assert [m.tokens for m in gold.mentions] == [unit.tokens]
+    assert tokens.score == 0.5
+    assert gold.known.all()
+
+
+@pytest.mark.parametrize("factory", ["token_label_ner", "token_pair_ner"])
+def test_entities_of_shared_pieces(tiny_encoder, factory):
+    """A token that shares its piece with the one before is part of the same entity."""
+    nlp = make_nlp(tiny_encoder, **{factory: {}})
+    data = [("Angela Merkel visited Berlin.", [(0, 13, "PER"), (22, 28, "LOC")])]
+    train(nlp, make_examples(nlp, data))
+    words = ["Angela", "Mer", "kel", "visited", "Ber", "lin", "."]
+    spaces = [True, False, True, True, False, False, False]
+    doc = Doc(nlp.vocab, words=words, spaces=spaces)
+    for _, pipe in nlp.pipeline:
+        doc = pipe(doc)
+    assert [(e.text, e.label_) for e in doc.ents] == [("Angela Merkel", "PER"), ("Berlin", "LOC")]
+    assert [s.text for s in doc.spans["sc"]] == ["Angela Merkel", "Berlin"]
