@@ -33,6 +33,7 @@ from spacy_crossner.translate.switch import is_word
 LONGEST_WORD = 5  # words in a phrase that a text may well repeat
 LONGEST_EXPLANATION = 3  # words that a translation may have more than its original
 REFERENCE_VOTE = 0.25  # what all translations of another headword, referred to, weigh together
+WORDIER_VOTE = 0.5  # of a translation with more words: of two, it is more rarely the plain one
 ALL_CAPITALIZED = 0.95  # share of capitals above which a dictionary capitalizes every headword
 LEAST_SHARE = 0.2  # of the best translation's weight, below which others are left out
 
@@ -154,7 +155,8 @@ def _clean_row(row: Row, source: str, target: str) -> Optional[Row]:
     explains = len(text.split()) > length + LONGEST_EXPLANATION
     if not word or not text or length > LONGEST_WORD or explains:
         return None
-    return Row(word, row.pos, text, row.weight)
+    wordier = len(text.split()) > length
+    return Row(word, row.pos, text, row.weight * (WORDIER_VOTE if wordier else 1.0))
 
 
 def word_frequency(texts: Iterable[str], lang: str) -> Callable[[str], int]:

@@ -8,18 +8,22 @@ AUXILIARIES = """
 be am is are was were been being 'm 're
 have has had having 've
 do does did done doing
-will 'll wo
-would 'd
-can ca
-could
-may
-might
+will would 'll 'd wo
+can ca could
+may might
 must
 shall
 should
 not n't
 """
 IRREGULAR = """
+I i me
+he him
+they them
+we us
+a an
+that those
+this these
 become became
 begin began begun
 break broke broken
@@ -144,7 +148,7 @@ def _base_forms(word: str) -> Iterator[str]:
         yield word[:-3] + "y"
     elif lower.endswith("ed") and len(word) > 4:
         yield from _verb_stems(word[:-2])
-    elif lower.endswith("ing") and len(word) > 5:
+    elif lower.endswith("ing") and len(word) > 4:
         yield from _verb_stems(word[:-3])
 
 
