@@ -268,10 +268,6 @@ class Errors(metaclass=_Coded):
         "The sample corpus {sample} has no language '{language}'. There are: {there}. Change the "
         "variable languages in project.yml."
     )
-    CN281 = (
-        "The sentence '{id}': the entity '{text}' begins or ends inside a token. Put the mark "
-        "where a word begins and ends."
-    )
     CN282 = (
         "{path}: the id '{id}' is not that of an English training sentence, so nothing says what "
         "it translates."

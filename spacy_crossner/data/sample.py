@@ -5,20 +5,20 @@ of `memory.txt` (labelled translations of training sentences, under the same ids
 and `test.txt`. One's own corpus can have the same shape.
 """
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import spacy
-from spacy.language import Language
 from spacy.tokens import Doc
 
+from spacy_crossner.data.convert import annotate_spans, describe_cut
+from spacy_crossner.data.languages import get_tokenizer
 from spacy_crossner.data.markup import Marked, read_marked
 from spacy_crossner.data.shards import write_docs
 from spacy_crossner.data.view import Kind, View, set_view
 from spacy_crossner.errors import CrossnerError, Errors
 
 SOURCE = "en"
-TOKENIZER = {"nlp": {"tokenizer": {"@tokenizers": "spacy-crossner.tokenizer.v1"}}}
 
 
 def make_corpus(sample: Path, output: Path, languages: Sequence[str]) -> dict[str, int]:
@@ -35,48 +35,36 @@ def make_corpus(sample: Path, output: Path, languages: Sequence[str]) -> dict[st
             raise CrossnerError(
                 Errors.CN280.format(language=language, sample=sample, there=", ".join(there))
             )
-    nlp = spacy.blank("xx", config=TOKENIZER)
     output.mkdir(parents=True, exist_ok=True)
     train = [s for path in sorted((sample / SOURCE).glob("train*.txt")) for s in read_marked(path)]
     memories = {language: _read_memory(sample, language, train) for language in languages}
     files: dict[str, Iterable[Doc]] = {
-        "source": (make_doc(nlp, s, "source", SOURCE) for s in train),
-        "dev": (
-            make_doc(nlp, s, "source", SOURCE) for s in read_marked(sample / SOURCE / "dev.txt")
-        ),
-        "parallel": _iter_groups(nlp, train, memories),
-        "target": _iter_targets(nlp, sample, languages),
+        "source": (make_doc(s, "source", SOURCE) for s in train),
+        "dev": (make_doc(s, "source", SOURCE) for s in read_marked(sample / SOURCE / "dev.txt")),
+        "parallel": _iter_groups(train, memories),
+        "target": _iter_targets(sample, languages),
     }
     for language in languages:
         path = sample / language / "test.txt"
         if path.exists():
-            files[f"test-{language}"] = [
-                make_doc(nlp, s, "source", language) for s in read_marked(path)
-            ]
+            files[f"test-{language}"] = [make_doc(s, "source", language) for s in read_marked(path)]
     return {name: write_docs(output / f"{name}.spacy", docs) for name, docs in files.items()}
 
 
-def make_doc(nlp: Language, sentence: Marked, kind: Kind, language: str) -> Doc:
+def make_doc(sentence: Marked, kind: Kind, language: str) -> Doc:
     """Turn a marked sentence into a doc that carries its view.
 
-    nlp (Language): Tokenizes the text.
     sentence (Marked): The sentence.
     kind (str): The kind of view.
     language (str): Language code of the text.
-    RETURNS (Doc): The doc; unlabelled if it is target text.
+    RETURNS (Doc): The doc; unlabelled if it is target text. Where an entity cuts a token, the
+        token has no annotation.
     """
-    doc = nlp.make_doc(sentence.text)
+    doc = get_tokenizer(language).make_doc(sentence.text)
     labelled = kind != "target"
     if labelled:
-        spans = []
-        for start, end, label in sentence.spans:
-            span = doc.char_span(start, end, label)
-            if span is None:
-                text = sentence.text[start:end]
-                raise CrossnerError(Errors.CN281.format(id=sentence.id, text=text))
-            spans.append(span)
-        # set even where there are none: "no entity" is an annotation too
-        doc.set_ents(spans)
+        for span in annotate_spans(doc, sentence.spans):
+            warnings.warn(describe_cut(doc, span, f"sentence {sentence.id}"), stacklevel=2)
     set_view(doc, View(group=sentence.id, kind=kind, lang=language, labelled=labelled))
     return doc
 
@@ -92,18 +80,16 @@ def _read_memory(sample: Path, language: str, train: list[Marked]) -> dict[str, 
     return memory
 
 
-def _iter_groups(
-    nlp: Language, train: list[Marked], memories: dict[str, dict[str, Marked]]
-) -> Iterator[Doc]:
+def _iter_groups(train: list[Marked], memories: dict[str, dict[str, Marked]]) -> Iterator[Doc]:
     for sentence in train:
-        yield make_doc(nlp, sentence, "source", SOURCE)
+        yield make_doc(sentence, "source", SOURCE)
         for language, memory in memories.items():
             if sentence.id in memory:
-                yield make_doc(nlp, memory[sentence.id], "translation", language)
+                yield make_doc(memory[sentence.id], "translation", language)
 
 
-def _iter_targets(nlp: Language, sample: Path, languages: Sequence[str]) -> Iterator[Doc]:
+def _iter_targets(sample: Path, languages: Sequence[str]) -> Iterator[Doc]:
     for language in languages:
         path = sample / language / "unlabelled.txt"
         for sentence in read_marked(path) if path.exists() else ():
-            yield make_doc(nlp, sentence, "target", language)
+            yield make_doc(sentence, "target", language)
