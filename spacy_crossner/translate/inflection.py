@@ -146,7 +146,7 @@ def _base_forms(word: str) -> Iterator[str]:
             yield word[:-2]
     elif lower.endswith("ied") and len(word) > 4:
         yield word[:-3] + "y"
-    elif lower.endswith("ed") and len(word) > 4:
+    elif lower.endswith("ed") and len(word) > 3:
         yield from _verb_stems(word[:-2])
     elif lower.endswith("ing") and len(word) > 4:
         yield from _verb_stems(word[:-3])

@@ -156,6 +156,8 @@ class Lexicon:
                 text += " "
             elif len(text) > LONGEST_GLUED:
                 break
+            if words[end].isspace():
+                break
             text += words[end]
             entry = self.find(text, initial=initial)
             if entry is not None:
