@@ -2,12 +2,14 @@
 
 import numpy
 import pytest
+import spacy
 from hypothesis import given
 from hypothesis import strategies as st
 from spacy.tokens import Doc
 
-from spacy_crossner.ml.heads import find_units, spread_units, take_units
+from spacy_crossner.ml.heads import find_glued, find_units, spread_units, take_units
 from spacy_crossner.pipeline.gold import Gold
+from spacy_crossner.pipeline.token_label_ner import join_glued
 from spacy_crossner.pipeline.units import to_tokens, to_units
 from spacy_crossner.types import Mention
 from tests.pipelines import make_examples, make_nlp, train
@@ -71,3 +73,16 @@ def test_entities_of_shared_pieces(tiny_encoder, factory):
         doc = pipe(doc)
     assert [(e.text, e.label_) for e in doc.ents] == [("Angela Merkel", "PER"), ("Berlin", "LOC")]
     assert [s.text for s in doc.spans["sc"]] == ["Angela Merkel", "Berlin"]
+
+
+def test_entities_go_on_in_scripts_without_spaces():
+    vocab = spacy.blank("xx").vocab
+    doc = Doc(vocab, words=["北京", "大学", "。", "New", "York", "李"], spaces=[0, 0, 0, 1, 0, 0])
+    assert find_glued(doc, numpy.arange(6)).tolist() == [False, True, False, False, False, True]
+    assert find_glued(doc, numpy.array([0, 2, 5])).tolist() == [False, False, True]
+    assert find_glued(Doc(vocab), numpy.array([], dtype=int)).tolist() == []
+    probs = numpy.array([[0.1, 0.6, 0.3], [0.2, 0.7, 0.1], [0.2, 0.7, 0.1]])
+    joined = join_glued(probs, numpy.array([False, True, False]))
+    numpy.testing.assert_allclose(joined.sum(axis=1), 1.0)
+    numpy.testing.assert_allclose(joined[1], [0.2, 0.07, 0.73])
+    numpy.testing.assert_allclose(joined[[0, 2]], probs[[0, 2]])

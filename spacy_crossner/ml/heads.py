@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Optional, cast
 
 import numpy
+from spacy.attrs import IS_ALPHA, SPACY
 from spacy.tokens import Doc
 from thinc.api import Model
 from thinc.types import Floats2d, Floats3d
@@ -26,12 +27,15 @@ class TokenLabelScores:
     starts (List[numpy.ndarray]): First token of each unit of each doc. A unit is a token, or a
         run of tokens with the same vector.
     n_tokens (List[int]): Number of tokens of each doc.
+    glued (numpy.ndarray): (n_units,) bool, whether a unit goes on where the one before it ends,
+        letter to letter: inside a word, or in a script without spaces.
     """
 
     logits: Floats2d
     lengths: list[int]
     starts: list[numpy.ndarray]
     n_tokens: list[int]
+    glued: numpy.ndarray
 
 
 @dataclass
@@ -136,7 +140,10 @@ def _label_forward(
         )
 
     lengths = [len(rows) for rows in starts]
-    return TokenLabelScores(logits, lengths, starts, n_tokens), backprop
+    glued = numpy.concatenate(
+        [find_glued(doc, rows) for doc, rows in zip(docs, starts, strict=True)]
+    )
+    return TokenLabelScores(logits, lengths, starts, n_tokens, glued), backprop
 
 
 def _pair_forward(
@@ -184,6 +191,14 @@ def find_units(vectors: list[Floats2d]) -> list[numpy.ndarray]:
             changed[1:] = differs.get() if hasattr(differs, "get") else differs
         starts.append(numpy.flatnonzero(changed))
     return starts
+
+
+def find_glued(doc: Doc, starts: numpy.ndarray) -> numpy.ndarray:
+    """RETURNS (numpy.ndarray): (n_units,) bool, see `TokenLabelScores.glued`."""
+    spaced, is_alpha = doc.to_array([SPACY, IS_ALPHA]).reshape(-1, 2).astype(bool).T
+    glued = numpy.zeros((len(doc),), dtype=bool)
+    glued[1:] = ~spaced[:-1] & is_alpha[:-1] & is_alpha[1:]
+    return glued[starts]
 
 
 def take_units(vectors: list[Floats2d], starts: list[numpy.ndarray]) -> list[Floats2d]:
