@@ -175,8 +175,8 @@ class TokenLabelNER(CrossnerNER):
 def join_glued(probs: numpy.ndarray, glued: numpy.ndarray) -> numpy.ndarray:
     """Let entities go on where a script without spaces leaves no sign that they do.
 
-    A head that learned from words takes each piece of 亞奧理事會 for a new name. Where one unit goes on
-    letter to letter from another of the same type, it is part of the same entity.
+    A head that learned from words takes each piece of a long Chinese name for a new name. Where one
+    unit goes on letter to letter from another of the same type, it is part of the same entity.
 
     probs (numpy.ndarray): (n_units, n_classes) probabilities.
     glued (numpy.ndarray): (n_units,) bool, whether a unit goes on where the one before it ends.
