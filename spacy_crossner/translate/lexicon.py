@@ -160,7 +160,7 @@ class Lexicon:
                 break
             text += words[end]
             entry = self.find(text, initial=initial)
-            if entry is not None:
+            if entry is not None and not _drops_clitic(entry, words[end]):
                 best = (end + 1, entry)
         return best
 
@@ -187,6 +187,11 @@ class Lexicon:
         total = sum([weight for _, _, weight in found])
         ranked = sorted(found, key=lambda one: -one[2])
         return Entry(word, tuple(Translation(text, pos, w / total) for text, pos, w in ranked))
+
+
+def _drops_clitic(entry: Entry, last: str) -> bool:
+    """RETURNS (bool): Whether the entry is for what stands before an "'s", which may mean "is"."""
+    return last[0] in "'’" and not entry.word.lower().endswith(plain(last).lower())
 
 
 def _beginnings(phrase: str) -> Iterator[str]:
