@@ -1,5 +1,6 @@
 """The encoder: frozen parts, windows, alignment, storage."""
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -307,3 +308,23 @@ def test_config_has_no_torch_dtype_trap(tiny_encoder, tmp_path):
     assert {p.dtype for p in shim_of(nlp)._model.parameters()} == {torch.float32}
     loaded = make_nlp(Path(tmp_path)).from_bytes(nlp.to_bytes())
     assert {p.dtype for p in shim_of(loaded)._model.parameters()} == {torch.float32}
+
+
+def test_memory_of_parameters_does_not_grow_with_steps(tiny_encoder):
+    """Each parameter keeps its tensor: thinc's own shim links a new one to the old at each step."""
+    nlp = make_nlp(tiny_encoder, token_label_ner={}, token_pair_ner={})
+    examples = make_examples(nlp)
+    train(nlp, examples, steps=2)
+    modules = [shim_of(nlp)._model]
+    for name in ("token_label_ner", "token_pair_ner"):
+        head = nlp.get_pipe(name).model.get_ref("head")
+        modules.append(head.layers[0].shims[0]._model)
+    places = [p.data.data_ptr() for module in modules for p in module.parameters()]
+    gc.collect()
+    before = sum(isinstance(item, torch.Tensor) for item in gc.get_objects())
+    for _ in range(3):
+        nlp.update(examples, sgd=nlp.resume_training())
+    gc.collect()
+    after = sum(isinstance(item, torch.Tensor) for item in gc.get_objects())
+    assert [p.data.data_ptr() for module in modules for p in module.parameters()] == places
+    assert after <= before + len(places)

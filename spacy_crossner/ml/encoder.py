@@ -43,6 +43,7 @@ from transformers.utils import ModelOutput, logging
 
 from spacy_crossner.errors import CrossnerError, Errors, Warnings
 from spacy_crossner.ml.freeze import freeze_encoder
+from spacy_crossner.ml.shim import SteadyShim
 from spacy_crossner.ml.windows import align_by_offsets, cut_windows, pack_by_length, shorten_giants
 
 # Longer than any word: only what is no word at all reaches it.
@@ -112,7 +113,7 @@ def _drop_pooler(encoder: torch.nn.Module) -> torch.nn.Module:
     return encoder
 
 
-class EncoderShim(HFShim):
+class EncoderShim(SteadyShim, HFShim):
     """spacy-transformers' shim that keeps frozen parts frozen and loads all weights or none."""
 
     def __init__(

@@ -4,9 +4,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Optional, cast
 
-from thinc.api import ArgsKwargs, Model, PyTorchWrapper, torch2xp, xp2torch
+from thinc.api import ArgsKwargs, Model, torch2xp, xp2torch
+from thinc.layers.pytorchwrapper import forward as pytorch_forward
 from thinc.types import Floats2d
 from torch import Tensor, nn
+
+from spacy_crossner.ml.shim import SteadyShim
 
 Build = Callable[[int, int], nn.Module]
 
@@ -43,9 +46,14 @@ def build_module(model: Model, n_in: int, n_out: int) -> None:
     model.set_dim("nI", n_in)
     model.set_dim("nO", n_out)
     module = model.attrs["build"](n_in, n_out)
-    model._layers.append(
-        PyTorchWrapper(module, convert_inputs=_to_torch, convert_outputs=_from_torch)
+    wrapper: Model = Model(
+        "pytorch",
+        pytorch_forward,
+        attrs={"convert_inputs": _to_torch, "convert_outputs": _from_torch},
+        shims=[SteadyShim(module)],
+        dims={"nI": None, "nO": None},
     )
+    model._layers.append(wrapper)
 
 
 def _init(model: Model, X: Optional[Floats2d] = None, Y: Any = None, *, build: Build) -> None:
