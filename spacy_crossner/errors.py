@@ -311,6 +311,54 @@ class Errors(metaclass=_Coded):
     )
 
     # 4xx: translation
+    CN401 = "There is no translation engine '{name}'. Choose one of: {known}."
+    CN402 = "Can't translate '{lang}' into itself. Give --from and --to different languages."
+    CN403 = "No engine can translate {source} into {target}:{reasons}"
+    CN404 = "The documents of {path} are in '{found}', not in '{source}'. Correct --from."
+    CN405 = "{path} has no documents to translate: all of them are translations or target text."
+    CN406 = (
+        "The cache {path} can't be used: {problem}. Delete it, or name another file with --cache."
+    )
+    CN407 = "'{value}' is no number between 0 and 1. Give --min-confidence one."
+    CN408 = (
+        "The aligner needs the package eflomal, which is not installed. Install it with: "
+        "pip install 'spacy-crossner[align]'"
+    )
+
+    CN410 = (
+        "The program apertium is not installed. On Debian or Ubuntu: apt-get install apertium "
+        "apertium-eng-spa (or another language pair)."
+    )
+    CN411 = (
+        "Apertium has no way from {source} to {target}. Installed: {modes}. Install a package such "
+        "as apertium-{source}-{target}; see 'apt-cache search apertium-'."
+    )
+    CN412 = "The program failed: {command}: {problem}"
+
+    CN420 = "The engine memory needs at least one file: --memory FILE."
+    CN421 = (
+        "The translation memory has no sentence in {source} with a translation in {target}. Read: "
+        "{files}. Tables name their languages in the first line, and CoNLL-U files at the "
+        "beginning of their names."
+    )
+    CN422 = "{path} is no translation memory. Its name has to end in one of: {known}."
+    CN423 = "Can't read {path}: {problem}."
+    CN424 = (
+        '{path}, line {line}: expected an object such as {{"en": "...", "de": "..."}}, but found '
+        "'{found}'."
+    )
+    CN425 = (
+        "{path}: the first line names the languages of the columns, such as 'en', a tab and 'de', "
+        "but it is '{found}'."
+    )
+    CN426 = "{path}, line {line}: found {found} columns, and the first line names {expected}."
+
+    CN430 = "The engine huggingface needs a model: --model FOLDER, or a name of the hub."
+    CN431 = "The translation model '{name}' can't be loaded: {problem}"
+    CN432 = "The model can't translate {pair}. It knows: {known}."
+
+    CN440 = "The engine lexicon needs a lexicon: --lexicon {target}=FILE."
+
     CN450 = "Can't read '{path}': {problem}."
     CN451 = (
         "{path}, line {line}: expected a word, perhaps its part of speech, a translation, and "

@@ -6,8 +6,8 @@ a missed word inside a name, an article before it or half of a compound cost a f
 linking word by word would lose them.
 """
 
-from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple, Optional
 
 import numpy
 
@@ -38,7 +38,8 @@ JOINERS = frozenset("-‐‑–·•・‧⸱'’")
 CANDIDATES = 30  # best spans of each entity that take part in the choice
 LONGEST = 40  # tokens
 LEAST_NAME = 0.4
-SHORTEST_REPEAT = 3
+SHORTEST_REPEAT = 3  # characters
+LONGEST_ARTICLE = 4  # characters
 
 
 class Entity(NamedTuple):
@@ -63,12 +64,14 @@ class Placement(NamedTuple):
     start (int): First token.
     end (int): One past the last token.
     confidence (float): Probability, between 0 and 1.
+    repaired (bool): Whether marks had to be mended, or were lost, so that the words decided.
     """
 
     entity: int
     start: int
     end: int
     confidence: float
+    repaired: bool = False
 
 
 class Candidates(NamedTuple):
@@ -84,7 +87,11 @@ class Candidates(NamedTuple):
 
 
 def project(
-    entities: Sequence[Entity], source: Sentence, target: Sentence, alignment: Alignment
+    entities: Sequence[Entity],
+    source: Sentence,
+    target: Sentence,
+    alignment: Alignment,
+    pieces: Optional[Mapping[int, Sequence[tuple[int, int]]]] = None,
 ) -> list[Placement]:
     """Find the entities of a sentence in its translation.
 
@@ -92,14 +99,75 @@ def project(
     source (Sentence): n tokens.
     target (Sentence): m tokens.
     alignment (Alignment): Of the two.
+    pieces (Optional[Mapping]): Where marks say that the entities are: for each index the first
+        token of each piece and one past its last. None if the translator carries no marks.
     RETURNS (list[Placement]): The entities that were found, in order of their place; no two share
         a token.
     """
     if not entities or not target.words:
         return []
+    placed, doubtful = read_marks(entities, source, target, pieces or {})
     weights = numpy.array(list(WEIGHTS.values()))
-    found = [describe_candidates(entity, source, target, alignment) for entity in entities]
-    return choose(found, [candidates.features @ weights for candidates in found])
+    rest = [index for index in range(len(entities)) if index not in {one.entity for one in placed}]
+    found = [describe_candidates(entities[index], source, target, alignment) for index in rest]
+    scores = [candidates.features @ weights for candidates in found]
+    taken = [(one.start, one.end) for one in placed]
+    for one in choose(found, scores, taken):
+        placed.append(one._replace(entity=rest[one.entity], repaired=pieces is not None))
+    for one in doubtful:
+        if all(one.entity != p.entity and not _overlap(one, p) for p in placed):
+            placed.append(one)
+    return find_repeats(entities, placed, target)
+
+
+def read_marks(
+    entities: Sequence[Entity],
+    source: Sentence,
+    target: Sentence,
+    pieces: Mapping[int, Sequence[tuple[int, int]]],
+) -> tuple[list[Placement], list[Placement]]:
+    """Make one span of each marked entity: pieces are joined, function words at its edges dropped.
+
+    entities (Sequence[Entity]): The entities.
+    source (Sentence): The source sentence.
+    target (Sentence): The target sentence.
+    pieces (Mapping): For each marked entity its pieces, in order.
+    RETURNS (tuple[list[Placement], list[Placement]]): Those to rely on, and those of which only the
+        longest piece could be kept, because other words came in between.
+    """
+    placed: list[Placement] = []
+    doubtful: list[Placement] = []
+    for index, spans in sorted(pieces.items()):
+        entity = entities[index]
+        known = {word.lower() for word in source.words[entity.start : entity.end]}
+        marked = {i for start, end in spans for i in range(start, end)}
+        start, end = spans[0][0], spans[-1][1]
+        whole = all(i in marked or target.function[i] for i in range(start, end))
+        if not whole:
+            start, end = max(spans, key=lambda span: len(target.text(*span)))
+        confidence = len(marked.intersection(range(start, end))) / max(len(marked), end - start)
+        while start < end and _is_loose(target, start, known):
+            start += 1
+        while start < end and _is_loose(target, end - 1, known):
+            end -= 1
+        if start == end:
+            continue
+        repaired = [(start, end)] != list(spans)
+        one = Placement(index, start, end, confidence, repaired)
+        if whole and not any(_overlap(one, other) for other in placed):
+            placed.append(one)
+        else:
+            doubtful.append(one._replace(repaired=True))
+    return placed, doubtful
+
+
+def _is_loose(target: Sentence, token: int, known: Collection[str]) -> bool:
+    """RETURNS (bool): Whether a token at the edge of a name is no part of it."""
+    return bool(target.function[token]) and target.words[token].lower() not in known
+
+
+def _overlap(one: Placement, other: Placement) -> bool:
+    return one.start < other.end and other.start < one.end
 
 
 def find_repeats(
@@ -133,37 +201,49 @@ def find_repeats(
     return sorted(result, key=lambda placement: placement.start)
 
 
-def choose(found: Sequence[Candidates], scores: Sequence[numpy.ndarray]) -> list[Placement]:
+def choose(
+    found: Sequence[Candidates],
+    scores: Sequence[numpy.ndarray],
+    taken: Sequence[tuple[int, int]] = (),
+) -> list[Placement]:
     """Give each entity its best span, the clearest cases first.
 
     found (Sequence[Candidates]): The candidates of each entity.
     scores (Sequence[numpy.ndarray]): (k + 1,) their scores, "nowhere" last.
+    taken (Sequence[tuple[int, int]]): Spans that are given to others already.
     RETURNS (list[Placement]): Placements in order, none overlapping.
     """
-    ranked = []
-    for index, score in enumerate(scores):
-        for k in numpy.argsort(-score[:-1], kind="stable")[:CANDIDATES]:
-            if score[k] > score[-1]:
-                ranked.append((score[k] - score[-1], index, int(k)))
-    ranked.sort(key=lambda one: (-one[0], one[1], one[2]))
+    options = []
+    for index, (candidates, score) in enumerate(zip(found, scores, strict=True)):
+        free = _find_free(candidates, taken)
+        better = numpy.flatnonzero(free & (score[:-1] > score[-1]))
+        # the best few are enough: more would lose against them or against other entities
+        best = better[numpy.argsort(-score[better], kind="stable")[:CANDIDATES]]
+        options += [(float(score[k] - score[-1]), index, int(k)) for k in best]
     chosen: dict[int, tuple[int, int]] = {}
-    for _, index, k in ranked:
+    for _, index, k in sorted(options, key=lambda option: (-option[0], *option[1:])):
         start, end = int(found[index].starts[k]), int(found[index].ends[k])
         if index not in chosen and all(end <= s or e <= start for s, e in chosen.values()):
             chosen[index] = (start, end)
     placements = []
     for index, (start, end) in chosen.items():
         candidates, score = found[index], scores[index]
-        free = numpy.ones(len(score), dtype=bool)
-        for other, (s, e) in chosen.items():
-            if other != index:
-                # a name that occurs twice is sure of both places once each is taken
-                free[:-1] &= (candidates.ends <= s) | (e <= candidates.starts)
+        # a name that occurs twice is sure of both places once each is taken
+        others = [span for other, span in chosen.items() if other != index]
+        free = numpy.append(_find_free(candidates, [*taken, *others]), True)
         here = (candidates.starts == start) & (candidates.ends == end)
         value = score[:-1][here][0]
         confidence = 1.0 / numpy.exp(score[free] - value).sum()
         placements.append(Placement(index, start, end, float(confidence)))
     return sorted(placements, key=lambda one: one.start)
+
+
+def _find_free(candidates: Candidates, taken: Sequence[tuple[int, int]]) -> numpy.ndarray:
+    """RETURNS (numpy.ndarray): bool, (k,) which candidates share no token with what is taken."""
+    free = numpy.ones(len(candidates.starts), dtype=bool)
+    for start, end in taken:
+        free &= (candidates.ends <= start) | (end <= candidates.starts)
+    return free
 
 
 def describe_candidates(
@@ -231,14 +311,15 @@ def find_function_words(words: Sequence[str], stop_words: Collection[str]) -> nu
     words (Sequence[str]): n tokens of a sentence.
     stop_words (Collection[str]): The function words of its language, in lower case.
     RETURNS (numpy.ndarray): bool, (n,). A capital letter makes a name of a function word, except
-        in the first word, where it says nothing.
+        of a short one that begins the sentence.
     """
     function = numpy.zeros(len(words), dtype=bool)
     begun = False
     for i, word in enumerate(words):
         is_word = any(map(str.isalnum, word))
-        same = word.lower() if not begun else word
-        function[i] = not is_word or same in stop_words
+        if not begun and len(word) <= LONGEST_ARTICLE and not word[1:].isupper():
+            word = word.lower()
+        function[i] = not is_word or word in stop_words
         begun = begun or is_word
     return function
 

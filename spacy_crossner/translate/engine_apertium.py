@@ -1,0 +1,188 @@
+"""Apertium, the rule-based translator: a system program that keeps inline markup in its place.
+
+Sentences go through it as the paragraphs of one HTML document, entities as bold text with a number.
+Where no pair of languages is installed directly, up to two languages in between are gone through.
+"""
+
+import html
+import re
+import shutil
+import subprocess
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Optional
+
+from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.translate.codes import find_codes, main_code
+from spacy_crossner.translate.engines import (
+    ENGINES,
+    Engine,
+    EngineSettings,
+    Failure,
+    Mark,
+    Outcome,
+    Segment,
+)
+
+PROGRAM = "apertium"
+LONGEST_ROUTE = 3
+_MODE = re.compile(r"([a-z]{2,3})(_\w+)?-([a-z]{2,3})(_\w+)?")
+_PARAGRAPH = re.compile(r'<p id="(\d+)">(.*?)</p>', re.DOTALL)
+_TAG = re.compile(r'<b id="(\d+)">|</b>')
+# Apertium takes this sign for one of its own and drops it: another one stands in for it.
+_STAND_INS = str.maketrans({"~": "∼"})
+_ORIGINALS = str.maketrans({"∼": "~"})
+
+
+class ApertiumEngine:
+    """Translates with a chain of Apertium's modes."""
+
+    def __init__(self, route: Sequence[str], version: str):
+        """Set the chain.
+
+        route (Sequence[str]): The modes, one after the other.
+        version (str): Of the program.
+        """
+        self.route = list(route)
+        self.identity = f"apertium {version} {' '.join(route)}"
+
+    def translate(self, segments: Sequence[Segment]) -> list[Outcome]:
+        """Translate texts with one process per mode. Marks are carried."""
+        document = "\n".join(
+            f'<p id="{index}">{to_html(segment)}</p>' for index, segment in enumerate(segments)
+        )
+        for mode in self.route:
+            document = run_apertium("-u", "-f", "html", mode, text=document)
+        found = {int(number): body for number, body in _PARAGRAPH.findall(document)}
+        return [
+            from_html(found[index]) if index in found else Failure("Apertium returned nothing.")
+            for index in range(len(segments))
+        ]
+
+
+@ENGINES.register("apertium")
+def make_apertium(source: str, target: str, settings: EngineSettings) -> Engine:
+    """Make an engine of what is installed.
+
+    source (str): Language of the texts.
+    target (str): Language to translate into.
+    settings (EngineSettings): Not used.
+    RETURNS (Engine): The engine.
+    """
+    if shutil.which(PROGRAM) is None:
+        raise CrossnerError(Errors.CN410)
+    modes = run_apertium("-l").split()
+    route = find_route(modes, source, target)
+    if route is None:
+        known = ", ".join(modes) or "none"
+        raise CrossnerError(Errors.CN411.format(source=source, target=target, modes=known))
+    return ApertiumEngine(route, run_apertium("-V").split()[-1])
+
+
+def find_route(modes: Iterable[str], source: str, target: str) -> Optional[list[str]]:
+    """Find the shortest chain of modes from one language to another.
+
+    modes (Iterable[str]): What is installed, such as "eng-spa" or "spa-cat_valencia".
+    source (str): The language to start from.
+    target (str): The language to arrive at.
+    RETURNS (Optional[list[str]]): The modes, or None if there is no way.
+    """
+    edges: dict[str, list[tuple[str, str]]] = {}
+    # plain modes before those of a variety, and always in the same order
+    for mode in sorted(modes, key=lambda mode: (len(mode), mode)):
+        match = _MODE.fullmatch(mode)
+        if match:
+            edges.setdefault(main_code(match[1]), []).append((main_code(match[3]), mode))
+    goals = set(map(main_code, find_codes(target)))
+    starts: list[str] = list(dict.fromkeys(map(main_code, find_codes(source))))
+    queue: deque[tuple[str, list[str]]] = deque((start, []) for start in starts)
+    seen = set()
+    while queue:
+        language, route = queue.popleft()
+        if language in goals:
+            return route
+        if language in seen or len(route) == LONGEST_ROUTE:
+            continue
+        seen.add(language)
+        queue.extend((end, [*route, mode]) for end, mode in edges.get(language, ()))
+    return None
+
+
+def run_apertium(*arguments: str, text: str = "") -> str:
+    """Run the program once.
+
+    arguments (str): Its arguments.
+    text (str): Its input.
+    RETURNS (str): Its output.
+    """
+    process = subprocess.run(
+        [PROGRAM, *arguments], input=text, capture_output=True, encoding="utf8", errors="replace"
+    )
+    if process.returncode:
+        problem = (process.stderr or process.stdout).strip().split("\n")[0]
+        command = " ".join([PROGRAM, *arguments])
+        raise CrossnerError(Errors.CN412.format(command=command, problem=problem))
+    return process.stdout
+
+
+def to_html(segment: Segment) -> str:
+    """Write a text as HTML.
+
+    segment (Segment): The text and its marks.
+    RETURNS (str): The text on one line, its entities in numbered bold.
+    """
+    parts = []
+    position = 0
+    for start, end, entity in segment.marks or ():
+        parts.append(_escape(segment.text[position:start]))
+        parts.append(f'<b id="{entity}">{_escape(segment.text[start:end])}</b>')
+        position = end
+    return "".join(parts) + _escape(segment.text[position:])
+
+
+def _escape(text: str) -> str:
+    return html.escape(re.sub(r"\s", " ", text), quote=False).translate(_STAND_INS)
+
+
+def from_html(body: str) -> Segment:
+    """Read a text back from HTML.
+
+    body (str): What `to_html` writes, translated.
+    RETURNS (Segment): The text, single spaces between its words, and its marks in order.
+    """
+    text = ""
+    marks = []
+    for piece, entity in _split_tags(body):
+        for word in re.findall(r"\S+|\s+", html.unescape(piece).translate(_ORIGINALS)):
+            if not word.isspace():
+                if entity is not None:
+                    marks.append(Mark(len(text), len(text) + len(word), entity))
+                text += word
+            elif text and not text.endswith(" "):
+                text += " "
+    return Segment(text.rstrip(), tuple(_join_words(marks, text)))
+
+
+def _split_tags(body: str) -> Iterator[tuple[str, Optional[int]]]:
+    """YIELDS (tuple[str, Optional[int]]): A piece of text and the entity that it belongs to."""
+    position = 0
+    entity = None
+    for tag in _TAG.finditer(body):
+        yield body[position : tag.start()], entity
+        entity = int(tag[1]) if tag[1] else None
+        position = tag.end()
+    yield body[position:], entity
+
+
+def _join_words(marks: Iterable[Mark], text: str) -> Iterator[Mark]:
+    """YIELDS (Mark): The marks, those of one entity with nothing but spaces in between as one."""
+    last: Optional[Mark] = None
+    for mark in marks:
+        if last and last.entity == mark.entity and not text[last.end : mark.start].strip():
+            last = last._replace(end=mark.end)
+            continue
+        if last:
+            yield last
+        last = mark
+    if last:
+        yield last
