@@ -8,8 +8,10 @@ import spacy
 import srsly
 from spacy.cli.debug_config import debug_config
 from spacy.cli.train import train
+from typer.testing import CliRunner
 from weasel.cli.document import project_document
 
+from spacy_crossner import cli
 from spacy_crossner.data.sample import make_corpus
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.measure.calibrate import calibrate_pipeline, expected_calibration_error
@@ -105,7 +107,13 @@ def test_from_sentences_to_scores(sample, tmp_path, tiny_encoder, capsys):
     calibrated = tmp_path / "calibrated"
     (result,) = calibrate_pipeline(model, corpus / "dev.spacy", calibrated).values()
     assert spacy.load(calibrated).get_pipe("token_pair_ner").temperature == result.temperature
+    output = tmp_path / "metrics" / "scores.json"
+    shown = CliRunner().invoke(
+        cli.app, ["evaluate", str(calibrated), str(corpus), "--output", str(output)]
+    )
+    assert shown.exit_code == 0, shown.output
     scores = evaluate(calibrated, [corpus])
+    assert srsly.read_json(output) == scores
     assert {name: s["lang"] for name, s in scores.items()} == {"test-de": "de", "test-zh": "zh"}
 
 
