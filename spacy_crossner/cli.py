@@ -193,7 +193,9 @@ def evaluate_cli(
         for name, s in scores.items()
         for label, values in sorted(s["seqeval"]["per_type"].items())
     ]
-    msg.table(types, header=("file", "type", "P", "R", "F1"), divider=True, aligns=("l", "l", *"rrr"))
+    msg.table(
+        types, header=("file", "type", "P", "R", "F1"), divider=True, aligns=("l", "l", *"rrr")
+    )
     if output is not None:
         write_scores(scores, output)
         msg.good(f"Wrote the scores to {output}")
