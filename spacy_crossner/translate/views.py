@@ -145,7 +145,7 @@ def make_translation(
             weight=round(view.weight * weight, 4),
         ),
     )
-    return Projected(target, tuple([*flat, *nested]), found)
+    return Projected(target, (*flat, *nested), found)
 
 
 def find_renderings(text: str, lexicon: Optional[Lexicon]) -> list[str]:
