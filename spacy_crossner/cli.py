@@ -352,3 +352,120 @@ def codeswitch_cli(
         f"Replaced {report.replaced / report.words:.1%} of {report.words} words outside of "
         f"entities; in {report.unchanged} copies there was nothing to replace, they were left out"
     )
+
+
+@command("translate")
+def translate_cli(
+    path: Annotated[Path, typer.Argument(help="A .spacy file, or a folder of them.")],
+    out: Annotated[Path, typer.Argument(help="The .spacy file to write.")],
+    source: Annotated[str, typer.Option("--from", help="Language of the corpus.")],
+    targets: Annotated[str, typer.Option("--to", help="Languages to translate into: es,de.")],
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="memory, apertium, huggingface, lexicon, or auto for the first of them that can "
+            "translate the pair of languages."
+        ),
+    ] = "auto",
+    memory: Annotated[
+        Optional[list[Path]],
+        typer.Option(
+            help="A translation memory: .tsv or .jsonl with language codes as columns or keys, or "
+            "parallel .conllu files, one per language; repeat."
+        ),
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Folder or hub name of a translation model; {source} and {target} in it stand for "
+            "the languages."
+        ),
+    ] = "",
+    lexicon: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            help="LANGUAGE=FILE, a target language and its lexicon; repeat. It translates word by "
+            "word, and helps to align words whatever the engine is."
+        ),
+    ] = None,
+    encoder: Annotated[
+        str,
+        typer.Option(
+            help="Folder or hub name of the encoder that aligns words. Without one, names and "
+            "lexicons have to do."
+        ),
+    ] = "",
+    eflomal: Annotated[
+        bool,
+        typer.Option(
+            "--eflomal",
+            help="Also align words with eflomal, if it is installed. It draws at random: another "
+            "run may give another result.",
+        ),
+    ] = False,
+    min_confidence: Annotated[
+        float, typer.Option(help="Entities below it count as not placed.")
+    ] = 0.4,
+    incomplete: Annotated[
+        str,
+        typer.Option(
+            help="A translation in which an entity has no place: drop leaves it out, unlabelled "
+            "writes it without labels, keep writes it with those that it has."
+        ),
+    ] = "drop",
+    cache: Annotated[
+        Optional[Path],
+        typer.Option(help="File that keeps the translations; else it is beside the output."),
+    ] = None,
+    report: Annotated[
+        Optional[Path], typer.Option(help="JSON file to write what became of each label to.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where a model runs: cpu, cuda:0.")] = "cpu",
+    beams: Annotated[int, typer.Option(min=1, help="Width of a model's beam search.")] = 4,
+    max_length: Annotated[
+        int, typer.Option(min=8, help="Most pieces of a text for a model, and of its translation.")
+    ] = 256,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Texts that a model translates at once.")
+    ] = 16,
+) -> None:
+    """Write translated views with projected labels: each source sentence and its translations."""
+    from spacy_crossner.translate.codeswitch import parse_lexicons
+    from spacy_crossner.translate.engines import EngineSettings
+    from spacy_crossner.translate.run import describe, translate
+
+    result = translate(
+        path,
+        out,
+        source=source,
+        targets=[code.strip() for code in targets.split(",") if code.strip()],
+        engine=engine,
+        settings=EngineSettings(
+            memory=tuple(memory or ()),
+            model=model,
+            lexicons=parse_lexicons(lexicon or ()),
+            device=device,
+            beams=beams,
+            max_length=max_length,
+            batch_size=batch_size,
+        ),
+        encoder=encoder,
+        eflomal=eflomal,
+        min_confidence=min_confidence,
+        incomplete=incomplete,
+        cache=cache,
+        report_path=report,
+        progress=True,
+    )
+    for target, one in result.items():
+        msg.divider(f"{source} -> {target}: {one.engine}")
+        rows = [
+            (label, counts.entities, counts.projected, counts.repaired, counts.dropped)
+            for label, counts in sorted(one.labels.items())
+        ]
+        header = ("label", "entities", "projected", "of them repaired", "dropped")
+        msg.table(rows, header=header, divider=True, aligns=("l", *"rrrr"))
+        for line in describe(one):
+            msg.text(line)
+    views = sum(one.views for one in result.values())
+    msg.good(f"{out}: {views} translated views")

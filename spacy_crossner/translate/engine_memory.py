@@ -1,8 +1,9 @@
 """A translation memory: sentences that somebody has translated already.
 
 It reads tables (`.tsv`) whose first line names the languages, JSON lines (`.jsonl`) whose keys do,
-and parallel CoNLL-U files, one per language, whose name begins with the language (as in
-`de_pud-ud-test.conllu`) and whose sentences are paired by their ids.
+and files with a language each, whose sentences are paired by their ids: CoNLL-U (`.conllu`), and
+sentences with inline marks (`.txt`, as in the sample corpus), whose labels come along. The name of
+such a file, or of its folder, begins with the language, as in `de_pud-ud-test.conllu`.
 """
 
 import hashlib
@@ -12,27 +13,31 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from spacy_crossner.data.markup import read_marked
+from spacy_crossner.data.shards import find_files
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.translate.engines import (
     ENGINES,
     Engine,
     EngineSettings,
     Failure,
+    Labelled,
     Outcome,
     Segment,
 )
 
-SUFFIXES = (".tsv", ".jsonl", ".conllu")
+SUFFIXES = (".tsv", ".jsonl", ".conllu", ".txt")
+Row = Mapping[str, Segment]
 LANGUAGE = re.compile(r"[a-z]{2,3}([-_]\w+)?")
 
 
 class MemoryEngine:
     """Looks translations up. The first one of a sentence counts."""
 
-    def __init__(self, pairs: Mapping[str, str]):
+    def __init__(self, pairs: Row):
         """Take the translations.
 
-        pairs (Mapping[str, str]): Normalized source sentences and their translations.
+        pairs (Row): Normalized source sentences and their translations.
         """
         self.pairs = pairs
         content = json.dumps(sorted(pairs.items()), ensure_ascii=False)
@@ -41,8 +46,8 @@ class MemoryEngine:
     def translate(self, segments: Sequence[Segment]) -> list[Outcome]:
         """Look texts up. Marks are not carried."""
         return [
-            Segment(self.pairs[key]) if key in self.pairs else Failure("It is not in the memory.")
-            for key in (normalize(segment.text) for segment in segments)
+            self.pairs.get(normalize(segment.text), Failure("It is not in the memory."))
+            for segment in segments
         ]
 
 
@@ -57,11 +62,10 @@ def make_memory(source: str, target: str, settings: EngineSettings) -> Engine:
     """
     if not settings.memory:
         raise CrossnerError(Errors.CN420)
-    pairs: dict[str, str] = {}
+    pairs: dict[str, Segment] = {}
     for row in read_rows(settings.memory, source, target):
-        text, translation = row.get(source, ""), " ".join(row.get(target, "").split())
-        if text and translation:
-            pairs.setdefault(normalize(text), translation)
+        if source in row and target in row:
+            pairs.setdefault(normalize(row[source].text), row[target])
     if not pairs:
         files = ", ".join(str(path) for path in settings.memory)
         raise CrossnerError(Errors.CN421.format(source=source, target=target, files=files))
@@ -74,49 +78,67 @@ def normalize(text: str) -> str:
     return unicodedata.normalize("NFC", " ".join(text.split()))
 
 
-def read_rows(paths: Sequence[Path], source: str, target: str) -> Iterator[Mapping[str, str]]:
+def read_rows(paths: Sequence[Path], source: str, target: str) -> Iterator[Row]:
     """Read the files of a translation memory.
 
-    paths (Sequence[Path]): The files.
+    paths (Sequence[Path]): The files, or folders of them.
     source (str): Language of the texts.
     target (str): Language of the translations.
-    YIELDS (Mapping[str, str]): One sentence in several languages.
+    YIELDS (Row): One sentence in several languages.
     """
-    parallel: dict[str, dict[str, str]] = {}
-    for path in map(Path, paths):
+    parallel: dict[str, dict[str, Segment]] = {}
+    for path in expand(paths):
         if path.suffix not in SUFFIXES:
             raise CrossnerError(Errors.CN422.format(path=path, known=", ".join(SUFFIXES)))
         try:
             lines = path.read_text(encoding="utf8").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise CrossnerError(Errors.CN423.format(path=path, problem=error)) from None
-        if path.suffix == ".conllu":
-            language = find_language(path, (source, target))
-            if language:
-                for name, text in read_conllu(lines):
-                    parallel.setdefault(name, {})[language] = text
-        elif path.suffix == ".jsonl":
-            yield from read_json_lines(lines, path)
-        else:
-            yield from read_table(lines, path)
+        if path.suffix in (".jsonl", ".tsv"):
+            rows = (
+                read_json_lines(lines, path) if path.suffix == ".jsonl" else read_table(lines, path)
+            )
+            for row in rows:
+                texts = {lang: " ".join(text.split()) for lang, text in row.items()}
+                yield {lang: Segment(text) for lang, text in texts.items() if text}
+        elif language := find_language(path, (source, target)):
+            found = read_conllu(lines) if path.suffix == ".conllu" else read_labelled(path)
+            for name, segment in found:
+                parallel.setdefault(name, {})[language] = segment
     yield from parallel.values()
 
 
+def expand(paths: Sequence[Path]) -> Iterator[Path]:
+    """YIELDS (Path): The files, and instead of a folder those in it that are a memory."""
+    for path in map(Path, paths):
+        yield from find_files(path, SUFFIXES) if path.is_dir() else [path]
+
+
 def find_language(path: Path, languages: Sequence[str]) -> str:
-    """RETURNS (str): Which of the languages the name of a file begins with, or ""."""
-    beginning = path.name.replace("-", "_").replace(".", "_").split("_")[0]
-    return beginning if beginning in languages else ""
+    """RETURNS (str): Which of the languages the name of a file or of its folder begins with, or
+    ""."""
+    for name in (path.name, path.absolute().parent.name):
+        beginning = re.split(r"[-_.]", name)[0]
+        if beginning in languages:
+            return beginning
+    return ""
 
 
-def read_conllu(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """YIELDS (tuple[str, str]): The id and the text of each sentence of a CoNLL-U file."""
+def read_labelled(path: Path) -> Iterator[tuple[str, Segment]]:
+    """YIELDS (tuple[str, Segment]): The id, the text and the labels of each marked sentence."""
+    for marked in read_marked(path):
+        yield marked.id, Segment(marked.text, labels=tuple(Labelled(*one) for one in marked.spans))
+
+
+def read_conllu(lines: Sequence[str]) -> Iterator[tuple[str, Segment]]:
+    """YIELDS (tuple[str, Segment]): The id and the text of each sentence of a CoNLL-U file."""
     name = ""
     for line in lines:
         key, _, value = line.removeprefix("# ").partition(" = ")
         if key == "parallel_id" or (key == "sent_id" and not name):
             name = value.strip().split("/")[-1]
-        elif key == "text" and name:
-            yield name, value.strip()
+        elif key == "text" and name and value.strip():
+            yield name, Segment(" ".join(value.split()))
         elif not line.strip():
             name = ""
 

@@ -40,16 +40,32 @@ class Mark(NamedTuple):
     entity: int
 
 
+class Labelled(NamedTuple):
+    """An entity that somebody has labelled in a translation.
+
+    start (int): First character.
+    end (int): One past the last character.
+    label (str): Its type.
+    """
+
+    start: int
+    end: int
+    label: str
+
+
 class Segment(NamedTuple):
     """A text with marks.
 
     text (str): The text.
     marks (Optional[tuple[Mark, ...]]): Its entities in order, not overlapping. In a translation, an
         entity may be in several pieces or lost; None if the engine carries no marks.
+    labels (Optional[tuple[Labelled, ...]]): In a translation that was labelled by hand, all its
+        entities: there is nothing to project. None if it has no labels.
     """
 
     text: str
     marks: Optional[tuple[Mark, ...]] = None
+    labels: Optional[tuple[Labelled, ...]] = None
 
 
 class Failure(NamedTuple):
@@ -133,8 +149,8 @@ class EngineFactory(Protocol):
 
 
 def _find_factory(name: str) -> EngineFactory:
-    known = ENGINES.get_all()
-    if name not in known:
-        names = ", ".join([AUTO, *sorted(known)])
+    # the one by its name: to load all of them takes torch, which few of them need
+    if name not in ENGINES:
+        names = ", ".join([AUTO, *sorted(ENGINES.get_all())])
         raise CrossnerError(Errors.CN401.format(name=name, known=names))
-    return known[name]
+    return ENGINES.get(name)

@@ -1,0 +1,447 @@
+"""Translate a labelled corpus: first the texts, into a cache; then the labels, out of it."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Optional
+
+import numpy
+import srsly
+from spacy.tokens import Doc
+from spacy.vocab import Vocab
+from tqdm import tqdm
+
+from spacy_crossner.data.shards import find_shards, iter_runs, read_docs, write_docs
+from spacy_crossner.data.view import get_group, get_view, set_view
+from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.translate.cache import Cache, make_key
+from spacy_crossner.translate.codeswitch import ensure_view
+from spacy_crossner.translate.corpus_align import align_corpus
+from spacy_crossner.translate.engines import (
+    AUTO,
+    Engine,
+    EngineSettings,
+    Failure,
+    Segment,
+    make_engine,
+)
+from spacy_crossner.translate.lexicon import Lexicon, read_lexicon
+from spacy_crossner.translate.views import Projected, make_translation, read_segment, tokenize
+
+INCOMPLETE = ("drop", "unlabelled", "keep")
+CHUNK = 256  # sentences that are translated or aligned at once
+EXAMPLES = 5  # of each kind and language in the report
+
+Vectors = Callable[[Sequence[Doc]], list[numpy.ndarray]]
+
+
+@dataclass
+class LabelCounts:
+    """What became of the entities with one label.
+
+    entities (int): In the source.
+    projected (int): Of them, those with a place in the translation.
+    repaired (int): Of these, those whose marks had to be mended or were lost.
+    dropped (int): Those without a place.
+    """
+
+    entities: int = 0
+    projected: int = 0
+    repaired: int = 0
+    dropped: int = 0
+
+
+@dataclass
+class LanguageReport:
+    """What became of the sentences in one language.
+
+    engine (str): The engine that was used.
+    sentences (int): In the source.
+    views (int): Translated views that were written.
+    incomplete (int): Translations in which an entity has no place.
+    failed (list[dict]): Sentences that could not be translated: group, text and reason.
+    labels (dict[str, LabelCounts]): What became of the entities.
+    examples (dict[str, list[dict]]): Some that were repaired and some that were dropped.
+    reused (int): How many translations were in the cache. It is no part of the file.
+    """
+
+    engine: str
+    sentences: int = 0
+    views: int = 0
+    incomplete: int = 0
+    failed: list[dict[str, str]] = field(default_factory=list)
+    labels: dict[str, LabelCounts] = field(default_factory=dict)
+    examples: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    reused: int = 0
+
+
+Report = dict[str, LanguageReport]
+
+
+@dataclass
+class Pair:
+    """What it takes to translate into one language.
+
+    engine (Engine): The translator.
+    lexicon (Optional[Lexicon]): Helps to align words.
+    evidence (Optional[Iterator[numpy.ndarray]]): What eflomal says of each sentence, in order.
+    """
+
+    engine: Engine
+    lexicon: Optional[Lexicon] = None
+    evidence: Optional[Iterator[numpy.ndarray]] = None
+
+
+class Translation:
+    """One run over a corpus: a pass that translates, and a pass that puts the labels in place."""
+
+    def __init__(
+        self,
+        source: str,
+        pairs: Mapping[str, Pair],
+        cache: Cache,
+        report: Report,
+        *,
+        min_confidence: float = 0.0,
+        incomplete: str = "drop",
+        vectors: Optional[Vectors] = None,
+    ):
+        """Prepare the run.
+
+        source (str): Language of the corpus.
+        pairs (Mapping[str, Pair]): What each target language takes.
+        cache (Cache): Keeps the translations.
+        report (Report): Is filled on the way.
+        min_confidence (float): Entities below it count as not placed.
+        incomplete (str): What to do with a translation in which an entity has no place.
+        vectors (Optional[Vectors]): Turns docs into vectors.
+        """
+        self.source = source
+        self.pairs = pairs
+        self.cache = cache
+        self.report = report
+        self.min_confidence = min_confidence
+        self.incomplete = incomplete
+        self.vectors = vectors
+
+    def translate(self, docs: Iterable[Doc]) -> None:
+        """Fill the cache with what it lacks, a chunk at a time.
+
+        docs (Iterable[Doc]): The corpus, the views of a group one after the other.
+        """
+        for groups in _chunks(iter_runs(docs, get_group)):
+            for target in self.pairs:
+                self._translate_chunk(
+                    [doc for _, doc in self._find_sources(groups, target)], target
+                )
+
+    def _translate_chunk(self, docs: Sequence[Doc], target: str) -> None:
+        pair, report = self.pairs[target], self.report[target]
+        keys = [self._key(doc, target) for doc in docs]
+        known = self.cache.get(dict.fromkeys(keys))
+        missing = {
+            key: read_segment(doc) for key, doc in zip(keys, docs, strict=True) if key not in known
+        }
+        # sorted, so that a model gets to see the same batches in every run
+        order = sorted(missing, key=lambda key: (len(missing[key].text), key))
+        outcomes = pair.engine.translate([missing[key] for key in order]) if order else []
+        done: dict[str, Segment] = {}
+        failed: dict[str, str] = {}
+        for key, outcome in zip(order, outcomes, strict=True):
+            if isinstance(outcome, Failure):
+                failed[key] = outcome.reason
+            else:
+                done[key] = outcome
+        self.cache.put(done)
+        report.sentences += len(docs)
+        report.reused += sum(key in known for key in keys)
+        for key, doc in zip(keys, docs, strict=True):
+            if key in failed:
+                group = get_group(doc) or ""
+                report.failed.append({"group": group, "text": doc.text, "reason": failed[key]})
+
+    def align(self, docs: Iterable[Doc]) -> None:
+        """Learn from all sentences which words go together.
+
+        docs (Iterable[Doc]): The corpus.
+        """
+        words: dict[str, list[tuple[list[str], list[str]]]] = {target: [] for target in self.pairs}
+        for groups in _chunks(iter_runs(docs, get_group)):
+            for _, doc, target, segment in self._find_translations(groups):
+                translated = tokenize(segment, target)
+                words[target].append(([t.text for t in doc], [t.text for t in translated]))
+        for target, pair in self.pairs.items():
+            pair.evidence = iter(align_corpus(words[target]))
+
+    def project(self, docs: Iterable[Doc]) -> Iterator[Doc]:
+        """Follow each source doc by its translations. Other docs are passed on.
+
+        docs (Iterable[Doc]): The corpus.
+        YIELDS (Doc): The docs, the views of a group one after the other.
+        """
+        for groups in _chunks(iter_runs(docs, get_group)):
+            found = [
+                (index, doc, target, segment, tokenize(segment, target))
+                for index, doc, target, segment in self._find_translations(groups)
+            ]
+            vectors: dict[int, numpy.ndarray] = {}
+            if self.vectors is not None:
+                both = {id(doc): doc for _, source, _, _, view in found for doc in (source, view)}
+                vectors = dict(zip(both, self.vectors(list(both.values())), strict=True))
+            views: dict[int, list[Doc]] = {}
+            for index, doc, target, segment, view in found:
+                pair = self.pairs[target]
+                projected = make_translation(
+                    doc,
+                    segment,
+                    view,
+                    langs=(self.source, target),
+                    vectors=(vectors.get(id(doc)), vectors.get(id(view))),
+                    lexicon=pair.lexicon,
+                    evidence=None if pair.evidence is None else next(pair.evidence),
+                    min_confidence=self.min_confidence,
+                )
+                count_entities(self.report[target], projected, doc)
+                if self._keep(projected):
+                    self.report[target].views += 1
+                    views.setdefault(index, []).append(projected.doc)
+            for index, group in enumerate(groups):
+                yield from group
+                yield from views.get(index, [])
+
+    def _key(self, doc: Doc, target: str) -> str:
+        identity = self.pairs[target].engine.identity
+        return make_key(identity, self.source, target, read_segment(doc))
+
+    def _find_sources(
+        self, groups: Sequence[Sequence[Doc]], target: str
+    ) -> Iterator[tuple[int, Doc]]:
+        """YIELDS (tuple[int, Doc]): Docs that have to be translated, and the index of the group."""
+        for index, group in enumerate(groups):
+            views = [get_view(doc) for doc in group]
+            if any(view and (view.kind, view.lang) == ("translation", target) for view in views):
+                continue
+            for doc, view in zip(group, views, strict=True):
+                if view and view.kind == "source" and doc.text.strip():
+                    yield index, doc
+
+    def _find_translations(
+        self, groups: Sequence[Sequence[Doc]]
+    ) -> Iterator[tuple[int, Doc, str, Segment]]:
+        """YIELDS (tuple): The index of a group, a source doc of it, a target language, and the
+        translation."""
+        for target in self.pairs:
+            sources = list(self._find_sources(groups, target))
+            keys = [self._key(doc, target) for _, doc in sources]
+            known = self.cache.get(dict.fromkeys(keys))
+            for (index, doc), key in zip(sources, keys, strict=True):
+                if key in known:
+                    yield index, doc, target, known[key]
+
+    def _keep(self, projected: Projected) -> bool:
+        """RETURNS (bool): Whether to write a view; one without all entities loses its labels if
+        the setting says so."""
+        if projected.complete or self.incomplete == "keep":
+            return True
+        view = get_view(projected.doc)
+        if self.incomplete == "drop" or view is None:
+            return False
+        set_view(projected.doc, replace(view, labelled=False))
+        return True
+
+
+def count_entities(report: LanguageReport, projected: Projected, source: Doc) -> None:
+    """Add a translation to a report.
+
+    report (LanguageReport): The report.
+    projected (Projected): The translation.
+    source (Doc): Its source.
+    """
+    report.incomplete += not projected.complete
+    for ent, place in zip(projected.entities, projected.placements, strict=True):
+        counts = report.labels.setdefault(ent.label_, LabelCounts())
+        counts.entities += 1
+        counts.projected += place is not None
+        counts.repaired += place is not None and place.repaired
+        counts.dropped += place is None
+        kind = "dropped" if place is None else "repaired" if place.repaired else None
+        if kind and len(report.examples.setdefault(kind, [])) < EXAMPLES:
+            example = {"label": ent.label_, "entity": ent.text}
+            if place is not None:
+                example["translated"] = projected.doc[place.start : place.end].text
+            example.update(source=source.text, translation=projected.doc.text)
+            report.examples[kind].append(example)
+
+
+def translate(
+    path: Path,
+    out: Path,
+    *,
+    source: str,
+    targets: Sequence[str],
+    engine: str = AUTO,
+    settings: Optional[EngineSettings] = None,
+    encoder: str = "",
+    eflomal: bool = False,
+    min_confidence: float = 0.0,
+    incomplete: str = "drop",
+    cache: Optional[Path] = None,
+    report_path: Optional[Path] = None,
+    progress: bool = False,
+) -> Report:
+    """Write translated views of a corpus, each behind its source, with the entities projected.
+
+    path (Path): A `.spacy` file, or a folder of them.
+    out (Path): The `.spacy` file to write, all or nothing.
+    source (str): Language of the corpus.
+    targets (Sequence[str]): Languages to translate into.
+    engine (str): Name of the engine, or "auto" for the first that can do a pair of languages.
+    settings (Optional[EngineSettings]): What the engine is told. The lexicons also align words.
+    encoder (str): Folder or hub name of the encoder whose vectors align words. Without one, names
+        and lexicons have to do.
+    eflomal (bool): Also align words by what that package learns from the corpus.
+    min_confidence (float): Entities below it count as not placed.
+    incomplete (str): What to do with a translation in which an entity has no place: "drop" it,
+        write it "unlabelled", or "keep" it with those that it has.
+    cache (Optional[Path]): File that keeps the translations. If None, it is beside the output.
+    report_path (Optional[Path]): File to write the report to.
+    progress (bool): Show progress bars, if there is a terminal.
+    RETURNS (Report): For each target language, what became of the sentences.
+    """
+    path, out = Path(path), Path(out)
+    settings = settings or EngineSettings()
+    shards = find_shards(path)
+    for written in filter(None, (out, report_path)):
+        if not written.parent.is_dir():
+            raise CrossnerError(Errors.CN212.format(path=written, folder=written.parent))
+    if out.resolve() in (shard.resolve() for shard in shards):
+        raise CrossnerError(Errors.CN213.format(path=out))
+    if not 0.0 <= min_confidence <= 1.0:
+        raise CrossnerError(Errors.CN407.format(value=min_confidence))
+    if incomplete not in INCOMPLETE:
+        raise CrossnerError(
+            Errors.CN207.format(setting="incomplete", value=incomplete, known=", ".join(INCOMPLETE))
+        )
+    pairs: dict[str, Pair] = {}
+    report: Report = {}
+    for target in dict.fromkeys(targets):
+        name, translator = make_engine(engine, source, target, settings)
+        lexicon = settings.lexicons.get(target)
+        pairs[target] = Pair(translator, read_lexicon(lexicon, source, target) if lexicon else None)
+        report[target] = LanguageReport(name)
+    vectors = None
+    if encoder:
+        from spacy_crossner.translate.vectors import load_vectors
+
+        vectors = load_vectors(encoder)
+    total = check_docs(iter_docs(shards, source), source, path)
+
+    def iter_with_bar(title: str) -> Iterable[Doc]:
+        docs = iter_docs(shards, source)
+        hidden = None if progress else True
+        return tqdm(docs, title, total, disable=hidden, leave=False, unit=" docs")
+
+    store = Cache(cache or out.with_name(f"{out.name}.cache"))
+    run = Translation(
+        source,
+        pairs,
+        store,
+        report,
+        min_confidence=min_confidence,
+        incomplete=incomplete,
+        vectors=vectors,
+    )
+    try:
+        run.translate(iter_with_bar("Translating"))
+        if eflomal:
+            run.align(iter_docs(shards, source))
+        write_docs(out, run.project(iter_with_bar("Projecting labels")))
+    finally:
+        store.close()
+    if report_path is not None:
+        write_report(report_path, report)
+    return report
+
+
+def iter_docs(shards: Sequence[Path], source: str) -> Iterator[Doc]:
+    """Read a corpus.
+
+    shards (Sequence[Path]): Its files.
+    source (str): Language of docs without a view.
+    YIELDS (Doc): The docs, each with a view.
+    """
+    vocab = Vocab()
+    for shard in shards:
+        for doc in read_docs(shard, vocab):
+            ensure_view(doc, source)
+            yield doc
+
+
+def check_docs(docs: Iterable[Doc], source: str, path: Path) -> int:
+    """Refuse a corpus that can't be translated from a language.
+
+    docs (Iterable[Doc]): The corpus.
+    source (str): The language.
+    path (Path): The place for messages.
+    RETURNS (int): The number of docs.
+    """
+    total = sources = 0
+    for doc in docs:
+        view = get_view(doc)
+        total += 1
+        if view is not None and view.kind == "source":
+            sources += 1
+            if view.lang not in ("xx", source):
+                raise CrossnerError(Errors.CN404.format(path=path, found=view.lang, source=source))
+    if not sources:
+        raise CrossnerError(Errors.CN405.format(path=path))
+    return total
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Write a report as JSON, in one step.
+
+    path (Path): The file.
+    report (Report): The report.
+    """
+    content = {target: asdict(one) for target, one in report.items()}
+    for one in content.values():
+        del one["reused"]  # a run that was interrupted has the same report
+    part = path.with_name(f"{path.name}.part")
+    srsly.write_json(part, content)
+    part.replace(path)
+
+
+def _chunks(groups: Iterable[list[Doc]]) -> Iterator[list[list[Doc]]]:
+    """YIELDS (list[list[Doc]]): So many groups that they have about `CHUNK` docs."""
+    chunk: list[list[Doc]] = []
+    size = 0
+    for group in groups:
+        chunk.append(group)
+        size += len(group)
+        if size >= CHUNK:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def describe(report: LanguageReport) -> Iterator[str]:
+    """Say in words what became of the sentences.
+
+    report (LanguageReport): Of one language.
+    YIELDS (str): Lines.
+    """
+    translated = report.sentences - len(report.failed)
+    yield (
+        f"{translated} of {report.sentences} sentences translated, {report.reused} of them before; "
+        f"{report.incomplete} with an entity that has no place"
+    )
+    for kind, examples in sorted(report.examples.items()):
+        for one in examples:
+            became = f" -> '{one['translated']}'" if "translated" in one else ""
+            yield f"{kind}: '{one['entity']}'{became} in: {one['translation']}"
+    for one in report.failed[:EXAMPLES]:
+        yield f"failed: {one['text']}: {one['reason']}"
+    if len(report.failed) > EXAMPLES:
+        yield f"and {len(report.failed) - EXAMPLES} others failed; the report has them all"

@@ -1,0 +1,190 @@
+"""A translation as a doc: its tokens, the projected entities, and the view that it is."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple, Optional
+
+import numpy
+from spacy.tokens import Doc, Span
+from spacy.util import get_lang_class
+
+from spacy_crossner.data.convert import annotate_spans
+from spacy_crossner.data.languages import get_tokenizer
+from spacy_crossner.data.view import View, get_view, set_view
+from spacy_crossner.pipeline.gold import DISCONTINUOUS
+from spacy_crossner.translate.align import Sentence, align, find_links
+from spacy_crossner.translate.engines import Mark, Segment
+from spacy_crossner.translate.lexicon import Lexicon
+from spacy_crossner.translate.project import Entity, Placement, find_function_words, project
+
+RENDERINGS = 5  # translations of a word that are compared with the words of a text
+
+
+class Projected(NamedTuple):
+    """A translated view and how its entities got there.
+
+    doc (Doc): The doc.
+    entities (tuple[Span, ...]): The entities of the source, those of its span groups included.
+    placements (tuple[Optional[Placement], ...]): Where each is in the translation, if anywhere.
+    by_hand (bool): Whether the translation came with labels of its own.
+    """
+
+    doc: Doc
+    entities: tuple[Span, ...]
+    placements: tuple[Optional[Placement], ...]
+    by_hand: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """RETURNS (bool): Whether the translation has all entities that it should have."""
+        return self.by_hand or None not in self.placements
+
+
+def read_segment(doc: Doc) -> Segment:
+    """RETURNS (Segment): What a translator gets to see of a doc: its text and its entities."""
+    ents = doc.ents if is_labelled(doc) else ()
+    marks = [Mark(ent.start_char, ent.end_char, i) for i, ent in enumerate(ents)]
+    return Segment(doc.text, tuple(marks))
+
+
+def is_labelled(doc: Doc) -> bool:
+    """RETURNS (bool): Whether all that the doc says and doesn't say of entities may be trusted."""
+    view = get_view(doc)
+    return (view is None or view.labelled) and all(token.ent_iob for token in doc)
+
+
+def read_sentence(doc: Doc, lang: str, vectors: Optional[numpy.ndarray]) -> Sentence:
+    """Read off a doc what alignment has to know.
+
+    doc (Doc): The doc.
+    lang (str): Its language.
+    vectors (Optional[numpy.ndarray]): Of its tokens.
+    RETURNS (Sentence): The sentence.
+    """
+    words = [token.text for token in doc]
+    spaces = [bool(token.whitespace_) for token in doc]
+    return Sentence(words, spaces, find_function_words(words, find_stop_words(lang)), vectors)
+
+
+@cache
+def find_stop_words(lang: str) -> frozenset[str]:
+    """RETURNS (frozenset[str]): The function words of a language, as far as spaCy has them."""
+    try:
+        return frozenset(get_lang_class(lang).Defaults.stop_words)
+    except ImportError:
+        return frozenset()
+
+
+def make_translation(
+    source: Doc,
+    segment: Segment,
+    target: Doc,
+    *,
+    vectors: tuple[Optional[numpy.ndarray], Optional[numpy.ndarray]] = (None, None),
+    lexicon: Optional[Lexicon] = None,
+    evidence: Optional[numpy.ndarray] = None,
+    langs: tuple[str, str],
+    min_confidence: float = 0.0,
+) -> Projected:
+    """Put the entities of a doc into its translation, and make that a view of the same group.
+
+    source (Doc): The source doc, with a view.
+    segment (Segment): Its translation.
+    target (Doc): The tokens of the translation.
+    vectors (tuple): Vectors of both docs' tokens, or None.
+    lexicon (Optional[Lexicon]): Tells what words may become.
+    evidence (Optional[numpy.ndarray]): (n, m) what another aligner says of the words, 0 to 1.
+    langs (tuple[str, str]): Languages of both.
+    min_confidence (float): Entities below it have no place.
+    RETURNS (Projected): The view.
+    """
+    one = read_sentence(source, langs[0], vectors[0])
+    other = read_sentence(target, langs[1], vectors[1])
+    labelled = is_labelled(source)
+    groups = source.spans.values() if labelled else ()
+    flat = list(source.ents) if labelled else []
+    nested = [span for group in groups for span in group]
+    entities = [
+        Entity(span.start, span.end, span.label_, find_renderings(span.text, lexicon))
+        for span in [*flat, *nested]
+    ]
+    alignment = align(one, other, [find_renderings(word, lexicon) for word in one.words], evidence)
+    places: dict[tuple[int, int], Placement] = {}
+    if labelled and segment.labels is not None:
+        annotate_spans(target, segment.labels)
+        placements = _match_labels(flat, target)
+    else:
+        pieces = None if segment.marks is None else _find_pieces(segment.marks, target)
+        placements = project(entities[: len(flat)], one, other, alignment, pieces)
+        placements = [place for place in placements if place.confidence >= min_confidence]
+        target.set_ents(
+            [Span(target, p.start, p.end, label=flat[p.entity].label_) for p in placements],
+            default="outside" if labelled else "missing",
+        )
+    for place in placements:
+        # of a name and its repetition the first counts
+        ent = flat[place.entity]
+        places.setdefault((ent.start, ent.end), place)
+    for span, entity in zip(nested, entities[len(flat) :], strict=True):
+        if (span.start, span.end) not in places:
+            # spans of a group may overlap, so each finds its place alone
+            for place in project([entity], one, other, alignment)[:1]:
+                if place.confidence >= min_confidence:
+                    places[span.start, span.end] = place
+    for key, group in source.spans.items() if labelled else ():
+        target.spans[key] = [
+            Span(target, places[at].start, places[at].end, label=span.label_)
+            for span in group
+            if (at := (span.start, span.end)) in places
+        ]
+    found = tuple(places.get((span.start, span.end)) for span in [*flat, *nested])
+    view = get_view(source)
+    assert view is not None
+    weight = min((place.confidence for place in found if place), default=1.0)
+    set_view(
+        target,
+        View(
+            group=view.group,
+            kind="translation",
+            lang=langs[1],
+            links=find_links(alignment),
+            labelled=labelled and not any(DISCONTINUOUS in group.attrs for group in groups),
+            weight=round(view.weight * weight, 4),
+        ),
+    )
+    by_hand = labelled and segment.labels is not None
+    return Projected(target, (*flat, *nested), found, by_hand)
+
+
+def _match_labels(ents: Sequence[Span], target: Doc) -> list[Placement]:
+    """RETURNS (list[Placement]): The first entity with a label goes to the first with that label
+    in a translation that was labelled by hand, and so on: enough to count them."""
+    placements = []
+    rest = list(target.ents)
+    for index, ent in enumerate(ents):
+        twin = next((other for other in rest if other.label == ent.label), None)
+        if twin is not None:
+            rest.remove(twin)
+            placements.append(Placement(index, twin.start, twin.end, 1.0))
+    return placements
+
+
+def find_renderings(text: str, lexicon: Optional[Lexicon]) -> list[str]:
+    """RETURNS (list[str]): A word or a name, and what a lexicon says that it may become."""
+    entry = lexicon.find(text) if lexicon is not None else None
+    return [text, *(one.text for one in entry.translations[:RENDERINGS])] if entry else [text]
+
+
+def _find_pieces(marks: Sequence[Mark], doc: Doc) -> dict[int, list[tuple[int, int]]]:
+    """RETURNS (dict[int, list[tuple[int, int]]]): The tokens of each marked entity's pieces."""
+    pieces: dict[int, list[tuple[int, int]]] = {}
+    for start, end, entity in marks:
+        span = doc.char_span(start, end, alignment_mode="expand")
+        if span is not None:
+            pieces.setdefault(entity, []).append((span.start, span.end))
+    return pieces
+
+
+def tokenize(segment: Segment, lang: str) -> Doc:
+    """RETURNS (Doc): The tokens of a translation."""
+    return get_tokenizer(lang).make_doc(segment.text)
