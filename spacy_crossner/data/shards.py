@@ -16,7 +16,7 @@ from typing import Optional, TypeVar
 
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
-from srsly.msgpack import Unpacker
+from srsly.msgpack import Packer, Unpacker
 
 from spacy_crossner.data.view import USER_DATA_KEY, get_group
 from spacy_crossner.errors import CrossnerError, Errors
@@ -170,7 +170,7 @@ def write_docs(out: Path, docs: Iterable[Doc], shard_size: int = 0) -> int:
             if out.exists():
                 shutil.rmtree(out)
         else:
-            docbin = DocBin(store_user_data=True, docs=docs)
+            docbin = _make_docbin(docs)
             docbin.to_disk(temporary)
             count = len(docbin)
         temporary.replace(out)
@@ -195,12 +195,22 @@ def check_folder(out: Path) -> None:
 
 
 def _fill_shards(docs: Iterable[Doc], shard_size: int) -> Iterator[DocBin]:
-    docbin = DocBin(store_user_data=True)
+    shard: list[Doc] = []
     for group in iter_runs(docs, get_group):
-        if len(docbin) >= shard_size:
-            yield docbin
-            docbin = DocBin(store_user_data=True)
-        for doc in group:
-            docbin.add(doc)
-    if len(docbin):
-        yield docbin
+        if len(shard) >= shard_size:
+            yield _make_docbin(shard)
+            shard = []
+        shard += group
+    if shard:
+        yield _make_docbin(shard)
+
+
+def _make_docbin(docs: Iterable[Doc]) -> DocBin:
+    docbin = DocBin()
+    # one packer for all spares a look through all entry points for each doc
+    packer = Packer(use_bin_type=True)
+    for doc in docs:
+        docbin.add(doc)
+        docbin.user_data.append(packer.pack(doc.user_data))
+    docbin.store_user_data = True
+    return docbin
