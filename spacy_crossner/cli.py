@@ -217,6 +217,72 @@ def calibrate_cli(
         )
 
 
+@command("report")
+def report_cli(
+    model: Annotated[str, typer.Argument(help="A pipeline folder, or an installed pipeline.")],
+    tests: Annotated[
+        list[Path],
+        typer.Argument(help=".spacy files with gold entities, or folders with test-*.spacy."),
+    ],
+    output: Annotated[
+        Path, typer.Option(help="Folder to write report.html and its pictures to.")
+    ] = Path("report"),
+    name: Annotated[
+        str, typer.Option(help="What to call the pipeline beside other recipes.")
+    ] = "this pipeline",
+    metrics: Annotated[
+        Optional[list[Path]],
+        typer.Option(help="JSON that evaluate wrote, or a folder of it: recipes to compare with."),
+    ] = None,
+    log: Annotated[
+        Optional[list[Path]],
+        typer.Option(help="JSONL that training.logger.output_file names, or a folder with some."),
+    ] = None,
+    encoder: Annotated[
+        Optional[str], typer.Option(help="The encoder before training: a folder or a hub name.")
+    ] = None,
+    source: Annotated[
+        Optional[Path],
+        typer.Option(help="Labelled source text, for the picture of token vectors only."),
+    ] = None,
+    translation: Annotated[
+        Optional[Path], typer.Option(help="JSON report of the translation.")
+    ] = None,
+    selection: Annotated[
+        Optional[Path], typer.Option(help="JSON report of the selection of target text.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=0, help="Sentences to show of each language and kind of error.")
+    ] = 8,
+    gpu_id: Annotated[int, typer.Option(help="The GPU to use, -1 for the CPU.")] = -1,
+) -> None:
+    """Write one HTML file that shows how good a pipeline is, and PNG files of its pictures.
+
+    What is not given is left out, and the page says so. In a project:
+
+    crossner report training/crossner/calibrated corpus --name crossner --metrics metrics
+    --log training --encoder encoder --source corpus/dev.spacy --translation
+    metrics/translation.json --selection metrics/selection.json --output report
+    """
+    from spacy_crossner.measure.report import report
+
+    page = report(
+        Path(model) if Path(model).exists() else model,
+        tests,
+        output,
+        name=name,
+        metrics=metrics or [],
+        logs=log or [],
+        encoder=encoder,
+        source=source,
+        translation=translation,
+        selection=selection,
+        limit=limit,
+        gpu_id=gpu_id,
+    )
+    msg.good(f"Wrote the report to {page}")
+
+
 @command("speed")
 def speed_cli(
     texts: Annotated[Path, typer.Argument(help="A .spacy file of labelled sentences.")],
@@ -235,6 +301,70 @@ def speed_cli(
         rows.append((figure.what, f"{figure.seconds:.3f}", ratio, figure.against))
         msg.text(" | ".join(rows[-1]))
     msg.table(rows, header=("what", "seconds", "times as fast", "as"), divider=True)
+
+
+@command("benchmark")
+def benchmark_cli(
+    dataset: Annotated[str, typer.Argument(help="sample, uner or wikiann.")],
+    output: Annotated[Path, typer.Option(help="Folder for corpora, runs and tables.")] = Path(
+        "metrics/benchmark"
+    ),
+    recipes: Annotated[
+        str, typer.Option(help="Names with commas; * stands for anything: 'crossner without *'.")
+    ] = "baseline,concner,mclner,crossner",
+    seeds: Annotated[str, typer.Option(help="Numbers with commas.")] = "0,1,2",
+    source: Annotated[
+        int, typer.Option(min=0, help="Number of labelled source sentences, 0 for all.")
+    ] = 0,
+    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of each training.")] = 400,
+    encoder: Annotated[Path, typer.Option(help="A Hugging Face folder.")] = Path("encoder"),
+    data: Annotated[
+        Optional[Path],
+        typer.Option(help="Folder of the original files; by default assets/optional."),
+    ] = None,
+    unlabelled: Annotated[
+        int, typer.Option(min=1, help="Sentences of each target language used without labels.")
+    ] = 1000,
+    test_limit: Annotated[
+        int, typer.Option(min=0, help="Sentences of each test file, 0 for all.")
+    ] = 0,
+    recipe_file: Annotated[Path, typer.Option(help="Where the recipes are defined.")] = Path(
+        "configs/recipes.yml"
+    ),
+    settings: Annotated[
+        Optional[list[str]],
+        typer.Option("--set", help="SECTION.KEY=VALUE for every config; can be repeated."),
+    ] = None,
+    against: Annotated[str, typer.Option(help="The recipe to compare with.")] = "baseline",
+    table_only: Annotated[
+        bool, typer.Option("--table-only", help="Train nothing: only write the tables.")
+    ] = False,
+    gpu_id: Annotated[int, typer.Option(help="The GPU to use, -1 for the CPU.")] = -1,
+) -> None:
+    """Train recipes x seeds, test every language, and compare. Finished runs are kept."""
+    from spacy_crossner.measure.benchmark import Setup, benchmark, write_tables
+    from spacy_crossner.measure.datasets import get_dataset, prepare
+    from spacy_crossner.measure.recipes import choose_recipes, parse_settings, read_recipes
+
+    targets = get_dataset(dataset).targets
+    setup = Setup(
+        dataset=dataset,
+        corpus=output / dataset / "corpus",
+        output=output / dataset / str(source or "all"),
+        encoder=encoder,
+        source=source,
+        steps=steps,
+        test_limit=test_limit,
+        settings=parse_settings(settings or []),
+        gpu_id=gpu_id,
+    )
+    if not table_only:
+        chosen = choose_recipes(read_recipes(recipe_file), recipes.split(","), recipe_file)
+        prepare(dataset, setup.corpus, data, unlabelled)
+        benchmark(setup, chosen, [int(seed) for seed in seeds.split(",")])
+    table = write_tables(setup.output, targets, against)
+    typer.echo(table.read_text(encoding="utf8"))
+    msg.good(f"Wrote {table} and {table.with_suffix('.json')}")
 
 
 @command("lexicon")
@@ -370,8 +500,8 @@ def translate_cli(
     memory: Annotated[
         Optional[list[Path]],
         typer.Option(
-            help="A translation memory: .tsv or .jsonl with language codes as columns or keys, or "
-            "parallel .conllu files, one per language; repeat."
+            help="A translation memory: .tsv or .jsonl with language codes as columns or keys; or "
+            ".conllu or marked .txt files, or folders of them, one per language; repeat."
         ),
     ] = None,
     model: Annotated[
@@ -469,3 +599,91 @@ def translate_cli(
             msg.text(line)
     views = sum(one.views for one in result.values())
     msg.good(f"{out}: {views} translated views")
+
+
+@command("annotate")
+def annotate_cli(
+    teacher: Annotated[str, typer.Argument(help="A pipeline folder, or an installed pipeline.")],
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IN",
+            help="A .txt file (a text a line), a .jsonl file (objects with a 'text'), a .spacy "
+            "file, or a folder of them.",
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(help="The folder of .spacy files to write.")],
+    more: Annotated[
+        Optional[list[str]],
+        typer.Option("--teacher", help="One more teacher; repeat. All of them are averaged."),
+    ] = None,
+    language: Annotated[str, typer.Option(help="Language code of plain texts.")] = "xx",
+    confidence: Annotated[
+        float,
+        typer.Option(
+            help="Least probability of an entity, or of a token outside, that is written as sure. "
+            "The other tokens have no annotation."
+        ),
+    ] = 0.9,
+    targets: Annotated[
+        str,
+        typer.Option(
+            help="What students learn from: soft for the probabilities, hard for what is sure as "
+            "if it were gold, or both."
+        ),
+    ] = "soft",
+    scheme: Annotated[
+        str,
+        typer.Option(
+            help="The student: bio for token_label_ner, relations for token_pair_ner, same for the "
+            "teacher's kind."
+        ),
+    ] = "same",
+    labels: Annotated[
+        str,
+        typer.Option(
+            help="If teachers differ: same refuses, common takes the labels that all know, union "
+            "those that any knows."
+        ),
+    ] = "same",
+    passes: Annotated[
+        int, typer.Option(min=1, help="Readings of each text; all but the first with dropout.")
+    ] = 1,
+    seed: Annotated[int, typer.Option(help="Decides what dropout drops.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Texts to read at a time.")] = 64,
+    n_process: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
+    shard_size: Annotated[int, typer.Option(min=1, help="Texts per file.")] = 2000,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Delete an older annotation instead of going on.")
+    ] = False,
+    gpu_id: Annotated[int, typer.Option(help="The GPU to use, -1 for the CPU.")] = -1,
+) -> None:
+    """Let a teacher label plain text, for students to learn from. Goes on where it was stopped."""
+    from spacy_crossner.distil.annotate import annotate
+    from spacy_crossner.distil.report import list_tallies
+
+    manifest, survey = annotate(
+        [teacher, *(more or [])],
+        path,
+        out,
+        lang=language,
+        confidence=confidence,
+        targets=targets,
+        scheme=scheme,
+        labels=labels,
+        passes=passes,
+        seed=seed,
+        batch_size=batch_size,
+        n_process=n_process,
+        shard_size=shard_size,
+        restart=restart,
+        gpu_id=gpu_id,
+    )
+    for message, count in survey.problems.items():
+        msg.warn(f"{count} lines were skipped: {message}")
+    if survey.empty:
+        msg.warn(f"{survey.empty} docs without tokens were skipped")
+    header, rows = list_tallies(manifest)
+    msg.table(rows, header=header, divider=True, aligns=("l", *"r" * (len(header) - 1)))
+    docs = sum(tally.docs for tally in manifest.sum_up().values())
+    msg.good(f"{out}: {docs} texts in {len(manifest.shards)} files")

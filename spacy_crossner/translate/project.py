@@ -40,6 +40,7 @@ LONGEST = 40  # tokens
 LEAST_NAME = 0.4
 SHORTEST_REPEAT = 3  # characters
 LONGEST_ARTICLE = 4  # characters
+LONGEST_LINK = 3  # characters of a word such as "de" that is left over behind a name
 
 
 class Entity(NamedTuple):
@@ -142,13 +143,13 @@ def read_marks(
         known = {word.lower() for word in source.words[entity.start : entity.end]}
         marked = {i for start, end in spans for i in range(start, end)}
         start, end = spans[0][0], spans[-1][1]
-        whole = all(i in marked or target.function[i] for i in range(start, end))
+        whole = all(i in marked or _is_loose(target, i, ()) for i in range(start, end))
         if not whole:
             start, end = max(spans, key=lambda span: len(target.text(*span)))
         confidence = len(marked.intersection(range(start, end))) / max(len(marked), end - start)
         while start < end and _is_loose(target, start, known):
             start += 1
-        while start < end and _is_loose(target, end - 1, known):
+        while start < end and _is_loose(target, end - 1, known, LONGEST_LINK):
             end -= 1
         if start == end:
             continue
@@ -161,9 +162,12 @@ def read_marks(
     return placed, doubtful
 
 
-def _is_loose(target: Sentence, token: int, known: Collection[str]) -> bool:
-    """RETURNS (bool): Whether a token at the edge of a name is no part of it."""
-    return bool(target.function[token]) and target.words[token].lower() not in known
+def _is_loose(
+    target: Sentence, token: int, known: Collection[str], longest: int = LONGEST_ARTICLE
+) -> bool:
+    """RETURNS (bool): Whether a token is a short function word, and not one of the name's own."""
+    word = target.words[token]
+    return bool(target.function[token]) and len(word) <= longest and word.lower() not in known
 
 
 def _overlap(one: Placement, other: Placement) -> bool:

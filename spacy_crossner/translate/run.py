@@ -1,6 +1,6 @@
 """Translate a labelled corpus: first the texts, into a cache; then the labels, out of it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Optional
@@ -105,6 +105,7 @@ class Translation:
         min_confidence: float = 0.0,
         incomplete: str = "drop",
         vectors: Optional[Vectors] = None,
+        labels: Collection[str] = (),
     ):
         """Prepare the run.
 
@@ -115,6 +116,8 @@ class Translation:
         min_confidence (float): Entities below it count as not placed.
         incomplete (str): What to do with a translation in which an entity has no place.
         vectors (Optional[Vectors]): Turns docs into vectors.
+        labels (Collection[str]): Labels of the corpus. A translation that came with other labels is
+            taken without them.
         """
         self.source = source
         self.pairs = pairs
@@ -123,6 +126,7 @@ class Translation:
         self.min_confidence = min_confidence
         self.incomplete = incomplete
         self.vectors = vectors
+        self.labels = labels
 
     def translate(self, docs: Iterable[Doc]) -> None:
         """Fill the cache with what it lacks, a chunk at a time.
@@ -236,7 +240,10 @@ class Translation:
             known = self.cache.get(dict.fromkeys(keys))
             for (index, doc), key in zip(sources, keys, strict=True):
                 if key in known:
-                    yield index, doc, target, known[key]
+                    segment = known[key]
+                    if not {one.label for one in segment.labels or ()} <= set(self.labels):
+                        segment = segment._replace(labels=None)
+                    yield index, doc, target, segment
 
     def _keep(self, projected: Projected) -> bool:
         """RETURNS (bool): Whether to write a view; one without all entities loses its labels if
@@ -334,7 +341,7 @@ def translate(
         from spacy_crossner.translate.vectors import load_vectors
 
         vectors = load_vectors(encoder)
-    total = check_docs(iter_docs(shards, source), source, path)
+    total, labels = check_docs(iter_docs(shards, source), source, path)
 
     def iter_with_bar(title: str) -> Iterable[Doc]:
         docs = iter_docs(shards, source)
@@ -350,6 +357,7 @@ def translate(
         min_confidence=min_confidence,
         incomplete=incomplete,
         vectors=vectors,
+        labels=labels,
     )
     try:
         run.translate(iter_with_bar("Translating"))
@@ -377,15 +385,16 @@ def iter_docs(shards: Sequence[Path], source: str) -> Iterator[Doc]:
             yield doc
 
 
-def check_docs(docs: Iterable[Doc], source: str, path: Path) -> int:
+def check_docs(docs: Iterable[Doc], source: str, path: Path) -> tuple[int, set[str]]:
     """Refuse a corpus that can't be translated from a language.
 
     docs (Iterable[Doc]): The corpus.
     source (str): The language.
     path (Path): The place for messages.
-    RETURNS (int): The number of docs.
+    RETURNS (tuple[int, set[str]]): The number of docs, and the labels of their entities.
     """
     total = sources = 0
+    labels: set[str] = set()
     for doc in docs:
         view = get_view(doc)
         total += 1
@@ -393,9 +402,10 @@ def check_docs(docs: Iterable[Doc], source: str, path: Path) -> int:
             sources += 1
             if view.lang not in ("xx", source):
                 raise CrossnerError(Errors.CN404.format(path=path, found=view.lang, source=source))
+            labels.update(ent.label_ for ent in doc.ents)
     if not sources:
         raise CrossnerError(Errors.CN405.format(path=path))
-    return total
+    return total, labels
 
 
 def write_report(path: Path, report: Report) -> None:
