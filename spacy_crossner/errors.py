@@ -406,6 +406,42 @@ class Errors(metaclass=_Coded):
     CN465 = "'{value}' names no lexicon. Write LANGUAGE=FILE, each language once: de=en-de.tsv"
 
     # 5xx: distillation
+    CN501 = (
+        "The pipeline '{teacher}' can't teach. It has {pipeline}, but only token_label_ner and "
+        "token_pair_ner say how sure they are of what they did not choose."
+    )
+    CN502 = (
+        "The pipeline '{teacher}' has several components that could teach: {names}. Disable all "
+        "but one of them in its config.cfg ([nlp], disabled)."
+    )
+    CN503 = (
+        "The teachers don't have the same labels: not all of them know {differing}. Take what all "
+        "of them know with --labels common, or what any of them knows with --labels union."
+    )
+    CN504 = (
+        "The folder {path} holds '{found}', but no annotation that could go on. Give the output a "
+        "folder of its own."
+    )
+    CN505 = (
+        "{path} was begun with other settings: {setting} was {old} and is now {new}. Name another "
+        "folder, or delete what is there with --restart."
+    )
+    CN506 = "{path} is no text that can be annotated. It has to end in one of: {known}."
+    CN507 = "The folder {path} holds no text to annotate: no file in it ends in one of: {known}."
+    CN508 = "There is no text in {path}. {reason}"
+    CN509 = (
+        "{path} can't be read: it is damaged ({problem}). Delete the folder, or start anew with "
+        "--restart."
+    )
+    CN510 = "The teachers have no label in common: {sets}. Teach with each of them by itself."
+    CN511 = (
+        "The pipeline '{teacher}' has no dropout, so that further passes would all say the same. "
+        "Leave --passes at 1."
+    )
+    CN512 = (
+        "The teachers are of different kinds. Say for which the student is: --scheme bio for "
+        "token_label_ner, --scheme relations for token_pair_ner."
+    )
 
     # 6xx: measuring
     CN601 = (
@@ -416,9 +452,36 @@ class Errors(metaclass=_Coded):
     CN611 = "The pipeline '{model}' can't be loaded: {reason}"
     CN612 = "{path} has no gold entities to compare with. Convert it without --unlabelled."
     CN620 = "There is no benchmark '{name}'. There are: {known}."
+    CN630 = "There is no data set '{name}'. There are: {known}."
+    CN631 = (
+        "The data set '{name}' needs {path}, which does not exist. Fetch the optional assets of "
+        "project.yml, or name the folder that holds them with --data."
+    )
+    CN632 = "There is no recipe '{name}' in {path}. It has: {known}."
+    CN633 = "{path}: the recipe '{name}' can't be read: {problem}."
+    CN634 = "The recipe '{name}' does not fit its config {config}: {problem}"
+    CN635 = (
+        "{path} was made with other settings: {problem}. Name another --output, or delete the file."
+    )
+    CN636 = "'{value}' is no setting. Write SECTION.KEY=VALUE, the value as in a config file."
+    CN637 = "No run of '{name}' is finished, so there is nothing to compare with. Run it first."
     CN602 = "The calibration data has no entities. Give labelled text in the source language."
 
+    CN640 = (
+        "{path} holds no scores. Name JSON files that `python -m spacy crossner evaluate --output` "
+        "wrote, or a folder of them."
+    )
+    CN641 = "{path} can't be read: {problem}. Give the JSON file that the command wrote."
+
     # 7xx: shipping
+    CN701 = (
+        "There is no encoder to trim: none of the components ({pipeline}) holds a "
+        "spacy-crossner.TransformerModel.v1. Package it with --no-trim."
+    )
+    CN702 = (
+        "A vocabulary of the kind {kind} can't be trimmed, only Unigram (as in XLM-R) and WordPiece "
+        "(as in BERT). Package it with --no-trim."
+    )
 
 
 class Warnings(metaclass=_Coded):
@@ -448,3 +511,10 @@ class Warnings(metaclass=_Coded):
         "Left out {count} groups that are larger than the batch size. Raise the size of "
         "batch_by_group, or set discard_oversize = false to train on them."
     )
+
+    # 6xx: measuring
+    CNW60 = (
+        "matplotlib is not installed, so the report has tables but no pictures. Install it with: "
+        "pip install 'spacy-crossner[report]'"
+    )
+    CNW61 = "There is no {path}. What it would show is left out of the report."

@@ -35,21 +35,49 @@ def evaluate(model: Union[str, Path], tests: Sequence[Path], *, gpu_id: int = -1
     """
     if gpu_id >= 0:
         spacy.require_gpu(gpu_id)
+    files = find_tests(tests)
+    nlp = load_pipeline(model)
+    return {path.stem: score_file(nlp, path) for path in files}
+
+
+def find_tests(paths: Sequence[Path]) -> list[Path]:
+    """Find labelled files.
+
+    paths (Sequence[Path]): `.spacy` files, or folders, of which the files called `test-*.spacy`
+        are taken.
+    RETURNS (List[Path]): The files.
+    """
     files = []
-    for path in tests:
+    for path in paths:
         found = sorted(path.glob("test-*.spacy")) if path.is_dir() else [path]
         if not found or not found[0].exists():
             raise CrossnerError(Errors.CN610.format(path=path))
         files += found
+    return files
+
+
+def load_pipeline(model: Union[str, Path]) -> Language:
+    """RETURNS (Language): The pipeline of a folder, or an installed one."""
     try:
-        nlp = spacy.load(model)
+        return spacy.load(model)
     except OSError as error:
         raise CrossnerError(Errors.CN611.format(model=model, reason=error)) from None
-    return {path.stem: score_file(nlp, path) for path in files}
 
 
 def score_file(nlp: Language, path: Path) -> dict[str, Any]:
     """Score a pipeline on one file; see `evaluate`."""
+    examples = predict_file(nlp, path)
+    view = get_view(examples[0].reference)
+    return {"lang": "xx" if view is None else view.lang, "docs": len(examples), **score(examples)}
+
+
+def predict_file(nlp: Language, path: Path) -> list[Example]:
+    """Let a pipeline predict the entities of labelled text.
+
+    nlp (Language): The pipeline.
+    path (Path): A `.spacy` file with gold entities.
+    RETURNS (List[Example]): Predictions and gold on the same tokens.
+    """
     examples = list(ParallelCorpus([path])(nlp))
     if not any(example.reference.has_annotation("ENT_IOB") for example in examples):
         raise CrossnerError(Errors.CN612.format(path=path))
@@ -57,8 +85,7 @@ def score_file(nlp: Language, path: Path) -> dict[str, Any]:
     progress = tqdm(docs, total=len(examples), desc=path.stem, disable=None, leave=False)
     for example, doc in zip(examples, progress, strict=True):
         example.predicted = doc
-    view = get_view(examples[0].reference)
-    return {"lang": "xx" if view is None else view.lang, "docs": len(examples), **score(examples)}
+    return examples
 
 
 def score(examples: Sequence[Example]) -> dict[str, Any]:
