@@ -1,0 +1,136 @@
+"""What a student is told of a text: soft targets, the entities the teacher is sure of, the rest."""
+
+from dataclasses import dataclass
+
+import numpy
+
+from spacy_crossner.data.view import SoftTargets
+from spacy_crossner.distil.opinions import Opinion, find_candidates, to_bio
+from spacy_crossner.pipeline.select import without_overlap
+from spacy_crossner.pipeline.units import to_tokens
+from spacy_crossner.schemes import bio, relations
+from spacy_crossner.types import Mention
+
+# Below this probability of anything but "nothing", a token or pair is not listed.
+SOFT_FLOOR = 0.01
+# Pairs to list for each unit of a text, so that an unsure teacher does not fill the disk.
+PAIRS_PER_UNIT = 4
+
+
+@dataclass
+class Lesson:
+    """What the teachers say of one text, in tokens.
+
+    entities (list): The entities that score at least the threshold, without overlap.
+    sure (list): Those of them that the teachers are sure of.
+    unsure (numpy.ndarray): (n_tokens,) bool, tokens that may or may not belong to an entity.
+    soft (SoftTargets): The probabilities.
+    expected (float): The number of entities that the probabilities let expect.
+    """
+
+    entities: list[Mention]
+    sure: list[Mention]
+    unsure: numpy.ndarray
+    soft: SoftTargets
+    expected: float
+
+    @property
+    def certainty(self) -> float:
+        """RETURNS (float): The F1 that the entities have if the probabilities are right."""
+        return expected_f(
+            sum(mention.score for mention in self.entities), len(self.entities), self.expected
+        )
+
+
+def expected_f(correct: float, found: float, expected: float) -> float:
+    """Estimate F1 without a single label.
+
+    correct (float): Sum of the scores of the entities found.
+    found (float): Their number.
+    expected (float): The number of entities that there are, summed up from the probabilities.
+    RETURNS (float): The estimate, between 0 and 1. It is 1 where nothing is found or expected.
+    """
+    total = found + expected
+    if total < SOFT_FLOOR:
+        return 1.0
+    return min(2.0 * correct / total, 1.0)
+
+
+def make_lessons(opinion: Opinion, *, confidence: float, threshold: float) -> list[Lesson]:
+    """Turn probabilities into what a student learns from.
+
+    opinion (Opinion): What the teachers say of a batch.
+    confidence (float): Least probability of what they are sure of: of an entity's score, and of a
+        token to lie outside of all entities.
+    threshold (float): Least score of an entity.
+    RETURNS (list[Lesson]): One per text.
+    """
+    classes = to_bio(opinion).probs
+    outside = classes[:, 0] >= confidence
+    begins = classes[:, 1::2].sum(axis=1)
+    lessons = []
+    begin = 0
+    for entities, soft, starts, n in zip(
+        _find_entities(opinion, threshold),
+        make_soft_targets(opinion),
+        opinion.starts,
+        opinion.n_tokens,
+        strict=True,
+    ):
+        rows = slice(begin, begin + len(starts))
+        begin = rows.stop
+        found = to_tokens(entities, starts, n)
+        sure = [mention for mention in found if mention.score >= confidence]
+        unsure = numpy.repeat(~outside[rows], numpy.diff(starts, append=n))
+        for mention in sure:
+            unsure[mention.start : mention.end] = False
+        lessons.append(Lesson(found, sure, unsure, soft, float(begins[rows].sum())))
+    return lessons
+
+
+def _find_entities(opinion: Opinion, threshold: float) -> list[list[Mention]]:
+    if opinion.scheme == "bio":
+        found = bio.decode(opinion.probs, opinion.lengths, opinion.labels)
+        return [[m for m in mentions if m.score >= threshold] for mentions in found]
+    return [without_overlap(mentions) for mentions in find_candidates(opinion, threshold)]
+
+
+def make_soft_targets(opinion: Opinion) -> list[SoftTargets]:
+    """Keep the probabilities of what may be something.
+
+    opinion (Opinion): What the teachers say of a batch.
+    RETURNS (list[SoftTargets]): One per text.
+    """
+    ends = numpy.cumsum(opinion.lengths)
+    if opinion.scheme == "bio":
+        names = bio.class_names(opinion.labels)
+        rows = numpy.flatnonzero(opinion.probs[:, 0] < 1.0 - SOFT_FLOOR)
+        index = numpy.concatenate(opinion.starts)[rows]
+        probs = opinion.probs[rows]
+    else:
+        names = ("NNW", *(f"THW-{label}" for label in opinion.labels))
+        strengths = opinion.probs.max(axis=2)
+        strengths *= relations.band_mask(opinion.lengths, opinion.probs.shape[1])
+        _limit_pairs(strengths, opinion.lengths)
+        rows, gaps = numpy.nonzero(strengths >= SOFT_FLOOR)
+        firsts = numpy.concatenate(opinion.starts)
+        index = numpy.stack([firsts[rows], firsts[rows + gaps]], axis=1)
+        probs = opinion.probs[rows, gaps]
+    bounds = numpy.searchsorted(rows, ends)[:-1]
+    return [
+        SoftTargets(opinion.scheme, names, part.astype("int32"), table.astype("float16"))  # type: ignore[arg-type]
+        for part, table in zip(numpy.split(index, bounds), numpy.split(probs, bounds), strict=True)
+    ]
+
+
+def _limit_pairs(strengths: numpy.ndarray, lengths: list[int]) -> None:
+    """Set all but the strongest pairs of each text to zero, in place."""
+    begin = 0
+    for length in lengths:
+        table = strengths[begin : begin + length]
+        begin += length
+        most = PAIRS_PER_UNIT * length
+        if numpy.count_nonzero(table >= SOFT_FLOOR) > most:
+            flat = numpy.sort(table, axis=None)
+            # of equal pairs, none is kept rather than too many
+            table[table <= flat[-most - 1]] = 0.0

@@ -1,0 +1,142 @@
+"""What an annotated corpus was made of, so that work that was stopped can go on."""
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import srsly
+
+from spacy_crossner.data.shards import SUFFIX
+from spacy_crossner.errors import CrossnerError, Errors
+
+MANIFEST = "manifest.json"
+
+
+@dataclass
+class Tally:
+    """What was annotated in one language.
+
+    docs (int): Texts.
+    tokens (int): Their tokens.
+    masked (int): Tokens that the teachers are not sure of.
+    entities (Counter): Entities that they are sure of, by label.
+    found (int): All entities.
+    correct (float): The sum of their scores.
+    expected (float): The number of entities that the probabilities let expect.
+    agreement (float): The sum of the texts' agreement.
+    soft_bytes (int): The size of the soft targets.
+    """
+
+    docs: int = 0
+    tokens: int = 0
+    masked: int = 0
+    entities: Counter[str] = field(default_factory=Counter)
+    found: int = 0
+    correct: float = 0.0
+    expected: float = 0.0
+    agreement: float = 0.0
+    soft_bytes: int = 0
+
+    def add(self, other: "Tally") -> None:
+        """Add up two tallies."""
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
+
+@dataclass
+class Manifest:
+    """The state of an annotated corpus.
+
+    settings (dict): All that decides what the shards hold.
+    shards (dict): Of each shard that is done, the tally of each language.
+    complete (bool): Whether all texts are annotated.
+    """
+
+    settings: dict[str, Any]
+    shards: dict[str, dict[str, Tally]] = field(default_factory=dict)
+    complete: bool = False
+
+    def sum_up(self) -> dict[str, Tally]:
+        """RETURNS (dict[str, Tally]): The tally of each language over all shards."""
+        total: dict[str, Tally] = {}
+        for tallies in self.shards.values():
+            for lang, tally in tallies.items():
+                total.setdefault(lang, Tally()).add(tally)
+        return total
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write a manifest, all or nothing.
+
+    folder (Path): The corpus.
+    manifest (Manifest): Its state.
+    """
+    temporary = folder / f".{MANIFEST}.tmp{os.getpid()}"
+    shards = {
+        name: {lang: vars(tally) for lang, tally in tallies.items()}
+        for name, tallies in manifest.shards.items()
+    }
+    srsly.write_json(temporary, {**vars(manifest), "shards": shards})
+    temporary.replace(folder / MANIFEST)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """RETURNS (Manifest): The state of a corpus that has one."""
+    path = folder / MANIFEST
+    try:
+        msg: Any = srsly.read_json(path)
+        shards = {
+            name: {
+                lang: Tally(**{**values, "entities": Counter(values["entities"])})
+                for lang, values in tallies.items()
+            }
+            for name, tallies in msg["shards"].items()
+        }
+        return Manifest(msg["settings"], shards, msg["complete"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CrossnerError(Errors.CN509.format(path=path, problem=repr(error))) from None
+
+
+def open_folder(folder: Path, settings: dict[str, Any], restart: bool) -> Manifest:
+    """Begin a corpus, or go on with one that was begun with the same settings.
+
+    folder (Path): The corpus.
+    settings (dict): All that decides what the shards hold.
+    restart (bool): Delete what is there, if it is an annotated corpus.
+    RETURNS (Manifest): What is done of it.
+    """
+    if folder.is_file():
+        raise CrossnerError(Errors.CN267.format(path=folder))
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob(".*.tmp*"):
+        path.unlink()
+    found = sorted(path.name for path in folder.iterdir())
+    if found and MANIFEST not in found:
+        raise CrossnerError(Errors.CN504.format(path=folder, found=found[0]))
+    if restart:
+        for path in [folder / MANIFEST, *folder.glob(f"part-*{SUFFIX}")]:
+            path.unlink(missing_ok=True)
+        found = []
+    if not found:
+        manifest = Manifest(settings)
+        write_manifest(folder, manifest)
+        return manifest
+    manifest = read_manifest(folder)
+    for name, value in settings.items():
+        old = manifest.settings.get(name)
+        if old != value:
+            raise CrossnerError(
+                Errors.CN505.format(path=folder, setting=name, old=_short(old), new=_short(value))
+            )
+    # what someone deleted is made anew
+    manifest.shards = {
+        name: tallies for name, tallies in manifest.shards.items() if (folder / name).exists()
+    }
+    return manifest
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,245 @@
+"""What teachers say of a batch of texts, and how several of them become one: pure functions.
+
+Teachers may differ in kind (token labels or token pairs), in what they can tell apart (an encoder's
+word piece may cover several tokens) and in their labels. Each opinion is brought to the units that
+all of them can express and to one scheme; then, per label, the probabilities are averaged over the
+teachers that know the label.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import numpy
+
+from spacy_crossner.schemes import bio, relations
+from spacy_crossner.types import Mention
+
+# What scores less is no candidate when one scheme is turned into the other.
+CANDIDATE_FLOOR = 0.02
+# Longest entity that a teacher with token labels hands on to one with token pairs.
+PAIR_WIDTH = 32
+
+
+@dataclass
+class Opinion:
+    """A teacher's probabilities for a batch of texts.
+
+    scheme (str): "bio" or "relations".
+    labels (tuple): The entity types, in the order of the columns.
+    probs (numpy.ndarray): (n_units, 1 + 2 * n_labels), or (n_units, width, 1 + n_labels), all
+        texts one after the other.
+    starts (list): (n_units,) the first token of each unit of each text.
+    n_tokens (list): Number of tokens of each text.
+    """
+
+    scheme: str
+    labels: tuple[str, ...]
+    probs: numpy.ndarray
+    starts: list[numpy.ndarray]
+    n_tokens: list[int]
+
+    @property
+    def lengths(self) -> list[int]:
+        """RETURNS (list[int]): Number of units of each text."""
+        return [len(rows) for rows in self.starts]
+
+
+def find_candidates(opinion: Opinion, threshold: float) -> list[list[Mention]]:
+    """RETURNS (list[list[Mention]]): All spans of each text that score enough, in units."""
+    if opinion.scheme == "bio":
+        return bio.candidates(opinion.probs, opinion.lengths, opinion.labels, threshold, PAIR_WIDTH)
+    return relations.decode_batch(opinion.probs, opinion.lengths, opinion.labels, threshold)
+
+
+def to_bio(opinion: Opinion) -> Opinion:
+    """Express an opinion as token labels.
+
+    The candidates are taken one by one, best first. Each gets its score, as far as the candidates
+    before it left something of its tokens' probability; what is left in the end goes to O. Entities
+    with gaps are left out.
+
+    opinion (Opinion): The opinion.
+    RETURNS (Opinion): The same as probabilities of BIO classes.
+    """
+    if opinion.scheme == "bio":
+        return opinion
+    probs = numpy.zeros((len(opinion.probs), 1 + 2 * len(opinion.labels)), dtype="float32")
+    probs[:, 0] = 1.0
+    offset = 0
+    columns = {label: 1 + 2 * i for i, label in enumerate(opinion.labels)}
+    for mentions, length in zip(
+        find_candidates(opinion, CANDIDATE_FLOOR), opinion.lengths, strict=True
+    ):
+        table = probs[offset : offset + length]
+        for mention in mentions:
+            if mention.is_contiguous:
+                span = slice(mention.start, mention.end)
+                mass = min(mention.score, table[span, 0].min())
+                column = columns[mention.label]
+                table[span, 0] -= mass
+                table[mention.start, column] += mass
+                table[mention.start + 1 : mention.end, column + 1] += mass
+        offset += length
+    return replace(opinion, scheme="bio", probs=numpy.maximum(probs, 0.0))
+
+
+def to_relations(opinion: Opinion) -> Opinion:
+    """Express an opinion as relations of token pairs.
+
+    A pair is head and tail of an entity with the score of that span; two neighbours belong together
+    with the probability that the second goes on with an entity.
+
+    opinion (Opinion): The opinion.
+    RETURNS (Opinion): The same as probabilities of relations.
+    """
+    if opinion.scheme == "relations":
+        return opinion
+    shape = (len(opinion.probs), PAIR_WIDTH, 1 + len(opinion.labels))
+    probs = numpy.zeros(shape, dtype="float32")
+    goes_on = opinion.probs[:, 2::2].sum(axis=1)
+    ends = relations.document_ends(opinion.lengths)
+    inside = numpy.flatnonzero(numpy.arange(1, len(ends)) < ends[:-1])
+    probs[inside, 1, 0] = numpy.minimum(goes_on[inside + 1], 1.0)
+    offset = 0
+    columns = {label: 1 + i for i, label in enumerate(opinion.labels)}
+    for mentions, length in zip(
+        find_candidates(opinion, CANDIDATE_FLOOR), opinion.lengths, strict=True
+    ):
+        for m in mentions:
+            probs[offset + m.start, m.end - m.start - 1, columns[m.label]] = m.score
+        offset += length
+    return replace(opinion, scheme="relations", probs=probs)
+
+
+def refine(opinion: Opinion, starts: list[numpy.ndarray]) -> Opinion:
+    """Express an opinion in smaller units: an entity covers all parts of its units.
+
+    opinion (Opinion): The opinion.
+    starts (list[numpy.ndarray]): First token of each smaller unit of each text; they include the
+        first tokens of the opinion's own units.
+    RETURNS (Opinion): The opinion in those units.
+    """
+    parents, is_first = [], []
+    offset = 0
+    for own, finer in zip(opinion.starts, starts, strict=True):
+        unit_of = numpy.searchsorted(own, finer, side="right") - 1
+        parents.append(offset + unit_of)
+        is_first.append(own[unit_of] == finer)
+        offset += len(own)
+    parent, first = numpy.concatenate(parents), numpy.concatenate(is_first)
+    if opinion.scheme == "bio":
+        probs = opinion.probs[parent]
+        probs[~first, 2::2] += probs[~first, 1::2]
+        probs[~first, 1::2] = 0.0
+    else:
+        probs = _refine_relations(opinion, parent, first)
+    return replace(opinion, probs=probs, starts=starts)
+
+
+def _refine_relations(
+    opinion: Opinion, parent: numpy.ndarray, first: numpy.ndarray
+) -> numpy.ndarray:
+    n, width = len(parent), opinion.probs.shape[1]
+    last = numpy.append(first[1:], True)
+    heads = numpy.arange(n)[:, None]
+    tails = numpy.minimum(heads + numpy.arange(width), n - 1)
+    gaps = parent[tails] - parent[:, None]
+    probs = opinion.probs[parent[:, None], gaps].copy()
+    probs[:, :, 1:] *= (first[:, None] & last[tails])[:, :, None]
+    within = 1.0 - to_bio(opinion).probs[parent, 0]
+    probs[:, :, 0] *= last[:, None] & first[tails]
+    if width > 1:
+        neighbours = numpy.flatnonzero((gaps[:, 1] == 0) & ~last)
+        probs[neighbours, 1, 0] = within[neighbours]
+    return probs
+
+
+def join(
+    opinions: Sequence[Opinion], scheme: str, labels: tuple[str, ...]
+) -> tuple[Opinion, list[float]]:
+    """Average opinions on the same texts.
+
+    opinions (Sequence[Opinion]): The opinions, at least one.
+    scheme (str): The scheme of the result.
+    labels (tuple[str, ...]): The entity types of the result. Each is known to some teacher.
+    RETURNS (tuple[Opinion, list[float]]): The average, and for each text how far the opinions
+        agree: of the tokens that any of them takes for part of an entity, the share of which all
+        say the same.
+    """
+    first = opinions[0]
+    if len(opinions) == 1 and first.labels == labels:
+        joined = to_bio(first) if scheme == "bio" else to_relations(first)
+        return joined, [1.0] * len(first.starts)
+    shared = [
+        reduce(numpy.union1d, group)
+        for group in zip(*(opinion.starts for opinion in opinions), strict=True)
+    ]
+    fine = [
+        opinion if _same(opinion.starts, shared) else refine(opinion, shared)
+        for opinion in opinions
+    ]
+    if scheme == "bio":
+        probs = _average_classes([to_bio(opinion) for opinion in fine], labels)
+    else:
+        probs = _average_relations([to_relations(opinion) for opinion in fine], labels)
+    joined = Opinion(scheme, labels, probs, shared, first.n_tokens)
+    return joined, measure_agreement([to_bio(opinion) for opinion in fine], labels)
+
+
+def _same(starts: list[numpy.ndarray], others: list[numpy.ndarray]) -> bool:
+    return all(len(own) == len(other) for own, other in zip(starts, others, strict=True))
+
+
+def _average_classes(opinions: list[Opinion], labels: tuple[str, ...]) -> numpy.ndarray:
+    """Average over those that know a label; O is what is left, as it is with a type too many."""
+    probs = numpy.zeros((len(opinions[0].probs), 1 + 2 * len(labels)), dtype="float32")
+    for i, label in enumerate(labels):
+        known = [opinion for opinion in opinions if label in opinion.labels]
+        for opinion in known:
+            own = 1 + 2 * opinion.labels.index(label)
+            probs[:, 1 + 2 * i : 3 + 2 * i] += opinion.probs[:, own : own + 2] / len(known)
+    probs[:, 0] = numpy.maximum(1.0 - probs.sum(axis=1), 0.0)
+    return probs / probs.sum(axis=1, keepdims=True)
+
+
+def _average_relations(opinions: list[Opinion], labels: tuple[str, ...]) -> numpy.ndarray:
+    width = max(opinion.probs.shape[1] for opinion in opinions)
+    probs = numpy.zeros((len(opinions[0].probs), width, 1 + len(labels)), dtype="float32")
+    agree_on_labels = all(set(opinion.labels) == set(labels) for opinion in opinions)
+    for opinion in opinions:
+        words = probs[:, : opinion.probs.shape[1], 0]
+        if agree_on_labels:
+            words += opinion.probs[:, :, 0] / len(opinions)
+        else:
+            # who does not know a label does not see which words its entities join
+            numpy.maximum(words, opinion.probs[:, :, 0], out=words)
+    for i, label in enumerate(labels, start=1):
+        known = [opinion for opinion in opinions if label in opinion.labels]
+        for opinion in known:
+            own = opinion.probs[:, :, 1 + opinion.labels.index(label)]
+            probs[:, : own.shape[1], i] += own / len(known)
+    return probs
+
+
+def measure_agreement(opinions: list[Opinion], labels: tuple[str, ...]) -> list[float]:
+    """Compare the most probable type of each token.
+
+    opinions (list[Opinion]): Opinions as token labels, in the same units.
+    labels (tuple[str, ...]): The types that count.
+    RETURNS (list[float]): For each text, see `join`; 1.0 where nobody sees an entity.
+    """
+    types = []
+    for opinion in opinions:
+        number_of = numpy.array(
+            [0, *(labels.index(lb) + 1 if lb in labels else 0 for lb in opinion.labels)]
+        )
+        types.append(number_of[(opinion.probs.argmax(axis=1) + 1) // 2])
+    table = numpy.stack(types)
+    seen = table.any(axis=0)
+    alike = seen & (table == table[:1]).all(axis=0)
+    bounds = numpy.cumsum(opinions[0].lengths)[:-1]
+    return [
+        float(same.sum() / any_.sum()) if any_.any() else 1.0
+        for same, any_ in zip(numpy.split(alike, bounds), numpy.split(seen, bounds), strict=True)
+    ]

@@ -1,0 +1,147 @@
+"""Pipelines that teach: what they say of texts, from one forward pass each."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Union
+
+import numpy
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.util import get_package_path, is_package, minibatch
+from torch import nn
+
+from spacy_crossner.distil.opinions import Opinion
+from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.pipeline.ner import CrossnerNER
+
+# Where a doc keeps what was said of it until all teachers were asked.
+OPINIONS = "spacy_crossner.opinions"
+ENCODER_OUTPUT = ("._.", "trf_data", None, None)
+
+
+@dataclass
+class Teacher:
+    """A pipeline and its NER component.
+
+    nlp (Language): The pipeline.
+    name (str): The name of the component that teaches.
+    ner (CrossnerNER): The component.
+    """
+
+    nlp: Language
+    name: str
+    ner: Any
+
+
+def find_folder(model: str) -> Path:
+    """RETURNS (Path): The folder of a pipeline, or of an installed one's package."""
+    return get_package_path(model) if is_package(model) else Path(model)
+
+
+def load_teacher(model: str, *, dropout: bool = False) -> Teacher:
+    """Load a pipeline that can teach.
+
+    model (str): A pipeline folder, or the name of an installed pipeline.
+    dropout (bool): Leave dropout on, so that each reading of a text is another one.
+    RETURNS (Teacher): The pipeline and its component.
+    """
+    try:
+        nlp = spacy.load(model)
+    except (OSError, ValueError) as error:
+        if isinstance(error, CrossnerError):
+            raise
+        raise CrossnerError(Errors.CN611.format(model=model, reason=error)) from None
+    found = [(name, pipe) for name, pipe in nlp.pipeline if isinstance(pipe, CrossnerNER)]
+    if not found:
+        pipeline = ", ".join(nlp.pipe_names) or "nothing"
+        raise CrossnerError(Errors.CN501.format(teacher=model, pipeline=pipeline))
+    if len(found) > 1:
+        names = ", ".join(name for name, _ in found)
+        raise CrossnerError(Errors.CN502.format(teacher=model, names=names))
+    name, ner = found[0]
+    if ner.cfg["nI"] is None:
+        raise CrossnerError(Errors.CN115.format(name=name))
+    if dropout and not keep_dropout(nlp):
+        raise CrossnerError(Errors.CN511.format(teacher=model))
+    return Teacher(nlp, name, ner)
+
+
+def keep_dropout(nlp: Language) -> int:
+    """Let all dropout layers of a pipeline drop in prediction too.
+
+    nlp (Language): The pipeline.
+    RETURNS (int): The number of layers that drop anything.
+    """
+
+    def drop(layer: nn.Module, inputs: Any) -> None:
+        layer.training = True
+
+    count = 0
+    for _, pipe in nlp.pipeline:
+        for node in pipe.model.walk() if hasattr(pipe, "model") else ():
+            for shim in node.shims:
+                module: Any = getattr(shim, "_model", None)
+                for layer in module.modules() if isinstance(module, nn.Module) else ():
+                    if isinstance(layer, nn.Dropout) and layer.p > 0:
+                        layer.register_forward_pre_hook(drop)
+                        count += 1
+    return count
+
+
+def ask(
+    teacher: Teacher, texts: Iterable[Union[str, Doc]], *, batch_size: int, n_process: int = 1
+) -> Iterator[Doc]:
+    """Read texts with the components before the teacher's own, and note what that says of them.
+
+    The encoder and all else run as in `nlp.pipe`; the component runs once on its output.
+
+    teacher (Teacher): Whom to ask.
+    texts (Iterable[Union[str, Doc]]): Texts, or docs whose tokens are kept.
+    batch_size (int): Texts to read at a time.
+    n_process (int): Number of processes.
+    YIELDS (Doc): The docs, with one more opinion each, and without the encoder's output.
+    """
+    nlp, ner = teacher.nlp, teacher.ner
+    unused = nlp.pipe_names[nlp.pipe_names.index(teacher.name) :]
+    docs = nlp.pipe(texts, batch_size=batch_size, n_process=n_process, disable=unused)
+    for batch in minibatch(docs, batch_size):
+        scores = ner.model.predict(batch)
+        bounds = numpy.cumsum(scores.lengths)[:-1]
+        tables = numpy.split(ner.probabilities(scores), bounds)
+        for doc, table, starts in zip(batch, tables, scores.starts, strict=True):
+            doc.user_data.setdefault(OPINIONS, []).append([table, starts])
+            doc.user_data.pop(ENCODER_OUTPUT, None)
+            yield doc
+
+
+def collect(batch: list[Doc], teachers: list[Teacher]) -> list[Opinion]:
+    """Take from docs what each teacher said of them.
+
+    batch (list[Doc]): Docs that all teachers were asked about.
+    teachers (list[Teacher]): The teachers, in the order in which they were asked.
+    RETURNS (list[Opinion]): What each said of the whole batch.
+    """
+    said = [doc.user_data.pop(OPINIONS) for doc in batch]
+    n_tokens = [len(doc) for doc in batch]
+    opinions = []
+    for number, teacher in enumerate(teachers):
+        probs = numpy.concatenate([tables[number][0] for tables in said])
+        starts = [tables[number][1] for tables in said]
+        ner = teacher.ner
+        opinions.append(Opinion(ner.scheme, ner.labels, probs, starts, n_tokens))
+    return opinions
+
+
+def fingerprint(path: Path) -> str:
+    """RETURNS (str): A checksum of a file, or of a folder's files and their names."""
+    digest = hashlib.blake2b(digest_size=16)
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            digest.update(file.relative_to(path).as_posix().encode())
+            with file.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+    return digest.hexdigest()
