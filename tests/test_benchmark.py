@@ -1,0 +1,265 @@
+"""The benchmark: recipes, data sets, runs that resume, and the tables made of them."""
+
+import json
+from pathlib import Path
+
+import pytest
+import spacy
+from spacy.tokens import Doc, Span
+from spacy.vocab import Vocab
+from typer.testing import CliRunner
+
+from spacy_crossner import cli
+from spacy_crossner.data.shards import read_docs, write_docs
+from spacy_crossner.data.view import View, get_view, set_view
+from spacy_crossner.errors import CrossnerError
+from spacy_crossner.measure.benchmark import choose_views, entities_of, make_input, score_pipeline
+from spacy_crossner.measure.datasets import prepare
+from spacy_crossner.measure.recipes import Recipe, choose_recipes, parse_settings, read_recipes
+from spacy_crossner.measure.summary import read_runs, summarize, to_markdown
+
+ROOT = Path(__file__).parent.parent
+DATA = ROOT / "assets" / "optional"
+SENTENCES = {
+    "en/train-news.txt": [
+        "n1\t[PER Angela Merkel] visited [LOC Berlin].",
+        "n2\t[PER Maria Silva] works at [ORG Acme Corp] in [LOC Paris].",
+        "n3\tthe bank in the city was by the river",
+    ],
+    "en/dev.txt": ["d1\t[LOC London] and [LOC Paris]", "d2\t[PER Maria] was at [ORG Acme Corp]"],
+    "de/memory.txt": ["n1\t[PER Angela Merkel] war in [LOC Berlin]."],
+    "de/unlabelled.txt": ["de-1\tMaria war in Spain."],
+    "de/test.txt": ["t1\tder president war in [LOC Paris]", "t2\tdie bank"],
+    "zh/test.txt": ["t1\t[PER 李明]在[ORG 北京大学]。"],
+}
+ARGUMENTS = ["--recipes", "baseline,crossner", "--seeds", "0,1", "--steps", "2"]
+SETTINGS = ["components.transformer.model.window=100", "components.transformer.model.stride=50"]
+
+
+@pytest.fixture
+def sample(tmp_path):
+    folder = tmp_path / "sample"
+    for name, lines in SENTENCES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines) + "\n", encoding="utf8")
+    return folder
+
+
+def call(*arguments: str) -> str:
+    result = CliRunner().invoke(cli.app, ["benchmark", *arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def make_run(recipe: str, seed: int, counts: list[list[int]]) -> dict:
+    right, found, gold = (sum(column) for column in zip(*counts, strict=True))
+    f = 200.0 * right / (found + gold)
+    tests = {"en": {"f": 50.0, "counts": [[1, 2, 2]]}, "de": {"f": f, "counts": counts}}
+    return {
+        "recipe": recipe,
+        "seed": seed,
+        "dataset": "toy",
+        "encoder": "tiny",
+        "device": "cpu",
+        "date": "2020-02-02",
+        "steps": 10,
+        "minutes": {"train": 1.0, "test": 0.5},
+        "cpu_minutes": {"train": 1.0, "test": 0.25},
+        "settings": {"source": 0},
+        "tests": {**tests, "fr": tests["de"]},
+    }
+
+
+def test_runs_resume_and_are_compared(sample, tmp_path, tiny_encoder, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    output = tmp_path / "out"
+    arguments = ["sample", "--data", str(sample), "--output", str(output), *ARGUMENTS]
+    arguments += ["--encoder", str(tiny_encoder)]
+    for setting in SETTINGS:
+        arguments += ["--set", setting]
+    # the targets of the sample are six languages; here are two
+    monkeypatch.setattr(
+        "spacy_crossner.measure.datasets.DATASETS",
+        {"sample": _dataset_with(("de", "zh"))},
+    )
+    shown = call(*arguments)
+    assert "| crossner | 2 |" in shown
+    runs = read_runs(output / "sample" / "all")
+    assert {name: [run["seed"] for run in found] for name, found in runs.items()} == {
+        "baseline": [0, 1],
+        "crossner": [0, 1],
+    }
+    run = runs["crossner"][0]
+    assert set(run["tests"]) == {"dev", "de", "zh"}
+    assert len(run["tests"]["de"]["counts"]) == 2
+    assert set(run["minutes"]) == {"train", "calibrate", "test"}
+    assert "label_contrast" in run["losses"]
+    table = json.loads(
+        (output / "sample" / "all" / "table-against-baseline.json").read_text(encoding="utf8")
+    )
+    assert table["rows"][0]["recipe"] == "baseline"
+    assert set(table["rows"][1]["difference"]) == {"de", "zh", "average"}
+
+    path = output / "sample" / "all" / "crossner" / "seed-1.json"
+    before = {p: p.stat().st_mtime_ns for p in path.parent.parent.glob("*/*.json")}
+    path.unlink()
+    call(*arguments)
+    after = {p: p.stat().st_mtime_ns for p in path.parent.parent.glob("*/*.json")}
+    assert {p for p in after if after[p] != before[p]} == {path}
+
+    result = CliRunner().invoke(cli.app, ["benchmark", *arguments, "--set", "training.dropout=0.3"])
+    assert result.exit_code == 1
+    assert "CN635" in result.output
+
+
+def _dataset_with(targets):
+    from spacy_crossner.measure.datasets import Dataset, make_sample
+
+    return Dataset(targets, Path("assets/sample"), make_sample)
+
+
+def test_recipes_that_ship():
+    recipes = read_recipes(ROOT / "configs" / "recipes.yml")
+    assert {"baseline", "concner", "mclner", "crossner"} <= set(recipes)
+    assert recipes["baseline x2"].config == recipes["baseline"].config
+    assert recipes["baseline x2"].steps == 2
+    parts = choose_recipes(recipes, ["crossner without *", "crossner"], ROOT)
+    assert len(parts) == len({recipe.slug for recipe in parts}) > 5
+    for recipe in recipes.values():
+        config = spacy.util.load_config(recipe.config, overrides=recipe.set, interpolate=False)
+        for key, value in recipe.set.items():
+            assert config["components"][key.split(".")[1]], key
+            assert isinstance(value, float)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("one: {config: nothing}", "there is no"),
+        ("one: {config: tiny, colour: red}", "colour"),
+        ("one: {config: tiny, views: [poem]}", "poem"),
+        ("one: {config: tiny, contrast: [translation]}", "not in views"),
+        ("one: {like: two}\ntwo: {like: one}", "is like"),
+        ("one: {like: three}", "three"),
+        ("one: {views: []}", "config"),
+    ],
+)
+def test_recipe_errors(tmp_path, text, problem):
+    (tmp_path / "tiny.cfg").touch()
+    path = tmp_path / "recipes.yml"
+    path.write_text(text, encoding="utf8")
+    with pytest.raises(CrossnerError, match=f"CN633.*{problem}"):
+        read_recipes(path)
+
+
+def test_other_errors(tmp_path):
+    with pytest.raises(CrossnerError, match=r"CN630.*sample"):
+        prepare("moon", tmp_path / "corpus")
+    with pytest.raises(CrossnerError, match=r"CN631.*en_ewt.*--data"):
+        prepare("uner", tmp_path / "corpus", tmp_path)
+    with pytest.raises(CrossnerError, match=r"CN632.*one"):
+        choose_recipes({"one": Recipe("one", tmp_path)}, ["two"], tmp_path)
+    with pytest.raises(CrossnerError, match="CN636"):
+        parse_settings(["dropout"])
+    with pytest.raises(CrossnerError, match="CN637"):
+        summarize({}, ["de"])
+
+
+def test_settings():
+    assert parse_settings(["a.b=0.5", "a.c=[1]", "a.d=word=word"]) == {
+        "a.b": 0.5,
+        "a.c": [1],
+        "a.d": "word=word",
+    }
+
+
+def test_views_are_chosen(tmp_path):
+    docs = []
+    for group in ("a", "b", "c"):
+        for kind in ("source", "translation", "codeswitch"):
+            doc = Doc(Vocab(), words=[group, kind])
+            set_view(doc, View(group, kind=kind, lang="en"))
+            docs.append(doc)
+    path = tmp_path / "parallel.spacy"
+    write_docs(path, docs)
+
+    def choose(source, **settings):
+        recipe = Recipe("one", tmp_path, **settings)
+        views = [get_view(doc) for doc in choose_views(path, source, recipe)]
+        return [(view.group, view.kind, view.labelled) for view in views]
+
+    assert choose(2) == [("a", "source", True), ("b", "source", True)]
+    assert len(choose(0, views=["translation", "codeswitch"])) == 9
+    assert choose(1, views=["codeswitch"], contrast=["codeswitch"]) == [
+        ("a", "source", True),
+        ("a", "codeswitch", False),
+    ]
+
+
+def test_scoring_by_characters():
+    nlp = spacy.blank(
+        "xx", config={"nlp": {"tokenizer": {"@tokenizers": "spacy-crossner.tokenizer.v1"}}}
+    )
+    ruler = nlp.add_pipe("entity_ruler")
+    ruler.add_patterns([{"label": "LOC", "pattern": "北京"}, {"label": "LOC", "pattern": "Paris"}])
+    chinese = Doc(nlp.vocab, words=["在", "北京", "，", "Paris"], spaces=[False] * 4)
+    chinese.set_ents([Span(chinese, 1, 2, "LOC"), Span(chinese, 3, 4, "PER")])
+    set_view(chinese, View("a", lang="zh"))
+    ruler.add_patterns([{"label": "LOC", "pattern": [{"TEXT": "北"}, {"TEXT": "京"}]}])
+    # the gold's word is cut into characters, as in a text whose words nobody knows
+    assert [token.text for token in make_input(nlp, chinese)] == ["在", "北", "京", "，", "Paris"]
+    scores = score_pipeline(nlp, [chinese])
+    assert scores["counts"] == [[1, 2, 2]]
+    assert (scores["p"], scores["r"], scores["f"]) == (50.0, 50.0, 50.0)
+    assert scores["per_type"]["LOC"] == {"p": 50.0, "r": 100.0, "f": 66.67}
+    set_view(chinese, View("a", lang="en"))
+    assert [token.text for token in make_input(nlp, chinese)] == [token.text for token in chinese]
+    assert entities_of(chinese) == {(1, 3, "LOC"), (4, 9, "PER")}
+
+
+def test_summary():
+    bad, good = [[0, 1, 2]] * 20, [[2, 2, 2]] * 20
+    runs = {
+        "better": [make_run("better", seed, good) for seed in (0, 1)],
+        "baseline": [make_run("baseline", 0, bad)],
+    }
+    summary = summarize(runs, ["de", "fr"])
+    assert summary["tests"] == ["en", "de", "fr", "average"]
+    baseline, better = summary["rows"]
+    assert (baseline["recipe"], better["recipe"]) == ("baseline", "better")
+    assert baseline["difference"] == {}
+    assert baseline["f"]["de"] == {"mean": 0.0, "sd": None}
+    assert better["f"]["average"] == {"mean": 100.0, "sd": 0.0}
+    assert better["difference"]["average"]["difference"] == 100.0
+    assert better["difference"]["de"]["p"] < 0.01
+    assert (better["minutes"], better["cpu_minutes"]) == (1.5, 1.2)
+    text = to_markdown(summary)
+    assert "| better | 2 | 10 | 1.5 | 1.2 | 50.0 ± 0.0 | 100.0 ± 0.0 |" in text
+    assert "| better | +100.0\\*\\* [+100.0, +100.0] |" in text
+
+
+def test_runs_of_one_recipe_have_the_same_settings(tmp_path):
+    for seed in (0, 1):
+        path = tmp_path / "one" / f"seed-{seed}.json"
+        path.parent.mkdir(exist_ok=True)
+        content = {**make_run("one", seed, [[1, 1, 1]]), "settings": {"source": seed}}
+        path.write_text(json.dumps(content), encoding="utf8")
+    with pytest.raises(CrossnerError, match=r"CN635.*seed 0"):
+        read_runs(tmp_path)
+
+
+@pytest.mark.data
+def test_target_labels_stay_out_of_training(tmp_path):
+    if not (DATA / "uner").exists():
+        pytest.skip("the optional data sets are not in assets/optional")
+    prepare("uner", tmp_path, DATA, unlabelled=5)
+    target = list(read_docs(tmp_path / "target.spacy", Vocab()))
+    assert len(target) == 20
+    for doc in target:
+        assert not doc.ents
+        assert not get_view(doc).labelled
+    kinds = {get_view(doc).kind for doc in read_docs(tmp_path / "parallel.spacy", Vocab())}
+    assert "target" not in kinds
+    english = [len(list(read_docs(tmp_path / f"{n}.spacy", Vocab()))) for n in ("dev", "test-en")]
+    assert english == [1038, 1039]
