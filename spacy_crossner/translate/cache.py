@@ -9,14 +9,17 @@ from itertools import islice
 from pathlib import Path
 
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.translate.engines import Labelled, Mark, Segment
+from spacy_crossner.translate.engines import Failure, Labelled, Mark, Outcome, Segment
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS translations (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID"
 KEYS_AT_ONCE = 500  # SQLite bounds the number of values in a query
 
 
 class Cache:
-    """A file of translations. What was put into it survives whatever happens to the process."""
+    """A file of translations. What was put into it survives whatever happens to the process.
+
+    Failures are kept, too: the same engine would fail at the same text again.
+    """
 
     def __init__(self, path: Path):
         """Open a cache, or make it.
@@ -28,13 +31,13 @@ class Cache:
             self._database = sqlite3.connect(path)
             self._database.execute(SCHEMA)
 
-    def get(self, keys: Iterable[str]) -> dict[str, Segment]:
+    def get(self, keys: Iterable[str]) -> dict[str, Outcome]:
         """Look translations up.
 
         keys (Iterable[str]): What `make_key` returned.
-        RETURNS (dict[str, Segment]): Those that are there.
+        RETURNS (dict[str, Outcome]): Those that are there.
         """
-        found: dict[str, Segment] = {}
+        found: dict[str, Outcome] = {}
         remaining = iter(keys)
         while some := list(islice(remaining, KEYS_AT_ONCE)):
             marks = ",".join("?" * len(some))
@@ -44,14 +47,12 @@ class Cache:
             found.update((key, _read(value)) for key, value in rows)
         return found
 
-    def put(self, translations: Mapping[str, Segment]) -> None:
+    def put(self, translations: Mapping[str, Outcome]) -> None:
         """Keep translations, all or none of them.
 
-        translations (Mapping[str, Segment]): Keys and translations.
+        translations (Mapping[str, Outcome]): Keys and translations.
         """
-        rows = [
-            (key, json.dumps(segment, ensure_ascii=False)) for key, segment in translations.items()
-        ]
+        rows = [(key, _write(outcome)) for key, outcome in translations.items()]
         with self._naming(), self._database:
             self._database.executemany("INSERT OR REPLACE INTO translations VALUES (?, ?)", rows)
 
@@ -80,8 +81,16 @@ def make_key(identity: str, source: str, target: str, segment: Segment) -> str:
     return hashlib.sha256(content.encode("utf8", errors="surrogatepass")).hexdigest()
 
 
-def _read(value: str) -> Segment:
-    text, marks, labels = json.loads(value)
+def _write(outcome: Outcome) -> str:
+    value = {"failed": outcome.reason} if isinstance(outcome, Failure) else outcome
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _read(value: str) -> Outcome:
+    found = json.loads(value)
+    if isinstance(found, dict):
+        return Failure(found["failed"])
+    text, marks, labels = found
     return Segment(
         text,
         None if marks is None else tuple(Mark(*mark) for mark in marks),

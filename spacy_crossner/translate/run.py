@@ -149,20 +149,15 @@ class Translation:
         # sorted, so that a model gets to see the same batches in every run
         order = sorted(missing, key=lambda key: (len(missing[key].text), key))
         outcomes = pair.engine.translate([missing[key] for key in order]) if order else []
-        done: dict[str, Segment] = {}
-        failed: dict[str, str] = {}
-        for key, outcome in zip(order, outcomes, strict=True):
-            if isinstance(outcome, Failure):
-                failed[key] = outcome.reason
-            else:
-                done[key] = outcome
-        self.cache.put(done)
+        new = dict(zip(order, outcomes, strict=True))
+        self.cache.put(new)
         report.sentences += len(docs)
-        report.reused += sum(key in known for key in keys)
         for key, doc in zip(keys, docs, strict=True):
-            if key in failed:
+            report.reused += key in known
+            outcome = known[key] if key in known else new[key]
+            if isinstance(outcome, Failure):
                 group = get_group(doc) or ""
-                report.failed.append({"group": group, "text": doc.text, "reason": failed[key]})
+                report.failed.append({"group": group, "text": doc.text, "reason": outcome.reason})
 
     def align(self, docs: Iterable[Doc]) -> None:
         """Learn from all sentences which words go together.
@@ -239,8 +234,8 @@ class Translation:
             keys = [self._key(doc, target) for _, doc in sources]
             known = self.cache.get(dict.fromkeys(keys))
             for (index, doc), key in zip(sources, keys, strict=True):
-                if key in known:
-                    segment = known[key]
+                segment = known.get(key)
+                if isinstance(segment, Segment):
                     if not {one.label for one in segment.labels or ()} <= set(self.labels):
                         segment = segment._replace(labels=None)
                     yield index, doc, target, segment
