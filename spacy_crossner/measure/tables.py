@@ -36,7 +36,11 @@ def make_tables(caption: str, values: dict[str, Any]) -> list[Table]:
         if len(rows) < MAX_ROWS:
             rows.append([" · ".join(path) or "all", *map(show, cells.values())])
     return [
-        Table(caption, ["Part", *(name.replace("_", " ") for name in names)], rows)
+        Table(
+            f"{caption}: {', '.join(names)}",
+            ["Part", *(name.replace("_", " ") for name in names)],
+            rows,
+        )
         for (_, names), rows in sorted(found.items(), key=lambda item: item[0][0])
     ]
 
