@@ -107,6 +107,23 @@ class Errors(metaclass=_Coded):
         "at once. Set it to {limit} or less."
     )
 
+    CN030 = "There is no recipe '{name}'. There are: {known}."
+    CN031 = (
+        "{path} is no plan of a project: {problem}. Name a folder that `python -m spacy crossner "
+        "init` has made."
+    )
+    CN032 = (
+        "{folder} is there already, and not empty. Name a new folder; or add to a project that "
+        "`init` has made, with --add-language."
+    )
+    CN033 = "A file is given for '{lang}', but the target languages are: {known}. Add it to them."
+    CN034 = (
+        "{path} has too few labels to train on. Check that it is the labelled file: it needs "
+        "several sentences, and entities in them."
+    )
+    CN035 = "There is no {what}. Give it with {option}."
+    CN036 = "'{value}' names no file. Write LANGUAGE=FILE, each language once: it=italian.txt"
+
     # 1xx: components
     CN101 = "A mention has the label '{label}', but the labels here are: {labels}."
     CN102 = (

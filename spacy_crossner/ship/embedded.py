@@ -21,6 +21,7 @@ from spacy_crossner.ship.folder import atomic_folder, disk_errors
 
 if TYPE_CHECKING:  # both take seconds to import, and most commands of this package need neither
     import torch
+    from tokenizers import Tokenizer
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 EMBEDDED = "embedded"
@@ -172,6 +173,25 @@ def smallest(weights: "torch.Tensor") -> "torch.Tensor":
     return weights
 
 
+def rewrap_tokenizer(
+    tokenizer: "PreTrainedTokenizerFast", backend: "Tokenizer"
+) -> "PreTrainedTokenizerFast":
+    """Put a plain fast tokenizer around a backend.
+
+    tokenizer (PreTrainedTokenizerFast): Whose special tokens and other settings to take.
+    backend (Tokenizer): The backend.
+    RETURNS (PreTrainedTokenizerFast): A tokenizer that needs no file beside its tokenizer.json.
+    """
+    return _plain_tokenizer(
+        tokenizer_object=backend,
+        model_max_length=tokenizer.model_max_length,
+        model_input_names=tokenizer.model_input_names,
+        padding_side=tokenizer.padding_side,
+        truncation_side=tokenizer.truncation_side,
+        **tokenizer.special_tokens_map_extended,
+    )
+
+
 def _load_embedded(cache: Path) -> Encoder:
     import torch
     from transformers import BertConfig, BertModel
@@ -227,14 +247,7 @@ def _load_source(source: str) -> Encoder:
         raise CrossnerError(unreadable.format(source=source, reason=reason))
     if not tokenizer.is_fast:
         raise CrossnerError(Errors.CN013.format(source=source))
-    plain = _plain_tokenizer(
-        tokenizer_object=tokenizer.backend_tokenizer,
-        model_max_length=tokenizer.model_max_length,
-        model_input_names=tokenizer.model_input_names,
-        padding_side=tokenizer.padding_side,
-        truncation_side=tokenizer.truncation_side,
-        **tokenizer.special_tokens_map_extended,
-    )
+    plain = rewrap_tokenizer(tokenizer, tokenizer.backend_tokenizer)
     state = {key: value for key, value in model.state_dict().items() if not _is_pooler(key)}
     return Encoder(model, state, plain)
 
