@@ -1,0 +1,442 @@
+"""Teachers label text: the same shards however often the work is stopped, and clear refusals."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy
+import pytest
+import spacy
+from spacy.tokens import Doc
+from spacy.training import Example
+from spacy.vocab import Vocab
+from typer.testing import CliRunner
+
+from spacy_crossner.cli import app
+from spacy_crossner.data.readers import create_parallel_corpus
+from spacy_crossner.data.shards import find_shards, read_docs, write_docs
+from spacy_crossner.data.view import View, get_view, set_view
+from spacy_crossner.distil import annotate as annotate_module
+from spacy_crossner.distil.annotate import JUDGEMENT, annotate
+from spacy_crossner.distil.manifest import MANIFEST, read_manifest
+from spacy_crossner.errors import CrossnerError
+from spacy_crossner.schemes import bio
+from tests.pipelines import make_examples, make_nlp, train
+
+FACTORIES = ["token_label_ner", "token_pair_ner"]
+LINES = [
+    "Angela Merkel visited Berlin.",
+    "the president of France lives in Paris",
+    "Maria Silva works at Acme Corp in Paris.",
+    "the bank in the city was by the river",
+    "London and Berlin and Paris",
+    "Maria visited the river in Germany",
+    "李明在北京大学",
+]
+
+
+@pytest.fixture(scope="module")
+def teachers(tiny_encoder, tmp_path_factory) -> dict[str, Path]:
+    """A trained pipeline of each kind."""
+    folder = tmp_path_factory.mktemp("teachers")
+    for factory in FACTORIES:
+        nlp = make_nlp(tiny_encoder, **{factory: {}})
+        train(nlp, make_examples(nlp), steps=80)
+        nlp.to_disk(folder / factory)
+    return {factory: folder / factory for factory in FACTORIES}
+
+
+@pytest.fixture(scope="module")
+def noisy_teacher(tiny_encoder, tmp_path_factory) -> Path:
+    """A pipeline with dropout in its encoder, hardly trained."""
+    settings = {"transformer_config": {"hidden_dropout_prob": 0.1}}
+    nlp = make_nlp(tiny_encoder, transformer=settings, token_label_ner={})
+    train(nlp, make_examples(nlp), steps=15)
+    nlp.to_disk(tmp_path_factory.mktemp("noisy") / "teacher")
+    return tmp_path_factory.getbasetemp() / "noisy0" / "teacher"
+
+
+@pytest.fixture
+def texts(tmp_path) -> Path:
+    path = tmp_path / "unlabelled.txt"
+    path.write_text("\n".join(LINES) + "\n\n", encoding="utf8")
+    return path
+
+
+def read(path: Path) -> list[Doc]:
+    vocab = Vocab()
+    return [doc for shard in find_shards(path) for doc in read_docs(shard, vocab)]
+
+
+def read_bytes(path: Path) -> dict[str, bytes]:
+    return {shard.name: shard.read_bytes() for shard in find_shards(path)}
+
+
+# ---- what is written ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_docs_carry_what_the_teacher_says(teachers, texts, tmp_path, factory):
+    manifest, survey = annotate([str(teachers[factory])], texts, tmp_path / "out", lang="en")
+    assert manifest.complete
+    assert survey.texts == len(LINES)
+    docs = read(tmp_path / "out")
+    assert [doc.text for doc in docs] == LINES
+    nlp = spacy.load(teachers[factory])
+    pipe = nlp.get_pipe(factory)
+    for doc, plain in zip(docs, nlp.pipe(LINES), strict=True):
+        view = get_view(doc)
+        assert (view.kind, view.lang, view.labelled) == ("target", "en", False)
+        assert (view.soft.scheme, view.soft.classes) == (pipe.scheme, pipe.classes)
+        assert "sc" not in doc.spans
+        assert not any("trf_data" in str(key) for key in doc.user_data)
+        # of what the pipeline finds, what it is sure of; the rest of its tokens is masked
+        scores = dict(
+            zip(map(str, plain.spans["sc"]), plain.spans["sc"].attrs["scores"], strict=True)
+        )
+        sure = [(e.start, e.end, e.label_) for e in doc.ents]
+        for ent in plain.ents:
+            if (ent.start, ent.end, ent.label_) not in sure:
+                assert scores[ent.text] < 0.9
+                assert any(doc[i].ent_iob == 0 for i in range(ent.start, ent.end))
+        assert {(e.start, e.end, e.label_) for e in plain.ents}.issuperset(sure)
+    assert len({get_view(doc).group for doc in docs}) == len(docs)
+    assert [ent.text for ent in docs[0].ents] == ["Angela Merkel", "Berlin"]
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+@pytest.mark.parametrize("scheme", ["bio", "relations"])
+def test_students_of_both_kinds_can_learn_from_teachers_of_both_kinds(
+    teachers, texts, tiny_encoder, tmp_path, factory, scheme
+):
+    annotate([str(teachers[factory])], texts, tmp_path / "out", scheme=scheme)
+    student = "token_label_ner" if scheme == "bio" else "token_pair_ner"
+    nlp = make_nlp(tiny_encoder, seed=1, **{student: {}})
+    labelled = make_examples(nlp)
+    targets = list(create_parallel_corpus(str(tmp_path / "out"))(nlp))
+    optimizer = nlp.initialize(lambda: labelled)
+    optimizer.learn_rate = 0.005
+    history = []
+    for _ in range(40):
+        losses: dict[str, float] = {}
+        # sources and targets in one batch
+        nlp.update([*labelled, *targets], sgd=optimizer, losses=losses)
+        history.append(losses)
+    assert history[-1][f"{student}_distil"] < 0.5 * history[0][f"{student}_distil"]
+    assert history[-1][student] < 0.5 * history[0][student]
+
+
+def test_targets_say_what_trains(teachers, texts, tmp_path):
+    teacher = [str(teachers["token_label_ner"])]
+    for targets, labelled, has_soft in (
+        ("soft", False, True),
+        ("hard", True, False),
+        ("both", True, True),
+    ):
+        annotate(teacher, texts, tmp_path / targets, targets=targets)
+        views = [get_view(doc) for doc in read(tmp_path / targets)]
+        assert {view.labelled for view in views} == {labelled}
+        assert {view.soft is not None for view in views} == {has_soft}
+
+
+def test_docs_keep_tokens_group_and_language_and_lose_their_labels(teachers, tmp_path):
+    vocab = Vocab()
+    docs = []
+    for number, words in enumerate((["Angela", "Merkel", "visit", "ed", "Berlin"], ["Paris"], [])):
+        doc = Doc(vocab, words=words, spaces=[True] * len(words), ents=["B-X"] * len(words))
+        doc.spans["sc"] = [doc[:1]] if words else []
+        if number == 0:
+            set_view(doc, View("g7", "translation", "de", numpy.array([[0, 0]])))
+        docs.append(doc)
+    write_docs(tmp_path / "in.spacy", docs)
+    out = tmp_path / "out"
+    _, survey = annotate([str(teachers["token_label_ner"])], tmp_path / "in.spacy", out, lang="fr")
+    assert survey.empty == 1
+    first, second = read(out)
+    assert [token.text for token in first] == ["Angela", "Merkel", "visit", "ed", "Berlin"]
+    view = get_view(first)
+    assert (view.group, view.kind, view.lang, view.links) == ("g7", "target", "de", None)
+    assert get_view(second).lang == "fr"
+    assert {ent.label_ for doc in (first, second) for ent in doc.ents} <= {"LOC", "ORG", "PER"}
+    assert not first.spans
+
+
+def test_json_lines_keep_their_tokens(teachers, tmp_path):
+    records = [
+        {
+            "text": "Angela  Merkel",
+            "tokens": [{"text": "Ange"}, {"text": "la"}, {"text": "Merkel"}],
+        },
+        {"text": "in Berlin.", "spans": [{"start": 3, "end": 9, "label": "X"}]},
+    ]
+    path = tmp_path / "in.jsonl"
+    path.write_text("\n".join(map(json.dumps, records)) + "\n{broken\n", encoding="utf8")
+    _, survey = annotate([str(teachers["token_label_ner"])], path, tmp_path / "out")
+    docs = read(tmp_path / "out")
+    assert [[token.text for token in doc] for doc in docs] == [
+        ["Ange", "la", " ", "Merkel"],
+        ["in", "Berlin", "."],
+    ]
+    assert [doc.text for doc in docs] == ["Angela  Merkel", "in Berlin."]
+    ((message, count),) = survey.problems.items()
+    assert count == 1
+    assert "CN240" in message
+    assert "line 3" in message
+
+
+def test_a_folder_is_read_file_by_file(teachers, tmp_path):
+    folder = tmp_path / "in"
+    (folder / "more").mkdir(parents=True)
+    (folder / "a.txt").write_text("in Berlin\n", encoding="utf8")
+    (folder / "more" / "a.txt").write_text("in Paris\n", encoding="utf8")
+    (folder / "notes.md").write_text("not read\n", encoding="utf8")
+    annotate([str(teachers["token_label_ner"])], folder, tmp_path / "out")
+    docs = read(tmp_path / "out")
+    assert [doc.text for doc in docs] == ["in Berlin", "in Paris"]
+    assert len({get_view(doc).group for doc in docs}) == 2
+
+
+# ---- stopping and going on ------------------------------------------------------------------
+
+
+class StopError(Exception):
+    """Stands for a kill."""
+
+
+@pytest.mark.parametrize("passes", [1, 2])
+def test_stopped_work_goes_on_and_gives_the_same_shards(
+    noisy_teacher, texts, tmp_path, monkeypatch, passes
+):
+    settings = {"shard_size": 2, "batch_size": 2, "passes": passes}
+    teacher = [str(noisy_teacher)]
+    annotate(teacher, texts, tmp_path / "whole", **settings)
+    whole = read_bytes(tmp_path / "whole")
+    assert len(whole) == 4
+
+    out = tmp_path / "stopped"
+    for stop in (1, 2):
+        written = 0
+        write_lesson = annotate_module.Annotator.write_lesson
+
+        def stopping(self, *args, stop=stop, write_lesson=write_lesson):
+            nonlocal written
+            written += 1
+            if written > 2 * stop - 1:
+                raise StopError
+            write_lesson(self, *args)
+
+        monkeypatch.setattr(annotate_module.Annotator, "write_lesson", stopping)
+        with pytest.raises(StopError):
+            annotate(teacher, texts, out, **settings)
+        monkeypatch.undo()
+        assert not read_manifest(out).complete
+    # what a killed process leaves behind
+    (out / ".part-00002.spacy.tmp1").write_bytes(b"half")
+    annotate(teacher, texts, out, **settings)
+    assert read_bytes(out) == whole
+    assert not list(out.glob(".*"))
+    manifest = read_manifest(out)
+    assert manifest == read_manifest(tmp_path / "whole")
+    assert manifest.sum_up()["xx"].docs == len(LINES)
+
+
+def test_finished_work_is_left_alone_and_lost_shards_are_made_anew(teachers, texts, tmp_path):
+    out, teacher = tmp_path / "out", [str(teachers["token_label_ner"])]
+    annotate(teacher, texts, out, shard_size=3)
+    before = read_bytes(out)
+    times = {path: path.stat().st_mtime_ns for path in find_shards(out)}
+    annotate(teacher, texts, out, shard_size=3)
+    assert {path: path.stat().st_mtime_ns for path in find_shards(out)} == times
+    (out / "part-00002.spacy").unlink()
+    annotate(teacher, texts, out, shard_size=3)
+    assert read_bytes(out) == before
+
+
+def test_processes_change_nothing(teachers, texts, tmp_path):
+    teacher = [str(teachers["token_pair_ner"])]
+    annotate(teacher, texts, tmp_path / "one", batch_size=2)
+    annotate(teacher, texts, tmp_path / "two", batch_size=2, n_process=2)
+    assert read_bytes(tmp_path / "one") == read_bytes(tmp_path / "two")
+
+
+def test_other_settings_need_another_folder_or_a_restart(teachers, texts, tmp_path):
+    out, teacher = tmp_path / "out", [str(teachers["token_label_ner"])]
+    annotate(teacher, texts, out)
+    with pytest.raises(CrossnerError, match=r"CN505.*confidence was 0.9 and is now 0.8.*--restart"):
+        annotate(teacher, texts, out, confidence=0.8)
+    with pytest.raises(CrossnerError, match=r"CN505.*teachers"):
+        annotate([str(teachers["token_pair_ner"])], texts, out, scheme="bio")
+    texts.write_text("in Berlin\n", encoding="utf8")
+    with pytest.raises(CrossnerError, match=r"CN505.*texts"):
+        annotate(teacher, texts, out)
+    annotate(teacher, texts, out, confidence=0.8, restart=True)
+    assert [doc.text for doc in read(out)] == ["in Berlin"]
+
+
+# ---- several teachers -----------------------------------------------------------------------
+
+
+def test_teachers_of_both_kinds_are_averaged(teachers, texts, tmp_path):
+    names = [str(path) for path in teachers.values()]
+    manifest, _ = annotate(names, texts, tmp_path / "out", scheme="bio")
+    docs = read(tmp_path / "out")
+    assert [ent.text for ent in docs[0].ents] == ["Angela Merkel", "Berlin"]
+    agreement = [doc.user_data[JUDGEMENT]["agreement"] for doc in docs]
+    assert agreement[0] == 1.0
+    assert manifest.sum_up()["xx"].agreement == pytest.approx(sum(agreement), abs=1e-3)
+    with pytest.raises(CrossnerError, match=r"CN512.*--scheme"):
+        annotate(names, texts, tmp_path / "other")
+
+
+def test_a_teacher_agrees_with_itself(teachers, texts, tmp_path):
+    name = str(teachers["token_label_ner"])
+    annotate([name], texts, tmp_path / "once")
+    annotate([name, name], texts, tmp_path / "twice")
+    for once, twice in zip(read(tmp_path / "once"), read(tmp_path / "twice"), strict=True):
+        a, b = get_view(once).soft, get_view(twice).soft
+        assert a.index.tolist() == b.index.tolist()
+        assert numpy.allclose(a.probs, b.probs, atol=1e-3)
+        assert twice.user_data[JUDGEMENT]["agreement"] == 1.0
+
+
+def test_passes_differ_by_dropout(noisy_teacher, texts, tmp_path):
+    for out, settings in (("one", {}), ("a", {"passes": 3}), ("b", {"passes": 3, "seed": 1})):
+        annotate([str(noisy_teacher)], texts, tmp_path / out, **settings)
+    shards = [read_bytes(tmp_path / out)["part-00001.spacy"] for out in ("one", "a", "b")]
+    assert len(set(shards)) == 3
+    judgements = [doc.user_data[JUDGEMENT]["agreement"] for doc in read(tmp_path / "a")]
+    assert min(judgements) < 1.0
+
+
+def test_teachers_with_other_labels(teachers, texts, tiny_encoder, tmp_path):
+    names = [str(teachers["token_label_ner"])]
+    for labels in (["LOC", "MISC", "PER"], ["MISC"]):
+        nlp = make_nlp(tiny_encoder, token_label_ner={})
+        for label in labels:
+            nlp.get_pipe("token_label_ner").add_label(label)
+        nlp.initialize(lambda nlp=nlp: make_examples(nlp, [("the bank", [])]))
+        nlp.to_disk(tmp_path / labels[0])
+        names.append(str(tmp_path / labels[0]))
+    first, second, third = names
+    with pytest.raises(CrossnerError, match=r"CN503.*MISC, ORG.*--labels common"):
+        annotate([first, second], texts, tmp_path / "out")
+    with pytest.raises(CrossnerError, match=r"CN510.*LOC, ORG, PER; MISC"):
+        annotate([first, third], texts, tmp_path / "out", labels="common")
+    for labels, found in (("common", ["LOC", "PER"]), ("union", ["LOC", "ORG", "PER", "MISC"])):
+        manifest, _ = annotate([first, second], texts, tmp_path / labels, labels=labels)
+        assert manifest.settings["labels"] == found
+        soft = get_view(read(tmp_path / labels)[0]).soft
+        assert soft.classes == bio.class_names(found)
+
+
+# ---- refusals -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"scheme": "iob"}, "CN207.*'iob' is no scheme.*bio"),
+        ({"labels": "all"}, "CN207.*'all' is no labels"),
+        ({"targets": "all"}, "CN207.*targets"),
+        ({"confidence": 1.5}, "CN112.*confidence is 1.5"),
+        ({"passes": 0}, "CN273.*passes"),
+        ({"batch_size": 0}, "CN273.*batch_size"),
+        ({"shard_size": 0}, "CN273.*shard_size"),
+    ],
+)
+def test_settings_are_checked_first(settings, message, texts, tmp_path):
+    with pytest.raises(CrossnerError, match=message):
+        annotate(["no/such/teacher"], texts, tmp_path / "out", **settings)
+    assert not (tmp_path / "out").exists()
+
+
+def test_teachers_that_cannot_teach(texts, tiny_encoder, tmp_path):
+    with pytest.raises(CrossnerError, match=r"CN611.*no/such/teacher"):
+        annotate(["no/such/teacher"], texts, tmp_path / "out")
+    blank = spacy.blank("en")
+    blank.add_pipe("sentencizer")
+    blank.to_disk(tmp_path / "blank")
+    with pytest.raises(CrossnerError, match=r"CN501.*sentencizer.*token_label_ner"):
+        annotate([str(tmp_path / "blank")], texts, tmp_path / "out")
+    both = make_nlp(tiny_encoder, token_label_ner={}, token_pair_ner={})
+    both.initialize(lambda: make_examples(both))
+    both.to_disk(tmp_path / "both")
+    with pytest.raises(CrossnerError, match=r"CN502.*token_label_ner, token_pair_ner"):
+        annotate([str(tmp_path / "both")], texts, tmp_path / "out")
+    steady = make_nlp(tiny_encoder, token_label_ner={})
+    steady.initialize(lambda: make_examples(steady))
+    steady.to_disk(tmp_path / "steady")
+    with pytest.raises(CrossnerError, match=r"CN511.*--passes"):
+        annotate([str(tmp_path / "steady")], texts, tmp_path / "out", passes=2)
+
+
+def test_inputs_that_cannot_be_read(teachers, tmp_path):
+    teacher = [str(teachers["token_label_ner"])]
+    out = tmp_path / "out"
+    with pytest.raises(CrossnerError, match=r"CN202.*no\.txt"):
+        annotate(teacher, tmp_path / "no.txt", out)
+    for name, content, message in (
+        ("a.csv", b"x", r"CN506.*\.txt, \.jsonl, \.spacy"),
+        ("empty.txt", b"\n \n", "CN508.*empty"),
+        ("bad.jsonl", b"{}\n", 'CN508.*CN242.*line 1.*no "text"'),
+        ("latin.txt", b"M\xfcnchen\n", "CN205.*iconv"),
+        ("bad.spacy", b"x", "CN217"),
+    ):
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(CrossnerError, match=message):
+            annotate(teacher, path, out)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(CrossnerError, match=r"CN507"):
+        annotate(teacher, tmp_path / "folder", out)
+    assert not out.exists()
+
+
+def test_outputs_that_hold_something_else(teachers, texts, tmp_path):
+    teacher = [str(teachers["token_label_ner"])]
+    with pytest.raises(CrossnerError, match=r"CN267"):
+        annotate(teacher, texts, _touch(tmp_path / "file"))
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "photo.jpg").write_bytes(b"x")
+    for restart in (False, True):
+        with pytest.raises(CrossnerError, match=r"CN504.*photo.jpg"):
+            annotate(teacher, texts, tmp_path / "precious", restart=restart)
+    assert (tmp_path / "precious" / "photo.jpg").exists()
+    with pytest.raises(CrossnerError, match=r"CN213"):
+        annotate(teacher, tmp_path, tmp_path)
+    broken = tmp_path / "broken"
+    annotate(teacher, texts, broken)
+    (broken / MANIFEST).write_text('{"settings": 1}', encoding="utf8")
+    with pytest.raises(CrossnerError, match=r"CN509.*--restart"):
+        annotate(teacher, texts, broken)
+    annotate(teacher, texts, broken, restart=True)
+
+
+def _touch(path: Path) -> Path:
+    path.write_bytes(b"")
+    return path
+
+
+# ---- the command ----------------------------------------------------------------------------
+
+
+def test_command(teachers, texts, tmp_path):
+    label, pair = (str(teachers[factory]) for factory in FACTORIES)
+    args = ["annotate", label, str(texts), str(tmp_path / "out"), "--language", "de"]
+    result = CliRunner().invoke(app, [*args, "--teacher", pair, "--scheme", "relations"])
+    assert result.exit_code == 0, result.output
+    assert "7 texts in 1 files" in result.output.replace("\n", " ")
+    assert "agreement" in result.output
+    assert get_view(read(tmp_path / "out")[0]).soft.scheme == "relations"
+    result = CliRunner().invoke(app, args)
+    assert result.exit_code == 1
+    assert "CN505" in result.output
+
+
+def test_annotated_docs_go_through_the_reader(teachers, texts, tmp_path):
+    annotate([str(teachers["token_label_ner"])], texts, tmp_path / "out", shard_size=3)
+    assert (tmp_path / "out" / MANIFEST).exists()
+    examples = list(create_parallel_corpus(str(tmp_path / "out"))(spacy.blank("xx")))
+    assert len(examples) == len(LINES)
+    assert all(isinstance(example, Example) for example in examples)
+    shutil.rmtree(tmp_path / "out")

@@ -1,0 +1,236 @@
+"""What several teachers say, put together: schemes, units and label sets."""
+
+import numpy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spacy_crossner.distil.lessons import (
+    PAIRS_PER_UNIT,
+    expected_f,
+    make_lessons,
+    make_soft_targets,
+)
+from spacy_crossner.distil.opinions import (
+    Opinion,
+    find_candidates,
+    join,
+    refine,
+    to_bio,
+    to_relations,
+)
+from spacy_crossner.schemes import bio, relations
+from spacy_crossner.types import Mention
+
+LABELS = ("LOC", "PER")
+
+
+def say_bio(*texts: list[list[float]], labels=LABELS) -> Opinion:
+    probs = numpy.array([row for rows in texts for row in rows], dtype="float32")
+    starts = [numpy.arange(len(rows)) for rows in texts]
+    return Opinion("bio", labels, probs, starts, [len(rows) for rows in texts])
+
+
+def say_relations(n: int, mentions: list[Mention], width: int = 4, labels=LABELS) -> Opinion:
+    """An opinion whose mentions have the given scores."""
+    probs = numpy.zeros((n, width, 1 + len(labels)), dtype="float32")
+    for m in mentions:
+        probs[m.start, m.end - 1 - m.start, 1 + labels.index(m.label)] = m.score
+        probs[m.start : m.end - 1, 1, 0] = 1.0
+    return Opinion("relations", labels, probs, [numpy.arange(n)], [n])
+
+
+def keep(mentions):
+    return [(m.tokens, m.label, round(m.score, 3)) for m in mentions]
+
+
+# ---- schemes --------------------------------------------------------------------------------
+
+
+def test_token_labels_become_relations():
+    opinion = say_bio(
+        [[0.1, 0, 0, 0.9, 0], [0.2, 0, 0, 0, 0.8], [1, 0, 0, 0, 0]], [[0.4, 0.6, 0, 0, 0]]
+    )
+    pairs = to_relations(opinion)
+    assert pairs.probs.shape[0] == 4
+    # head and tail of "0 1", of "0" alone, and nothing across texts
+    assert pairs.probs[0, 1, 2] == pytest.approx(0.72)
+    assert pairs.probs[0, 0, 2] == pytest.approx(0.18)
+    assert pairs.probs[0, 1, 0] == pytest.approx(0.8)
+    assert pairs.probs[2, 1, 0] == 0.0
+    assert pairs.probs[3, 0, 1] == pytest.approx(0.6)
+    assert keep(find_candidates(pairs, 0.5)[0])[0][:2] == ((0, 1), "PER")
+
+
+def test_relations_become_token_labels():
+    opinion = say_relations(4, [Mention((0, 1), "PER", 0.9), Mention((3,), "LOC", 0.4)])
+    classes = to_bio(opinion).probs
+    assert classes.sum(axis=1) == pytest.approx(1.0)
+    assert classes[:, 0] == pytest.approx([0.1, 0.1, 1.0, 0.6])
+    assert classes[0, 3] == pytest.approx(0.9)
+    assert classes[1, 4] == pytest.approx(0.9)
+    assert classes[3, 1] == pytest.approx(0.4)
+
+
+def test_what_overlaps_shares_what_is_left():
+    opinion = say_relations(2, [Mention((0, 1), "PER", 0.7), Mention((1,), "LOC", 0.6)])
+    classes = to_bio(opinion).probs
+    assert classes[1] == pytest.approx([0.0, 0.3, 0.0, 0.0, 0.7], abs=1e-6)
+    assert classes[0] == pytest.approx([0.3, 0.0, 0.0, 0.7, 0.0], abs=1e-6)
+
+
+@st.composite
+def flat_mentions(draw):
+    n = draw(st.integers(1, 8))
+    mentions, token = [], 0
+    while token < n:
+        size = draw(st.integers(1, 3))
+        if draw(st.booleans()) and token + size <= n:
+            mentions.append(
+                Mention(tuple(range(token, token + size)), draw(st.sampled_from(LABELS)))
+            )
+        token += size
+    return n, mentions
+
+
+@given(flat_mentions())
+def test_sure_entities_survive_both_ways(case):
+    n, mentions = case
+    classes, _ = bio.encode(mentions, LABELS, n)
+    sure = Opinion("bio", LABELS, numpy.eye(5, dtype="float32")[classes], [numpy.arange(n)], [n])
+    there = to_relations(sure)
+    assert sorted(m[:2] for m in find_candidates(there, 0.5)[0]) == [m[:2] for m in mentions]
+    back = to_bio(there)
+    assert back.probs == pytest.approx(sure.probs, abs=1e-4)
+
+
+# ---- units ----------------------------------------------------------------------------------
+
+
+def test_smaller_units_of_token_labels():
+    opinion = say_bio([[0.1, 0.6, 0.3, 0, 0], [1, 0, 0, 0, 0]])
+    opinion.starts, opinion.n_tokens = [numpy.array([0, 2])], [3]
+    finer = refine(opinion, [numpy.array([0, 1, 2])])
+    assert finer.probs == pytest.approx(
+        numpy.array([[0.1, 0.6, 0.3, 0, 0], [0.1, 0, 0.9, 0, 0], [1, 0, 0, 0, 0]])
+    )
+
+
+def test_smaller_units_of_relations():
+    # two texts; an entity of both units of the first, whose first unit has two tokens
+    opinion = say_relations(3, [Mention((0, 1), "PER", 0.9)])
+    opinion.starts, opinion.n_tokens = [numpy.array([0, 2]), numpy.array([0])], [3, 1]
+    finer = refine(opinion, [numpy.array([0, 1, 2]), numpy.array([0])])
+    found = find_candidates(finer, 0.5)
+    assert [[(m.tokens, m.label) for m in mentions] for mentions in found] == [
+        [((0, 1, 2), "PER")],
+        [],
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["bio", "relations"])
+def test_teachers_with_other_units_meet_in_the_smallest(scheme):
+    coarse = say_bio([[0, 0, 0, 1, 0], [1, 0, 0, 0, 0]])
+    coarse.starts, coarse.n_tokens = [numpy.array([0, 2])], [3]
+    fine = say_bio([[0, 0, 0, 1, 0], [0, 0, 0, 0, 1], [1, 0, 0, 0, 0]])
+    opinion, (agreement,) = join([coarse, fine], scheme, LABELS)
+    assert agreement == 1.0
+    assert [lesson.sure for lesson in make_lessons(opinion, confidence=0.9, threshold=0.3)] == [
+        [Mention((0, 1), "PER", pytest.approx(1.0, abs=1e-4))]
+    ]
+
+
+# ---- label sets -----------------------------------------------------------------------------
+
+
+def test_each_label_is_averaged_over_those_that_know_it():
+    first = say_bio([[0.2, 0.8, 0, 0, 0], [0.1, 0, 0, 0.9, 0]])
+    second = say_bio([[0.4, 0.6, 0], [0.9, 0.1, 0]], labels=("LOC",))
+    union, (agreement,) = join([first, second], "bio", LABELS)
+    assert union.probs[0] == pytest.approx([0.3, 0.7, 0, 0, 0])
+    # PER stays as it is, though the second teacher saw nothing there
+    assert union.probs[1] == pytest.approx([0.05, 0.05, 0, 0.9, 0])
+    assert agreement == 0.5
+    common, _ = join([first, second], "bio", ("LOC",))
+    assert common.probs[1] == pytest.approx([0.95, 0.05, 0])
+    pairs, _ = join([first, second], "relations", LABELS)
+    assert pairs.probs[1, 0, 2] == pytest.approx(0.9)
+    assert pairs.probs[0, 0, 1] == pytest.approx(0.7)
+
+
+def test_labels_may_stand_in_another_order():
+    first = say_bio([[0.2, 0.8, 0, 0, 0]])
+    second = say_bio([[0.2, 0, 0, 0.8, 0]], labels=("PER", "LOC"))
+    opinion, (agreement,) = join([first, second], "bio", LABELS)
+    assert opinion.probs[0] == pytest.approx([0.2, 0.8, 0, 0, 0])
+    assert agreement == 1.0
+
+
+def test_opposite_opinions_are_no_more_than_certain():
+    first = say_bio([[0, 1, 0]], labels=("LOC",))
+    second = say_bio([[0, 1, 0]], labels=("PER",))
+    opinion, _ = join([first, second], "bio", LABELS)
+    assert opinion.probs[0] == pytest.approx([0, 0.5, 0, 0.5, 0])
+
+
+# ---- lessons --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["bio", "relations"])
+def test_what_is_not_sure_is_masked(scheme):
+    opinion = say_bio(
+        [[0.02, 0.98, 0, 0, 0], [1, 0, 0, 0, 0], [0.4, 0, 0, 0.6, 0], [0.95, 0, 0, 0.05, 0]]
+    )
+    opinion, _ = join([opinion], scheme, LABELS)
+    (lesson,) = make_lessons(opinion, confidence=0.9, threshold=0.3)
+    assert keep(lesson.entities) == [((0,), "LOC", 0.98), ((2,), "PER", 0.6)]
+    assert [m.tokens for m in lesson.sure] == [(0,)]
+    assert lesson.unsure.tolist() == [False, False, True, False]
+    assert lesson.expected == pytest.approx(1.63, abs=0.01)
+    assert lesson.certainty == pytest.approx(2 * 1.58 / (2 + 1.63), abs=0.01)
+
+
+def test_entities_are_told_in_tokens():
+    opinion = say_bio([[1, 0, 0, 0, 0], [0, 0, 0, 1, 0], [0.5, 0.5, 0, 0, 0]])
+    opinion.starts, opinion.n_tokens = [numpy.array([0, 1, 3])], [5]
+    (lesson,) = make_lessons(opinion, confidence=0.9, threshold=0.3)
+    assert [m.tokens for m in lesson.sure] == [(1, 2)]
+    assert lesson.unsure.tolist() == [False, False, False, True, True]
+    assert lesson.soft.index.tolist() == [1, 3]
+
+
+def test_soft_targets_leave_out_what_is_surely_nothing():
+    opinion = say_bio([[1, 0, 0, 0, 0], [0.5, 0.5, 0, 0, 0]], [[0.995, 0.005, 0, 0, 0]])
+    first, second = make_soft_targets(opinion)
+    assert first.index.tolist() == [1]
+    assert first.classes == bio.class_names(LABELS)
+    assert (first.index.dtype, first.probs.dtype) == ("int32", "float16")
+    assert second.index.tolist() == []
+    assert second.probs.shape == (0, 5)
+    pairs = make_soft_targets(to_relations(opinion))
+    assert [soft.index.tolist() for soft in pairs] == [[[1, 1]], []]
+    assert pairs[0].classes == ("NNW", "THW-LOC", "THW-PER")
+
+
+def test_soft_targets_of_an_unsure_teacher_stay_small():
+    rng = numpy.random.default_rng(0)
+    lengths = [30, 25]
+    probs = rng.uniform(0.02, 0.5, (55, 32, 4)).astype("float32")
+    opinion = Opinion(
+        "relations", ("A", "B", "C"), probs, [numpy.arange(n) for n in lengths], lengths
+    )
+    for soft, n, begin in zip(make_soft_targets(opinion), lengths, (0, 30), strict=True):
+        assert len(soft.index) == PAIRS_PER_UNIT * n
+        assert soft.index.max() < n
+        mask = relations.band_mask([n], 32)
+        strengths = numpy.sort((probs[begin : begin + n].max(axis=2) * mask).ravel())
+        assert soft.probs.max(axis=1).min() == pytest.approx(
+            strengths[-PAIRS_PER_UNIT * n], abs=1e-3
+        )
+        assert soft.index.nbytes + soft.probs.nbytes <= 2048
+
+
+def test_expected_f():
+    assert expected_f(0.0, 0, 0.0) == 1.0
+    assert expected_f(0.0, 0, 2.0) == 0.0
+    assert expected_f(1.8, 2, 2.0) == pytest.approx(0.9)
