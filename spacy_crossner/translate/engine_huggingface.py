@@ -104,8 +104,10 @@ class HuggingFaceEngine:
                 **self.options,
             )
         end = self.tokenizer.eos_token_id
+        language = self.options.get("forced_bos_token_id")
         for output in outputs.tolist():
-            text = self.tokenizer.decode(output, skip_special_tokens=True)
+            pieces = [piece for piece in output if piece != language]
+            text = self.tokenizer.decode(pieces, skip_special_tokens=True)
             # some models begin with the sign that others end with
             if end not in output[1:]:
                 yield Failure(f"Its translation does not end within {self.max_length} pieces.")
@@ -125,7 +127,9 @@ def find_pieces(tokenizer: Any, source: str, target: str) -> Optional[tuple[str,
         for a single pair. A model that only chooses among targets has "" for the source.
     """
     named: dict[str, str] = {}
-    for piece in sorted(tokenizer.get_vocab()):
+    # M2M100's tokenizer may leave its languages out of its vocabulary
+    apart = getattr(tokenizer, "lang_code_to_token", {}).values()
+    for piece in sorted({*tokenizer.get_vocab(), *apart}):
         match = LANGUAGE_PIECE.fullmatch(piece)
         if match:
             # sorted, so that of several scripts Hans comes before Hant
