@@ -499,6 +499,27 @@ class Errors(metaclass=_Coded):
         "A vocabulary of the kind {kind} can't be trimmed, only Unigram (as in XLM-R) and WordPiece "
         "(as in BERT). Package it with --no-trim."
     )
+    CN710 = (
+        "The folder {pipeline} holds no pipeline to package. Give one that `spacy train` or the "
+        "command calibrate wrote."
+    )
+    CN711 = (
+        "spaCy has no language '{language}', so no wheel can be named after it. Leave it out of "
+        "--languages; the wheel for all languages reads its texts as well."
+    )
+    CN712 = (
+        "'{name}' is no name for a pipeline, or --languages is empty. A name has letters, digits "
+        "and underscores, such as crossner_trf; languages are codes, such as de,es."
+    )
+    CN713 = (
+        "There is no text in the language '{language}' to trim the vocabulary by; there is: "
+        "{there}. Name files of it with --texts, or package with --no-trim."
+    )
+    CN714 = "Can't read {path}: {reason}."
+    CN715 = (
+        "The disk is full: {folder} has no room. Each wheel needs some 150 MB, and 200 MB more "
+        "while it is written."
+    )
 
 
 class Warnings(metaclass=_Coded):

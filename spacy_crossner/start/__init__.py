@@ -1,0 +1,1 @@
+"""A project for one's own labels and languages."""

@@ -1,0 +1,279 @@
+"""Write a project for one's own labels and languages, and check the data on the way."""
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Optional
+
+from jinja2 import Environment, PackageLoader
+from spacy.vocab import Vocab
+
+from spacy_crossner.data.convert import Report, convert
+from spacy_crossner.data.encoding import read_lines
+from spacy_crossner.data.shards import read_docs, write_docs
+from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.ship.folder import atomic_folder
+from spacy_crossner.start.plan import Plan, Target, read_plan, write_plan
+from spacy_crossner.start.recipes import find_recipe, find_recipes
+from spacy_crossner.translate.dictionaries import freedict_indexes
+from spacy_crossner.translate.engines import AUTO, EngineSettings, make_engine
+
+PLAN = "crossner.json"
+PROJECT = "project.yml"
+# One of so many sentences selects and calibrates, if there are no others for that.
+DEV_SHARE = 10
+PLAIN = (".txt", ".jsonl")
+
+
+@dataclass
+class Files:
+    """What a person has, by target language where it belongs to one.
+
+    text (Mapping[str, Path]): Plain text.
+    test (Mapping[str, Path]): Labelled test sentences.
+    dictionary (Mapping[str, Path]): Tables of words, or Wiktionary files (.txt).
+    memory (Sequence[Path]): Translation memories.
+    model (str): A translation model.
+    """
+
+    text: Mapping[str, Path] = field(default_factory=dict)
+    test: Mapping[str, Path] = field(default_factory=dict)
+    dictionary: Mapping[str, Path] = field(default_factory=dict)
+    memory: Sequence[Path] = ()
+    model: str = ""
+
+
+def parse_files(values: Iterable[str]) -> dict[str, Path]:
+    """Read settings such as "it=italian.txt".
+
+    values (Iterable[str]): The settings.
+    RETURNS (Dict[str, Path]): Files by language.
+    """
+    files: dict[str, Path] = {}
+    for value in values:
+        lang, _, path = value.partition("=")
+        if not lang or not path or lang in files:
+            raise CrossnerError(Errors.CN036.format(value=value))
+        files[lang] = Path(path)
+    return files
+
+
+def init(
+    folder: Path,
+    labels: Path,
+    source: str,
+    targets: Sequence[str],
+    files: Files,
+    *,
+    dev: Optional[Path] = None,
+    recipe: str = "crossner",
+    encoder: str = "embedded",
+    gpu_id: int = -1,
+) -> tuple[Plan, list[Report]]:
+    """Write a project folder that is ready to run.
+
+    folder (Path): The folder to make.
+    labels (Path): Labelled sentences, in any format that `convert` reads.
+    source (str): Their language.
+    targets (Sequence[str]): The languages to find entities in.
+    files (Files): What there is for them.
+    dev (Optional[Path]): Labelled source sentences to select and calibrate on. Without them, a
+        tenth of the labels is kept back for that.
+    recipe (str): The recipe to train.
+    encoder (str): "embedded", a folder, or a name on the Hugging Face hub.
+    gpu_id (int): The GPU to use, -1 for the CPU.
+    RETURNS (Tuple[Plan, List[Report]]): What the project will do, and what was wrong with files.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise CrossnerError(Errors.CN032.format(folder=folder))
+    find_recipe(recipe)
+    _check_languages(source, targets, files)
+    if Path(encoder).is_dir():
+        encoder = Path(encoder).resolve().as_posix()
+    with atomic_folder(folder.resolve()) as new:
+        data = new / "data"
+        data.mkdir()
+        reports = _write_labels(labels, dev, source, data)
+        counts = reports[0]
+        plan = Plan(source, dict(counts.entities), counts.docs, counts.tokens)
+        plan.recipe, plan.encoder, plan.gpu_id = recipe, encoder, gpu_id
+        reports += _add_targets(plan, targets, files, data)
+        shutil.copytree(find_recipe(recipe).parent, new / "configs", ignore=_not_configs)
+        write_plan(plan, new / PLAN)
+        (new / PROJECT).write_text(render_project(plan), encoding="utf8")
+    return plan, reports
+
+
+def add_languages(
+    folder: Path, targets: Sequence[str], files: Files
+) -> tuple[Plan, list[Report], bool]:
+    """Add target languages to a project, or files to those that it has.
+
+    folder (Path): A folder that `init` has made.
+    targets (Sequence[str]): The languages.
+    files (Files): What there is for them.
+    RETURNS (Tuple[Plan, List[Report], bool]): What the project will do, what was wrong with
+        files, and whether its project.yml had been changed by hand: then the old one is kept as
+        project.yml.old.
+    """
+    plan = read_plan(folder / PLAN)
+    _check_languages(plan.source, targets, files)
+    before = render_project(plan)
+    reports = _add_targets(plan, targets, files, folder / "data")
+    path = folder / PROJECT
+    changed = path.exists() and path.read_text(encoding="utf8") != before
+    if changed:
+        shutil.copy(path, folder / f"{PROJECT}.old")
+    temporary = folder / f".{PROJECT}.tmp"
+    temporary.write_text(render_project(plan), encoding="utf8")
+    temporary.replace(path)
+    write_plan(plan, folder / PLAN)
+    return plan, reports, changed
+
+
+def _check_languages(source: str, targets: Sequence[str], files: Files) -> None:
+    if source in targets:
+        raise CrossnerError(Errors.CN402.format(lang=source))
+    for values in (files.text, files.test, files.dictionary):
+        for lang, path in values.items():
+            if lang not in targets:
+                raise CrossnerError(Errors.CN033.format(lang=lang, known=", ".join(targets)))
+            if not path.exists():
+                raise CrossnerError(Errors.CN202.format(path=path))
+
+
+def _not_configs(folder: str, names: list[str]) -> set[str]:
+    return set(names) - {path.name for path in find_recipes().values()}
+
+
+def _write_labels(labels: Path, dev: Optional[Path], source: str, data: Path) -> list[Report]:
+    """RETURNS (List[Report]): First that on the sentences to train on."""
+    path = data / "source.spacy"
+    report = convert([labels], path, lang=source)
+    if not report.entities:
+        raise CrossnerError(Errors.CN034.format(path=labels))
+    if dev is not None:
+        return [report, convert([dev], data / "dev.spacy", lang=source)]
+    docs = list(read_docs(path, Vocab()))
+    kept = [doc for number, doc in enumerate(docs) if number % DEV_SHARE]
+    if not kept:
+        raise CrossnerError(Errors.CN034.format(path=labels))
+    write_docs(data / "dev.spacy", docs[::DEV_SHARE])
+    write_docs(path, kept)
+    train = Report(problems=report.problems, skipped=report.skipped)
+    for doc in kept:
+        train.add_doc(doc)
+    return [train]
+
+
+def _add_targets(plan: Plan, targets: Sequence[str], files: Files, data: Path) -> list[Report]:
+    reports = []
+    for path in files.memory:
+        place = data / "memory" / path.name
+        place.parent.mkdir(exist_ok=True)
+        if path.is_dir():
+            shutil.copytree(path, place, dirs_exist_ok=True)
+        else:
+            shutil.copy(path, place)
+        plan.memory = True
+    plan.model = files.model or plan.model
+    for lang in targets:
+        target = plan.targets.setdefault(lang, Target())
+        if lang in files.text:
+            target.text, target.words, report = _take_text(files.text[lang], lang, data)
+            reports += [report] if report is not None else []
+        if lang in files.test:
+            reports.append(convert([files.test[lang]], data / f"test-{lang}.spacy", lang=lang))
+            target.test = True
+        target.dictionary = _find_dictionary(plan.source, lang, files, data) or target.dictionary
+        target.engine = find_engine(plan, lang, data) or target.engine
+    return reports
+
+
+def _take_text(path: Path, lang: str, data: Path) -> tuple[str, int, Optional[Report]]:
+    """RETURNS (Tuple[str, int, Optional[Report]]): Its file in the project, its words, and what was
+    wrong with it.
+    """
+    place = data / "text" / f"{lang}{path.suffix if path.suffix in PLAIN else '.spacy'}"
+    place.parent.mkdir(exist_ok=True)
+    if path.suffix in PLAIN:
+        # as it is: the pipeline will have a tokenizer of its own
+        words = sum(_count_words(line) for line in read_lines(path))
+        shutil.copy(path, place)
+        return f"data/text/{place.name}", words, None
+    report = convert([path], place, lang=lang, unlabelled=True)
+    return f"data/text/{place.name}", report.tokens, report
+
+
+def _count_words(line: str) -> int:
+    # where there are no spaces, a word has about two characters
+    return max(len(line.split()), sum(ord(char) > 0x2E7F for char in line) // 2)
+
+
+def _find_dictionary(source: str, lang: str, files: Files, data: Path) -> Optional[str]:
+    """RETURNS (Optional[str]): Settings of the command `lexicon`, if there is a dictionary."""
+    if lang in files.dictionary:
+        path = files.dictionary[lang]
+        place = data / "dictionaries" / f"{lang}{path.suffix}"
+        place.parent.mkdir(exist_ok=True)
+        shutil.copy(path, place)
+        kind = "wiktionary" if path.suffix == ".txt" else "tsv"
+        return f"--{kind} data/dictionaries/{place.name}"
+    try:
+        freedict_indexes(AUTO, source, lang)
+    except CrossnerError:
+        return None
+    return "--freedict auto"
+
+
+def find_engine(plan: Plan, lang: str, data: Path) -> Optional[str]:
+    """Find what can translate into a language.
+
+    plan (Plan): The plan.
+    lang (str): The language.
+    data (Path): The folder of the project's data.
+    RETURNS (Optional[str]): The engine, or None.
+    """
+    memory = [data / "memory"] if plan.memory else []
+    try:
+        name, _ = make_engine(
+            AUTO, plan.source, lang, EngineSettings(memory=memory, model=plan.model)
+        )
+    except CrossnerError:
+        return None
+    return name
+
+
+def render_project(plan: Plan) -> str:
+    """RETURNS (str): The project.yml of a plan."""
+    student = bool(plan.annotated)
+    views = "data/source.spacy"
+    if plan.translated:
+        views = "corpus/translated.spacy"
+    if plan.switched:
+        views = "corpus/parallel.spacy"
+    steps = {
+        "encoder": True,
+        "lexicons": plan.switched,
+        "translate": plan.translated,
+        "codeswitch": plan.switched,
+        "train": True,
+        "annotate": student,
+        "student": student,
+        "calibrate": True,
+        "evaluate": True,
+        "report": True,
+    }
+    environment = Environment(
+        loader=PackageLoader("spacy_crossner.start", "templates"), keep_trailing_newline=True
+    )
+    return environment.get_template(PROJECT).render(
+        plan=plan,
+        steps=[name for name, wanted in steps.items() if wanted],
+        views=views,
+        teacher="teacher" if student else "model",
+        last="student" if student else "model",
+        dictionaries=any("data/" in (t.dictionary or "") for t in plan.targets.values()),
+        tests="data" if plan.tested else "data/dev.spacy",
+    )

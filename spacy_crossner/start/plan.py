@@ -1,0 +1,176 @@
+"""What a project for one's own data will do, and roughly how long it takes."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Optional
+
+import srsly
+from thinc.api import Config
+
+from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.start.recipes import find_recipe
+
+# Seen on two cores with the embedded encoder, in words a second.
+TRAINED = 350
+READ = 1500
+# Minutes that the encoder takes, with its download.
+ENCODER = 2
+# How often training sees each sentence, and how much of a batch is padding.
+PASSES = 3
+PADDING = 1.25
+# The head needs some steps, however little text there is.
+LEAST_STEPS, MOST_STEPS = 150, 4000
+
+
+@dataclass
+class Target:
+    """What there is for one target language.
+
+    engine (Optional[str]): What translates into it.
+    dictionary (Optional[str]): What its lexicon is made of: settings of the command `lexicon`.
+    text (Optional[str]): Its plain text, a file of the project.
+    words (int): Words of that text.
+    test (bool): Whether there are labelled test sentences.
+    """
+
+    engine: Optional[str] = None
+    dictionary: Optional[str] = None
+    text: Optional[str] = None
+    words: int = 0
+    test: bool = False
+
+
+@dataclass
+class Plan:
+    """What a project is made of. It is saved with the project.
+
+    source (str): The language of the labels.
+    labels (Dict[str, int]): Entities by type.
+    sentences (int): Sentences to train on.
+    words (int): Their words.
+    recipe (str): Name of the config.
+    encoder (str): "embedded", a folder, or a name on the Hugging Face hub.
+    gpu_id (int): The GPU to use, -1 for the CPU.
+    memory (bool): Whether there is a translation memory.
+    model (str): A translation model.
+    targets (Dict[str, Target]): By language.
+    """
+
+    source: str
+    labels: dict[str, int]
+    sentences: int
+    words: int
+    recipe: str = "crossner"
+    encoder: str = "embedded"
+    gpu_id: int = -1
+    memory: bool = False
+    model: str = ""
+    targets: dict[str, Target] = field(default_factory=dict)
+
+    @property
+    def translated(self) -> list[str]:
+        """RETURNS (List[str]): Languages to translate into."""
+        return [lang for lang, target in self.targets.items() if target.engine]
+
+    @property
+    def switched(self) -> list[str]:
+        """RETURNS (List[str]): Languages with a lexicon."""
+        return [lang for lang, target in self.targets.items() if target.dictionary]
+
+    @property
+    def annotated(self) -> list[str]:
+        """RETURNS (List[str]): Languages with plain text."""
+        return [lang for lang, target in self.targets.items() if target.text]
+
+    @property
+    def tested(self) -> list[str]:
+        """RETURNS (List[str]): Languages with labelled test sentences."""
+        return [lang for lang, target in self.targets.items() if target.test]
+
+    @property
+    def view_words(self) -> int:
+        """RETURNS (int): Words of all views, roughly."""
+        return self.words * (1 + len(self.translated) + bool(self.switched))
+
+    @property
+    def text_words(self) -> int:
+        """RETURNS (int): Words of all plain text."""
+        return sum(target.words for target in self.targets.values())
+
+    def count_steps(self, words: int) -> int:
+        """RETURNS (int): Steps that train on so many words as often as is useful."""
+        size = Config().from_disk(find_recipe(self.recipe))["training"]["batcher"]["size"]
+        steps = round(PASSES * PADDING * words / size, -1)
+        return int(min(max(steps, LEAST_STEPS), MOST_STEPS))
+
+    def estimate_minutes(self) -> dict[str, int]:
+        """RETURNS (Dict[str, int]): Minutes that each step takes on two cores, very roughly."""
+        size = Config().from_disk(find_recipe(self.recipe))["training"]["batcher"]["size"]
+
+        def train(words: int) -> int:
+            return 1 + round(self.count_steps(words) * size / PADDING / TRAINED / 60)
+
+        minutes = {"encoder": ENCODER}
+        if self.translated or self.switched:
+            minutes["translations"] = 1 + round(len(self.translated) * self.sentences / 6000)
+        minutes["train"] = train(self.view_words)
+        if self.annotated:
+            minutes["annotate"] = 1 + round(self.text_words / READ / 60)
+            minutes["student"] = train(self.view_words + self.text_words)
+        minutes["calibrate, evaluate, report"] = 2
+        return minutes
+
+
+def write_plan(plan: Plan, path: Path) -> None:
+    """Save a plan as JSON, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    srsly.write_json(temporary, asdict(plan))
+    temporary.replace(path)
+
+
+def read_plan(path: Path) -> Plan:
+    """RETURNS (Plan): A plan that `write_plan` has saved."""
+    try:
+        values: dict[str, Any] = dict(srsly.read_json(path))
+        targets = {lang: Target(**target) for lang, target in values.pop("targets").items()}
+        return Plan(**values, targets=targets)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise CrossnerError(Errors.CN031.format(path=path, problem=error)) from None
+
+
+def describe(plan: Plan) -> list[str]:
+    """Say what will happen.
+
+    plan (Plan): The plan.
+    RETURNS (List[str]): Plain sentences.
+    """
+    lines = [
+        f"Labels: {plan.sentences} sentences in {plan.source}, "
+        + ", ".join(f"{label} {count}" for label, count in sorted(plan.labels.items()))
+    ]
+    rare = [label for label, count in sorted(plan.labels.items()) if count < 30]
+    if rare:
+        lines.append(f"Few examples of {', '.join(rare)}: do not expect much of them.")
+    for lang, target in plan.targets.items():
+        lines.append(f"{lang}: {_describe_target(target)}")
+    if not plan.tested:
+        lines.append(
+            "No target language has labelled test sentences, so nothing will say how good the "
+            f"result is there; the report shows {plan.source} only. 100 sentences help a lot."
+        )
+    minutes = plan.estimate_minutes()
+    steps = ", ".join(f"{step} {value}" for step, value in minutes.items())
+    lines.append(f"Minutes on two cores, very roughly: {steps}; {sum(minutes.values())} in all")
+    return lines
+
+
+def _describe_target(target: Target) -> str:
+    parts = [
+        f"translated by {target.engine}" if target.engine else "no translation",
+        "words mixed in from a dictionary" if target.dictionary else "no dictionary",
+        f"{target.words} words of text for a student to learn from"
+        if target.text
+        else "no plain text, which is what helps most",
+        "tested" if target.test else "not tested",
+    ]
+    return "; ".join(parts)

@@ -1,0 +1,191 @@
+"""A project for one's own labels and languages: checked, planned, and ready to run."""
+
+import shlex
+
+import pytest
+import srsly
+from spacy.vocab import Vocab
+from typer.testing import CliRunner
+from weasel.cli.run import project_run
+
+from spacy_crossner import cli
+from spacy_crossner.cli import app
+from spacy_crossner.data.shards import read_docs
+from spacy_crossner.errors import CrossnerError
+from spacy_crossner.start.init import PLAN, Files, add_languages, init, parse_files, render_project
+from spacy_crossner.start.plan import Plan, Target, describe, read_plan
+from spacy_crossner.start.recipes import find_recipe, find_recipes
+from tests.pipelines import TRAIN_DATA
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """Labels in a domain of one's own, Italian text, and a dictionary."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    records = []
+    for number in range(6):
+        for text, spans in TRAIN_DATA:
+            spans = [{"start": a, "end": b, "label": label} for a, b, label in spans]
+            records.append({"text": f"{text} {number}", "spans": spans})
+    srsly.write_jsonl(folder / "labels.jsonl", records)
+    (folder / "it.txt").write_text("Maria lavora a Paris\n" * 5, encoding="utf8")
+    (folder / "it.tsv").write_text("bank\tbanca\nriver\tfiume\ncity\tcittà\n", encoding="utf8")
+    (folder / "memory.tsv").write_text(
+        "en\tit\nLondon and Berlin and Paris 0\tLondon e Berlin e Paris 0\n", encoding="utf8"
+    )
+    srsly.write_jsonl(folder / "test.jsonl", records[:3])
+    return folder
+
+
+def test_labels_alone(mine, tmp_path):
+    plan, reports = init(tmp_path / "p", mine / "labels.jsonl", "en", ["ga"], Files())
+    assert (plan.sentences, sum(plan.labels.values())) == (27, 54)
+    assert not any(report.problems for report in reports)
+    assert len(list(read_docs(tmp_path / "p" / "data" / "dev.spacy", Vocab()))) == 3
+    project = srsly.read_yaml(tmp_path / "p" / "project.yml")
+    assert project["workflows"]["all"] == ["encoder", "train", "calibrate", "evaluate", "report"]
+    text = "\n".join(describe(plan))
+    for said in ("27 sentences in en", "no plain text", "nothing will say how good", "Minutes"):
+        assert said in text
+
+
+def test_every_command_exists_with_its_options(mine, tmp_path):
+    files = Files(
+        text={"it": mine / "it.txt"},
+        test={"it": mine / "test.jsonl"},
+        dictionary={"it": mine / "it.tsv"},
+        memory=[mine / "memory.tsv"],
+    )
+    plan, _ = init(tmp_path / "p", mine / "labels.jsonl", "en", ["it", "de"], files)
+    assert plan.targets["it"].engine == "memory"
+    assert (plan.translated[0], plan.switched[0], plan.tested) == ("it", "it", ["it"])
+    project = srsly.read_yaml(tmp_path / "p" / "project.yml")
+    commands = {command["name"]: command for command in project["commands"]}
+    assert project["workflows"]["all"] == list(commands)
+    assert {"lexicons", "translate", "codeswitch", "annotate", "student"} < set(commands)
+    made = {"training/teacher/model-best"}
+    for command in commands.values():
+        assert command["help"].endswith(".")
+        for needed in command.get("deps", ()):
+            needed = needed.replace("${vars.config}", plan.recipe)
+            assert needed in made or (tmp_path / "p" / needed).exists(), needed
+        made |= set(command["outputs"])
+        for line in command["script"]:
+            words = shlex.split(line.replace("${vars.", "x").replace("}", ""))
+            if words[3] == "crossner":
+                shown = CliRunner().invoke(app, [words[4], "--help"], env={"COLUMNS": "200"})
+                for option in (word for word in words if word.startswith("--")):
+                    assert option in shown.output, (words[4], option)
+
+
+@pytest.mark.parametrize(
+    ("files", "steps"),
+    [
+        ({"text": "it.txt"}, {"train", "annotate", "student"}),
+        ({"dictionary": "it.tsv"}, {"lexicons", "codeswitch", "train"}),
+    ],
+)
+def test_steps_follow_what_there_is(mine, tmp_path, files, steps):
+    given = Files(**{kind: {"eo": mine / name} for kind, name in files.items()})
+    init(tmp_path / "p", mine / "labels.jsonl", "en", ["eo"], given)
+    project = srsly.read_yaml(tmp_path / "p" / "project.yml")
+    assert steps == set(project["workflows"]["all"]) - {
+        "encoder",
+        "calibrate",
+        "evaluate",
+        "report",
+    }
+
+
+def test_language_is_added_later(mine, tmp_path):
+    folder = tmp_path / "p"
+    first, _ = init(folder, mine / "labels.jsonl", "en", ["de"], Files())
+    plan, _, changed = add_languages(folder, ["it"], Files(text={"it": mine / "it.txt"}))
+    assert not changed
+    assert not (folder / "project.yml.old").exists()
+    assert list(plan.targets) == ["de", "it"]
+    assert plan.targets["it"] == Target(
+        engine=plan.targets["it"].engine,
+        dictionary=plan.targets["it"].dictionary,
+        text="data/text/it.txt",
+        words=20,
+    )
+    assert read_plan(folder / PLAN) == plan
+    assert (folder / "project.yml").read_text(encoding="utf8") == render_project(plan)
+    path = folder / "project.yml"
+    path.write_text(path.read_text(encoding="utf8") + "# mine\n", encoding="utf8")
+    shown = CliRunner().invoke(app, ["init", str(folder), "--add-language", "ga"])
+    assert shown.exit_code == 0, shown.output
+    assert "project.yml.old" in shown.output
+    assert (folder / "project.yml.old").read_text(encoding="utf8").endswith("# mine\n")
+    assert first.labels == read_plan(folder / PLAN).labels
+
+
+def test_questions_are_asked_in_a_terminal(mine, tmp_path, monkeypatch):
+    folder = tmp_path / "p"
+    asked = CliRunner().invoke(app, ["init", str(folder)])
+    assert asked.exit_code == 1
+    assert "CN035" in asked.output
+
+    class Terminal:
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(cli.sys, "stdin", Terminal())
+    answers = iter(["it", str(mine / "it.txt"), str(mine / "labels.jsonl"), "en"])
+    monkeypatch.setattr(cli.typer, "prompt", lambda *args, **kwargs: next(answers))
+    cli.init_cli(folder)
+    plan = read_plan(folder / PLAN)
+    assert (plan.source, list(plan.targets), plan.annotated) == ("en", ["it"], ["it"])
+
+
+def test_mistakes(mine, tmp_path):
+    labels = mine / "labels.jsonl"
+    with pytest.raises(CrossnerError, match=r"CN030.*baseline"):
+        init(tmp_path / "p", labels, "en", ["it"], Files(), recipe="bert")
+    with pytest.raises(CrossnerError, match=r"CN032.*mine"):
+        init(mine, labels, "en", ["it"], Files())
+    with pytest.raises(CrossnerError, match=r"CN033.*'de'"):
+        init(tmp_path / "p", labels, "en", ["it"], Files(text={"de": mine / "it.txt"}))
+    with pytest.raises(CrossnerError, match=r"CN034.*it\.txt"):
+        init(tmp_path / "p", mine / "it.txt", "en", ["it"], Files())
+    with pytest.raises(CrossnerError, match="CN402"):
+        init(tmp_path / "p", labels, "en", ["en"], Files())
+    with pytest.raises(CrossnerError, match=r"CN202.*none"):
+        init(tmp_path / "p", labels, "en", ["it"], Files(test={"it": mine / "none"}))
+    with pytest.raises(CrossnerError, match="CN031"):
+        add_languages(mine, ["it"], Files())
+    for values in (["it"], ["it="], ["it=a", "it=b"]):
+        with pytest.raises(CrossnerError, match="CN036"):
+            parse_files(values)
+    assert not (tmp_path / "p").exists()
+
+
+def test_recipes_are_found():
+    assert {"baseline", "concner", "mclner", "crossner"} <= set(find_recipes())
+    assert find_recipe("baseline").suffix == ".cfg"
+
+
+def test_more_data_takes_more_steps():
+    small, large = (Plan("en", {}, n, 20 * n) for n in (100, 100_000))
+    assert small.count_steps(small.words) < large.count_steps(large.words)
+    assert sum(small.estimate_minutes().values()) < sum(large.estimate_minutes().values())
+
+
+def test_project_runs(mine, tmp_path, tiny_encoder, monkeypatch):
+    """From labels to a report, on a tiny encoder; a second run has nothing to do."""
+    folder = tmp_path / "p"
+    files = Files(text={"it": mine / "it.txt"}, dictionary={"it": mine / "it.tsv"})
+    init(folder, mine / "labels.jsonl", "en", ["it"], files, encoder=str(tiny_encoder))
+    for path in (folder / "configs").glob("*.cfg"):
+        text = path.read_text(encoding="utf8")
+        text = text.replace("window = 256", "window = 100").replace("stride = 192", "stride = 50")
+        path.write_text(text.replace("eval_frequency = 100", "eval_frequency = 2"), "utf8")
+    overrides = {"vars.max_steps": 2, "vars.student_steps": 2}
+    project_run(folder, "all", overrides=overrides, capture=True)
+    assert (folder / "report" / "report.html").exists()
+    assert set(srsly.read_json(folder / "metrics" / "calibrated.json")) == {"dev"}
+    before = (folder / "report" / "report.html").stat().st_mtime_ns
+    project_run(folder, "all", overrides=overrides, capture=True)
+    assert (folder / "report" / "report.html").stat().st_mtime_ns == before
