@@ -13,7 +13,8 @@ from spacy_crossner import cli
 from spacy_crossner.data.shards import read_docs, write_docs
 from spacy_crossner.data.view import View, get_view, set_view
 from spacy_crossner.errors import CrossnerError
-from spacy_crossner.measure.benchmark import choose_views, entities_of, make_input, score_pipeline
+from spacy_crossner.measure.benchmark import choose_docs
+from spacy_crossner.measure.characters import entities_of, make_input, score_pipeline
 from spacy_crossner.measure.datasets import prepare
 from spacy_crossner.measure.recipes import Recipe, choose_recipes, parse_settings, read_recipes
 from spacy_crossner.measure.summary import read_runs, summarize, to_markdown
@@ -32,7 +33,7 @@ SENTENCES = {
     "de/test.txt": ["t1\tder president war in [LOC Paris]", "t2\tdie bank"],
     "zh/test.txt": ["t1\t[PER 李明]在[ORG 北京大学]。"],
 }
-ARGUMENTS = ["--recipes", "baseline,crossner", "--seeds", "0,1", "--steps", "2"]
+ARGUMENTS = ["--seeds", "0", "--steps", "2"]
 SETTINGS = ["components.transformer.model.window=100", "components.transformer.model.stride=50"]
 
 
@@ -65,7 +66,7 @@ def make_run(recipe: str, seed: int, counts: list[list[int]]) -> dict:
         "date": "2020-02-02",
         "steps": 10,
         "minutes": {"train": 1.0, "test": 0.5},
-        "cpu_minutes": {"train": 1.0, "test": 0.25},
+        "cpu_minutes": {"train": 1.0, "annotate": 0.2},
         "settings": {"source": 0},
         "tests": {**tests, "fr": tests["de"]},
     }
@@ -83,17 +84,21 @@ def test_runs_resume_and_are_compared(sample, tmp_path, tiny_encoder, monkeypatc
         "spacy_crossner.measure.datasets.DATASETS",
         {"sample": _dataset_with(("de", "zh"))},
     )
-    shown = call(*arguments)
-    assert "| crossner | 2 |" in shown
+    both = ["--recipes", "baseline,crossner"]
+    shown = call(*arguments, *both)
+    assert "| crossner | 1 |" in shown
     runs = read_runs(output / "sample" / "all")
     assert {name: [run["seed"] for run in found] for name, found in runs.items()} == {
-        "baseline": [0, 1],
-        "crossner": [0, 1],
+        "baseline": [0],
+        "crossner": [0],
     }
     run = runs["crossner"][0]
     assert set(run["tests"]) == {"dev", "de", "zh"}
     assert len(run["tests"]["de"]["counts"]) == 2
-    assert set(run["minutes"]) == {"train", "calibrate", "test"}
+    assert set(run["minutes"]) == {"train", "calibrate", "test", "annotate"}
+    assert run["steps"] == 4
+    assert [set(teacher) for teacher in run["teachers"]] == [{"dev", "de", "zh"}]
+    assert "token_pair_ner_distil" in run["losses"]
     assert "label_contrast" in run["losses"]
     table = json.loads(
         (output / "sample" / "all" / "table-against-baseline.json").read_text(encoding="utf8")
@@ -101,14 +106,23 @@ def test_runs_resume_and_are_compared(sample, tmp_path, tiny_encoder, monkeypatc
     assert table["rows"][0]["recipe"] == "baseline"
     assert set(table["rows"][1]["difference"]) == {"de", "zh", "average"}
 
-    path = output / "sample" / "all" / "crossner" / "seed-1.json"
+    path = output / "sample" / "all" / "crossner" / "seed-0.json"
     before = {p: p.stat().st_mtime_ns for p in path.parent.parent.glob("*/*.json")}
     path.unlink()
-    call(*arguments)
+    monkeypatch.setattr("spacy_crossner.measure.benchmark.train", None)
+    call(*arguments, *both)
     after = {p: p.stat().st_mtime_ns for p in path.parent.parent.glob("*/*.json")}
     assert {p for p in after if after[p] != before[p]} == {path}
 
-    result = CliRunner().invoke(cli.app, ["benchmark", *arguments, "--set", "training.dropout=0.3"])
+    # its only training is that of the other recipe's teacher
+    call(*arguments, "--recipes", "crossner without distillation")
+    alone = read_runs(output / "sample" / "all")["crossner without distillation"][0]
+    assert {name: test["f"] for name, test in alone["tests"].items()} == run["teachers"][0]
+    assert alone["steps"] == 2
+
+    result = CliRunner().invoke(
+        cli.app, ["benchmark", *arguments, *both, "--set", "training.dropout=0.3"]
+    )
     assert result.exit_code == 1
     assert "CN635" in result.output
 
@@ -181,16 +195,17 @@ def test_views_are_chosen(tmp_path):
             doc = Doc(Vocab(), words=[group, kind])
             set_view(doc, View(group, kind=kind, lang="en"))
             docs.append(doc)
-    path = tmp_path / "parallel.spacy"
-    write_docs(path, docs)
+    write_docs(tmp_path / "parallel.spacy", docs)
+    write_docs(tmp_path / "bitext.spacy", docs[:2])
 
     def choose(source, **settings):
         recipe = Recipe("one", tmp_path, **settings)
-        views = [get_view(doc) for doc in choose_views(path, source, recipe)]
+        views = [get_view(doc) for doc in choose_docs(tmp_path, source, recipe)]
         return [(view.group, view.kind, view.labelled) for view in views]
 
     assert choose(2) == [("a", "source", True), ("b", "source", True)]
     assert len(choose(0, views=["translation", "codeswitch"])) == 9
+    assert len(choose(1, bitext=True)) == 3
     assert choose(1, views=["codeswitch"], contrast=["codeswitch"]) == [
         ("a", "source", True),
         ("a", "codeswitch", False),
@@ -233,9 +248,9 @@ def test_summary():
     assert better["f"]["average"] == {"mean": 100.0, "sd": 0.0}
     assert better["difference"]["average"]["difference"] == 100.0
     assert better["difference"]["de"]["p"] < 0.01
-    assert (better["minutes"], better["cpu_minutes"]) == (1.5, 1.2)
+    assert (better["minutes"], better["cpu_minutes"]) == (1.0, 1.2)
     text = to_markdown(summary)
-    assert "| better | 2 | 10 | 1.5 | 1.2 | 50.0 ± 0.0 | 100.0 ± 0.0 |" in text
+    assert "| better | 2 | 10 | 1.0 | 1.2 | 50.0 ± 0.0 | 100.0 ± 0.0 |" in text
     assert "| better | +100.0\\*\\* [+100.0, +100.0] |" in text
 
 
@@ -250,16 +265,20 @@ def test_runs_of_one_recipe_have_the_same_settings(tmp_path):
 
 
 @pytest.mark.data
-def test_target_labels_stay_out_of_training(tmp_path):
+def test_target_labels_stay_out_of_training(tmp_path, monkeypatch):
     if not (DATA / "uner").exists():
         pytest.skip("the optional data sets are not in assets/optional")
-    prepare("uner", tmp_path, DATA, unlabelled=5)
-    target = list(read_docs(tmp_path / "target.spacy", Vocab()))
+    # alone, for the dictionaries take a while
+    (tmp_path / "uner").symlink_to((DATA / "uner").resolve())
+    monkeypatch.setattr("spacy_crossner.measure.datasets.ALSO_TRANSLATED", ())
+    corpus = tmp_path / "corpus"
+    prepare("uner", corpus, tmp_path, unlabelled=5)
+    target = list(read_docs(corpus / "target.spacy", Vocab()))
     assert len(target) == 20
     for doc in target:
         assert not doc.ents
         assert not get_view(doc).labelled
-    kinds = {get_view(doc).kind for doc in read_docs(tmp_path / "parallel.spacy", Vocab())}
-    assert "target" not in kinds
-    english = [len(list(read_docs(tmp_path / f"{n}.spacy", Vocab()))) for n in ("dev", "test-en")]
+    views = [get_view(doc) for doc in read_docs(corpus / "parallel.spacy", Vocab())]
+    assert {(view.kind, view.lang) for view in views} == {("source", "en")}
+    english = [len(list(read_docs(corpus / f"{n}.spacy", Vocab()))) for n in ("dev", "test-en")]
     assert english == [1038, 1039]

@@ -1,22 +1,23 @@
 """Recipes x seeds on a data set: trained as `spacy train` does, tested in every target language.
 
-Each run ends in one JSON file with its settings, costs and the counts of every test sentence. A
-run whose file exists is not repeated, so that a benchmark can be killed, resumed, or shared out
-among processes by recipe or seed.
+A run is one training, or several in which each learns from text that the one before has annotated.
+What a training gives is kept in files: nothing that is finished is repeated, so that a benchmark
+can be killed, resumed, or shared out among processes, and recipes that begin in the same way share
+their teachers.
 """
 
 import gc
 import hashlib
 import io
 import json
+import shutil
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import spacy
 from spacy.language import Language
@@ -26,22 +27,20 @@ from spacy.training.loop import train as train_loop
 from spacy.util import load_config
 from spacy.vocab import Vocab
 from thinc.api import Config, ConfigValidationError
-from tqdm import tqdm
 from wasabi import msg
 
 from spacy_crossner.data.readers import make_example
-from spacy_crossner.data.sentences import UNSPACED_LANGS
 from spacy_crossner.data.shards import read_docs, read_groups, write_docs
 from spacy_crossner.data.view import get_view, set_view
+from spacy_crossner.distil.annotate import annotate
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.measure.bootstrap import f1
 from spacy_crossner.measure.calibrate import calibrate
+from spacy_crossner.measure.characters import score_pipeline
 from spacy_crossner.measure.logger import read_log
 from spacy_crossner.measure.recipes import Recipe
 from spacy_crossner.measure.summary import read_runs, summarize, to_markdown
 from spacy_crossner.pipeline.strip import strip_training_components
 
-BATCH_SIZE = 64
 # The training loop wants to evaluate on something; what counts is measured afterwards.
 MONITORED = 50
 NER = ("token_label_ner", "token_pair_ner")
@@ -74,26 +73,88 @@ class Setup:
     gpu_id: int = -1
 
 
+@dataclass(frozen=True)
+class Stage:
+    """One training of a run.
+
+    setup (Setup): What all runs share.
+    recipe (Recipe): The recipe.
+    seed (int): The seed.
+    teacher (Optional[Stage]): The training that it learns from.
+    """
+
+    setup: Setup
+    recipe: Recipe
+    seed: int
+    teacher: Optional["Stage"] = None
+
+    @property
+    def steps(self) -> int:
+        """RETURNS (int): Its optimizer steps."""
+        return max(1, round(self.setup.steps * self.recipe.steps))
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """RETURNS (Dict[str, Any]): Settings that replace the config's."""
+        student = self.recipe.student if self.teacher else {}
+        return {**self.recipe.set, **student, **self.setup.settings}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """RETURNS (Dict[str, Any]): All that has to be the same for it to be the same training."""
+        setup, recipe = self.setup, self.recipe
+        return {
+            "config": hashlib.sha256(recipe.config.read_bytes()).hexdigest()[:16],
+            "set": self.changes,
+            "views": sorted(recipe.views),
+            "contrast": sorted(recipe.contrast),
+            "bitext": recipe.bitext,
+            "steps": self.steps,
+            "source": setup.source,
+            "test_limit": setup.test_limit,
+            "teacher": self.teacher
+            and {**self.teacher.settings, "annotate": self.teacher.recipe.annotate},
+        }
+
+    @property
+    def result(self) -> Path:
+        """RETURNS (Path): The file of what came of it."""
+        return self.setup.output / "stages" / f"{_hash(self.settings)}-{self.seed}.json"
+
+    @property
+    def annotated(self) -> Path:
+        """RETURNS (Path): The folder of target text that it has annotated."""
+        name = f"{self.result.stem}-{_hash(self.recipe.annotate)}"
+        return self.result.parent / name
+
+
+def _hash(settings: dict[str, Any]) -> str:
+    text = json.dumps(settings, sort_keys=True)
+    return hashlib.sha256(text.encode("utf8")).hexdigest()[:16]
+
+
+def stages_of(setup: Setup, recipe: Recipe, seed: int) -> list[Stage]:
+    """RETURNS (List[Stage]): The trainings of a run, teachers first."""
+    stages = [Stage(setup, recipe, seed)]
+    for _ in range(recipe.rounds):
+        stages.append(Stage(setup, recipe, seed, stages[-1]))
+    return stages
+
+
 class Clock:
     """Adds up minutes by name: of the clock, and of the processor, which others do not slow."""
 
     def __init__(self) -> None:
         self.minutes: dict[str, float] = {}
         self.cpu_minutes: dict[str, float] = {}
-        self.restart()
-
-    def restart(self) -> None:
-        """Begin to measure."""
-        self.began = time.perf_counter(), time.process_time()
+        self._began = time.perf_counter(), time.process_time()
 
     def note(self, name: str) -> None:
-        """Add the time since then under a name."""
-        for minutes, now, began in (
-            (self.minutes, time.perf_counter(), self.began[0]),
-            (self.cpu_minutes, time.process_time(), self.began[1]),
-        ):
-            minutes[name] = round(minutes.get(name, 0.0) + (now - began) / 60.0, 3)
-        self.restart()
+        """Put the time since the last note under a name."""
+        now = time.perf_counter(), time.process_time()
+        self.minutes[name] = round((now[0] - self._began[0]) / 60.0, 3)
+        self.cpu_minutes[name] = round((now[1] - self._began[1]) / 60.0, 3)
+        self._began = now
 
 
 def benchmark(setup: Setup, recipes: Sequence[Recipe], seeds: Sequence[int]) -> list[Path]:
@@ -106,40 +167,61 @@ def benchmark(setup: Setup, recipes: Sequence[Recipe], seeds: Sequence[int]) -> 
     """
     if setup.gpu_id >= 0:
         spacy.require_gpu(setup.gpu_id)
-    plan = [(recipe, seed) for seed in seeds for recipe in recipes]
-    paths = [setup.output / recipe.slug / f"seed-{seed}.json" for recipe, seed in plan]
-    for path, (recipe, _) in zip(paths, plan, strict=True):
-        if path.exists():
-            check_settings(path, recipe, setup)
-    for number, (path, (recipe, seed)) in enumerate(zip(paths, plan, strict=True), start=1):
-        if path.exists():
-            continue
-        msg.info(f"Run {number} of {len(plan)}: {recipe.name}, seed {seed}")
+    plan = {
+        setup.output / recipe.slug / f"seed-{seed}.json": stages_of(setup, recipe, seed)
+        for seed in seeds
+        for recipe in recipes
+    }
+    todo = [path for path, stages in plan.items() if not is_finished(path, stages)]
+    # what is a result of one recipe may be the teacher of another
+    teachers = {stage.annotated for path in todo for stage in plan[path][:-1]}
+    for number, path in enumerate(todo, start=1):
+        stages = plan[path]
+        recipe, seed = stages[0].recipe, stages[0].seed
+        msg.info(f"Run {number} of {len(todo)}: {recipe.name}, seed {seed}")
+        for stage in stages:
+            run_stage(stage, annotating=stage.annotated in teachers)
         path.parent.mkdir(parents=True, exist_ok=True)
-        result = run(setup, recipe, seed, path.with_suffix(""))
-        write_text(path, json.dumps(result) + "\n")
-        averages = ", ".join(f"{name} {test['f']}" for name, test in result["tests"].items())
-        msg.good(f"{path}: F1 {averages}")
-        # pipelines are full of reference cycles, and hold hundreds of megabytes
-        gc.collect()
-    return paths
+        run = describe_run(stages)
+        write_text(path, json.dumps(run) + "\n")
+        figures = ", ".join(f"{name} {scores['f']}" for name, scores in run["tests"].items())
+        msg.good(f"{path}: F1 {figures}")
+    return list(plan)
 
 
-def run(setup: Setup, recipe: Recipe, seed: int, folder: Path) -> dict[str, Any]:
-    """Train a recipe once, calibrate it on source text, and test it.
+def is_finished(path: Path, stages: Sequence[Stage]) -> bool:
+    """Look if a run was made already; one with other settings is refused.
 
-    setup (Setup): What all runs share.
-    recipe (Recipe): The recipe.
-    seed (int): The seed.
-    folder (Path): A folder for what it takes.
-    RETURNS (Dict[str, Any]): Settings, costs, losses, and per test file the F1 and counts.
+    path (Path): The run's file.
+    stages (Sequence[Stage]): Its trainings.
+    RETURNS (bool): Whether the file is there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        return False
+    found = json.loads(path.read_text(encoding="utf8"))["settings"]
+    for key, value in stages[-1].settings.items():
+        if found.get(key) != value:
+            problem = f"{key} is {found.get(key)} there, and {value} here"
+            raise CrossnerError(Errors.CN635.format(path=path, problem=problem))
+    return True
+
+
+def run_stage(stage: Stage, *, annotating: bool) -> None:
+    """Train once, calibrate on source text, and test; unless that was done.
+
+    stage (Stage): The training.
+    annotating (bool): Whether to annotate the target text for a student.
+    """
+    annotating = annotating and not stage.annotated.exists()
+    if stage.result.exists() and not annotating:
+        return
+    setup = stage.setup
+    folder = stage.result.with_suffix(".tmp")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    write_docs(folder / "train.spacy", choose_docs(setup.corpus, setup.source, stage.recipe))
     clock = Clock()
-    train = folder / "train.spacy"
-    write_docs(train, choose_views(setup.corpus / "parallel.spacy", setup.source, recipe))
-    clock.restart()
-    nlp, log = train_once(setup, recipe, seed, train)
+    nlp, log = train(stage, folder)
     clock.note("train")
     dev = list(read_docs(setup.corpus / "dev.spacy", nlp.vocab))
     calibration = calibrate(nlp, map(make_example, dev))
@@ -149,110 +231,119 @@ def run(setup: Setup, recipe: Recipe, seed: int, folder: Path) -> dict[str, Any]
         gold = islice(read_docs(path, nlp.vocab), setup.test_limit or None)
         tests[path.stem.removeprefix("test-")] = score_pipeline(nlp, list(gold))
     clock.note("test")
-    train.unlink()
-    return {
-        "recipe": recipe.name,
-        "seed": seed,
-        "dataset": setup.dataset,
-        "settings": describe_settings(setup, recipe),
-        "encoder": setup.encoder.name,
-        "device": "cpu" if setup.gpu_id < 0 else "gpu",
-        "date": time.strftime("%Y-%m-%d"),
-        "versions": {name: version(name) for name in PACKAGES},
-        "steps": steps_of(setup, recipe),
+    if annotating:
+        nlp.to_disk(folder / "teacher")
+        annotate(
+            [str(folder / "teacher")],
+            setup.corpus / "target.spacy",
+            folder / "annotated",
+            gpu_id=setup.gpu_id,
+            seed=stage.seed,
+            **stage.recipe.annotate,
+        )
+        (folder / "annotated").replace(stage.annotated)
+        clock.note("annotate")
+    result = {
+        "steps": stage.steps,
         "minutes": clock.minutes,
         "cpu_minutes": clock.cpu_minutes,
         "temperature": next(iter(calibration.values())).temperature,
         "losses": log[-1]["losses"],
         "tests": tests,
     }
+    write_text(stage.result, json.dumps(result) + "\n")
+    shutil.rmtree(folder)
+    # pipelines are full of reference cycles, and hold hundreds of megabytes
+    del nlp
+    gc.collect()
 
 
-def steps_of(setup: Setup, recipe: Recipe) -> int:
-    """RETURNS (int): Optimizer steps of each training of a recipe."""
-    return max(1, round(setup.steps * recipe.steps))
+def describe_run(stages: Sequence[Stage]) -> dict[str, Any]:
+    """Put together what came of the trainings of a run.
 
-
-def describe_settings(setup: Setup, recipe: Recipe) -> dict[str, Any]:
-    """RETURNS (Dict[str, Any]): All that has to be the same for a run to be the same run."""
+    stages (Sequence[Stage]): The trainings.
+    RETURNS (Dict[str, Any]): Settings; costs of all trainings; losses and tests of the last one,
+        per test file "p", "r", "f", "per_type" and "counts"; under "teachers", the others' F1.
+    """
+    results = [json.loads(stage.result.read_text(encoding="utf8")) for stage in stages]
+    setup, recipe = stages[-1].setup, stages[-1].recipe
     return {
-        "config": hashlib.sha256(recipe.config.read_bytes()).hexdigest()[:16],
-        "set": {**recipe.set, **setup.settings},
-        "views": list(recipe.views),
-        "contrast": list(recipe.contrast),
-        "steps": steps_of(setup, recipe),
-        "source": setup.source,
-        "test_limit": setup.test_limit,
+        "recipe": recipe.name,
+        "seed": stages[-1].seed,
+        "dataset": setup.dataset,
+        "settings": stages[-1].settings,
+        "encoder": setup.encoder.name,
+        "device": "cpu" if setup.gpu_id < 0 else "gpu",
+        "date": time.strftime("%Y-%m-%d"),
+        "versions": {name: version(name) for name in PACKAGES},
+        **results[-1],
+        "steps": sum(result["steps"] for result in results),
+        "minutes": _add_up(result["minutes"] for result in results),
+        "cpu_minutes": _add_up(result["cpu_minutes"] for result in results),
+        "teachers": [
+            {name: test["f"] for name, test in result["tests"].items()} for result in results[:-1]
+        ],
     }
 
 
-def check_settings(path: Path, recipe: Recipe, setup: Setup) -> None:
-    """Refuse a finished run that was made with other settings.
-
-    path (Path): The run's file.
-    recipe (Recipe): The recipe.
-    setup (Setup): What all runs share.
-    """
-    found = json.loads(path.read_text(encoding="utf8"))["settings"]
-    for key, value in describe_settings(setup, recipe).items():
-        if found.get(key) != value:
-            problem = f"{key} is {found.get(key)} there, and {value} here"
-            raise CrossnerError(Errors.CN635.format(path=path, problem=problem))
+def _add_up(costs: Iterable[dict[str, float]]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for cost in costs:
+        for name, minutes in cost.items():
+            total[name] = round(total.get(name, 0.0) + minutes, 3)
+    return total
 
 
-def choose_views(path: Path, source: int, recipe: Recipe) -> Iterator[Doc]:
+def choose_docs(corpus: Path, source: int, recipe: Recipe) -> Iterator[Doc]:
     """Choose what a recipe trains on.
 
-    path (Path): The corpus of source sentences with their views.
+    corpus (Path): The corpus.
     source (int): The number of source sentences; 0 takes all.
     recipe (Recipe): Says which views it wants, and whether their labels train.
     YIELDS (Doc): The docs.
     """
-    _, groups = read_groups(path, Vocab())
-    for group in islice(groups, source or None):
-        for doc in group:
-            view = get_view(doc)
-            if view is None or view.kind == "source":
-                yield doc
-            elif view.kind in recipe.views:
-                view.labelled = view.labelled and view.kind not in recipe.contrast
-                set_view(doc, view)
-                yield doc
+    vocab = Vocab()
+    _, groups = read_groups(corpus / "parallel.spacy", vocab)
+    for doc in chain.from_iterable(islice(groups, source or None)):
+        view = get_view(doc)
+        if view is None or view.kind == "source":
+            yield doc
+        elif view.kind in recipe.views:
+            view.labelled = view.labelled and view.kind not in recipe.contrast
+            set_view(doc, view)
+            yield doc
+    if recipe.bitext and (corpus / "bitext.spacy").exists():
+        yield from read_docs(corpus / "bitext.spacy", vocab)
 
 
-def train_once(
-    setup: Setup, recipe: Recipe, seed: int, train: Path
-) -> tuple[Language, list[dict[str, Any]]]:
+def train(stage: Stage, folder: Path) -> tuple[Language, list[dict[str, Any]]]:
     """Train a pipeline through spaCy's own loop, to its last step.
 
-    setup (Setup): What all runs share.
-    recipe (Recipe): The recipe.
-    seed (int): The seed.
-    train (Path): The docs to train on.
-    RETURNS (Tuple): The pipeline without what only training needs, and the rows of its log.
+    stage (Stage): The training.
+    folder (Path): Holds `train.spacy`, and gets the log.
+    RETURNS (Tuple): The pipeline without what only training needs, and the rows of the log.
     """
-    steps = steps_of(setup, recipe)
+    setup, recipe = stage.setup, stage.recipe
+    paths = [folder / "train.spacy"]
+    if stage.teacher is not None:
+        paths.append(stage.teacher.annotated)
     dev = setup.corpus / "dev.spacy"
-    log = train.with_name("log.jsonl")
-    # of a run that was killed
-    log.unlink(missing_ok=True)
     overrides = {
         "paths.encoder": str(setup.encoder),
-        "paths.train": str(train),
+        "paths.train": ",".join(map(str, paths)),
         "paths.dev": str(dev),
-        "system.seed": seed,
-        "training.max_steps": steps,
-        "training.eval_frequency": steps,
-        "training.logger.output_file": str(log),
+        "system.seed": stage.seed,
+        "training.max_steps": stage.steps,
+        "training.eval_frequency": stage.steps,
+        "training.logger.output_file": str(folder / "log.jsonl"),
         "training.logger.console_output": False,
         "training.logger.progress_bar": "train",
         "corpora.dev.limit": MONITORED,
-        **recipe.set,
-        **setup.settings,
+        **stage.changes,
     }
     try:
         config = load_config(recipe.config, overrides=overrides, interpolate=False)
-        set_labels(config, chain(*(read_docs(path, Vocab()) for path in (train, dev))))
+        set_labels(config, chain(*(read_docs(path, Vocab()) for path in (paths[0], dev))))
         nlp = init_nlp(config, use_gpu=setup.gpu_id)
     except ConfigValidationError as error:
         problem = str(error).strip().replace("\n", " ")
@@ -260,7 +351,7 @@ def train_once(
             Errors.CN634.format(name=recipe.name, config=recipe.config, problem=problem)
         ) from None
     train_loop(nlp, None, use_gpu=setup.gpu_id, stdout=io.StringIO())
-    return strip_training_components(nlp), read_log(log)
+    return strip_training_components(nlp), read_log(folder / "log.jsonl")
 
 
 def set_labels(config: Config, docs: Iterable[Doc]) -> None:
@@ -273,60 +364,6 @@ def set_labels(config: Config, docs: Iterable[Doc]) -> None:
     for name in config["nlp"]["pipeline"]:
         if config["components"][name]["factory"] in NER:
             config["initialize"]["components"].setdefault(name, {})["labels"] = labels
-
-
-def score_pipeline(nlp: Language, gold: Sequence[Doc]) -> dict[str, Any]:
-    """Compare a pipeline with gold entities, by characters.
-
-    Texts in scripts without spaces are tokenized anew, for a user has no gold tokens either; an
-    entity whose boundary lies inside a token then counts as missed. Others keep their tokens.
-
-    nlp (Language): The pipeline.
-    gold (Sequence[Doc]): Labelled docs.
-    RETURNS (Dict[str, Any]): "p", "r" and "f" in percent; "per_type" with the same; and "counts":
-        of each sentence, entities that are right, found, and in the gold.
-    """
-    docs = nlp.pipe((make_input(nlp, doc) for doc in gold), batch_size=BATCH_SIZE)
-    progress = tqdm(docs, total=len(gold), disable=None, leave=False)
-    per_type: dict[str, Counter[str]] = {}
-    counts = []
-    for doc, truth in zip(progress, gold, strict=True):
-        found, there = entities_of(doc), entities_of(truth)
-        counts.append([len(found & there), len(found), len(there)])
-        for key, entities in (("right", found & there), ("found", found), ("gold", there)):
-            for *_, label in entities:
-                per_type.setdefault(label, Counter())[key] += 1
-    total = [sum(column) for column in zip(*counts, strict=True)]
-    return {
-        **percent(*total),
-        "per_type": {
-            label: percent(*(n[key] for key in ("right", "found", "gold")))
-            for label, n in sorted(per_type.items())
-        },
-        "counts": counts,
-    }
-
-
-def make_input(nlp: Language, gold: Doc) -> Doc:
-    """RETURNS (Doc): The doc that a pipeline gets to see of a gold doc."""
-    view = get_view(gold)
-    if view is not None and view.lang in UNSPACED_LANGS and not gold.has_unknown_spaces:
-        return nlp.make_doc(gold.text)
-    return make_example(gold).predicted
-
-
-def entities_of(doc: Doc) -> set[tuple[int, int, str]]:
-    """RETURNS (Set[Tuple[int, int, str]]): Character offsets and label of each entity."""
-    return {(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents}
-
-
-def percent(right: int, found: int, gold: int) -> dict[str, float]:
-    """RETURNS (Dict[str, float]): Precision, recall and F1 in percent."""
-    return {
-        "p": round(100.0 * right / max(1, found), 2),
-        "r": round(100.0 * right / max(1, gold), 2),
-        "f": round(float(f1([right, found, gold])), 2),  # type: ignore[arg-type]
-    }
 
 
 def write_text(path: Path, text: str) -> None:

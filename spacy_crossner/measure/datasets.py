@@ -2,7 +2,8 @@
 
 Such a folder holds `parallel.spacy` (labelled source sentences, each followed by its views),
 `dev.spacy` (labelled source text that calibrates), `target.spacy` (text of the target languages
-without labels) and `test-*.spacy`. The labels of the target languages are in the test files alone.
+without labels), `test-*.spacy`, and perhaps `bitext.spacy` (sentences without labels, each followed
+by its translations). The labels of the target languages are in the test files alone.
 """
 
 import shutil
@@ -10,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
@@ -19,10 +20,12 @@ from wasabi import msg
 from spacy_crossner.data.convert import Converter, Report
 from spacy_crossner.data.sample import make_corpus
 from spacy_crossner.data.shards import read_docs, write_docs
-from spacy_crossner.data.view import get_view, set_view
+from spacy_crossner.data.view import get_group, get_view, set_view
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.translate.build import make_lexicon
 from spacy_crossner.translate.codeswitch import codeswitch
+from spacy_crossner.translate.engines import EngineSettings
+from spacy_crossner.translate.run import translate
 
 SOURCE = "en"
 # What a data set calls otherwise, or does not call PER, ORG or LOC.
@@ -34,6 +37,8 @@ OTHER_TESTS = {
     "fi-turku": ("fi", "turku_fi/test.tsv"),
 }
 WIKTIONARY = {"hr": "sh", "zh": "cmn"}
+# Beside the target languages, if Apertium can.
+ALSO_TRANSLATED = ("es", "ca")
 WIKIANN_SOURCE = 5000
 WIKIANN_DEV = 1000
 SEED = 0
@@ -164,17 +169,60 @@ def _write_targets(corpus: Path, texts: dict[str, Path], limit: int) -> None:
 
 
 def _write_views(data: Path, corpus: Path, source: Iterable[Doc], targets: tuple[str, ...]) -> None:
-    """Write the source sentences, and together with their views as `parallel.spacy`."""
+    """Write the source sentences, and together with their views as `parallel.spacy`; and text that
+    only has translations, as `bitext.spacy`."""
     plain = corpus / "source.spacy"
     write_docs(plain, source)
+    views = list(_translate(plain, corpus, targets))
     lexicons = dict(_make_lexicons(data / "wiktionary", corpus, targets))
-    switched = corpus / "codeswitch.spacy"
     if lexicons:
-        codeswitch(plain, switched, lexicons, seed=SEED, views_only=True)
+        views.append(corpus / "codeswitch.spacy")
+        codeswitch(plain, views[-1], lexicons, seed=SEED, views_only=True)
     else:
         msg.warn(f"{data / 'wiktionary'} has no dictionaries: there are no code-switched views")
-        write_docs(switched, [])
-    merge(corpus / "parallel.spacy", plain, [switched])
+    merge(corpus / "parallel.spacy", plain, views)
+    _write_bitext(data / "ud_pud", corpus, targets)
+
+
+def _translate(plain: Path, corpus: Path, targets: tuple[str, ...]) -> Iterator[Path]:
+    """YIELDS (Path): Of each language that Apertium can translate into, a file of views."""
+    missing = []
+    for lang in dict.fromkeys((*targets, *ALSO_TRANSLATED)):
+        out = corpus / f"translation-{lang}.spacy"
+        try:
+            translate(plain, out, source=SOURCE, targets=[lang], engine="apertium", progress=True)
+        except CrossnerError:
+            missing.append(lang)
+        else:
+            yield out
+    if missing:
+        msg.warn(f"Apertium has no translations from {SOURCE} into {', '.join(missing)}")
+
+
+def _write_bitext(folder: Path, corpus: Path, targets: tuple[str, ...]) -> None:
+    """Write sentences without labels, each followed by its human translations."""
+    english = folder / f"{SOURCE}_pud-ud-test.conllu"
+    known = [lang for lang in targets if (folder / f"{lang}_pud-ud-test.conllu").exists()]
+    if not english.exists() or not known:
+        msg.warn(f"{folder} has no parallel sentences: there is no text to contrast without labels")
+        return
+    docs = list(read_unlabelled(english, SOURCE))
+    for doc in docs:
+        view = get_view(doc)
+        if view is not None:
+            view.kind = "source"
+        set_view(doc, view)
+    plain = corpus / "bitext-source.spacy"
+    write_docs(plain, docs)
+    memory = [english, *(folder / f"{lang}_pud-ud-test.conllu" for lang in known)]
+    translate(
+        plain,
+        corpus / "bitext.spacy",
+        source=SOURCE,
+        targets=known,
+        engine="memory",
+        settings=EngineSettings(memory=memory),
+    )
 
 
 def _make_lexicons(
@@ -193,15 +241,15 @@ def merge(out: Path, source: Path, views: Iterable[Path]) -> int:
 
     out (Path): The file to write.
     source (Path): The file of source sentences.
-    views (Iterable[Path]): Files of views; those of other groups follow at the end.
+    views (Iterable[Path]): Files of views, with or without the sources.
     RETURNS (int): The number of docs.
     """
     vocab = Vocab()
-    groups: dict[Any, list[Doc]] = {}
-    for path in (source, *views):
-        for doc in read_docs(path, vocab):
-            view = get_view(doc)
-            groups.setdefault(None if view is None else view.group, []).append(doc)
+    groups = {get_group(doc): [doc] for doc in read_docs(source, vocab)}
+    for doc in chain.from_iterable(read_docs(path, vocab) for path in views):
+        view = get_view(doc)
+        if view is not None and view.kind != "source":
+            groups[view.group].append(doc)
     return write_docs(out, chain.from_iterable(groups.values()))
 
 

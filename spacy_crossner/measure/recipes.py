@@ -21,7 +21,11 @@ class Recipe:
     config (Path): A training config.
     views (Sequence[str]): Kinds of views that train beside the source.
     contrast (Sequence[str]): Kinds of views whose labels do not train.
+    bitext (bool): Whether text that only has translations, and no labels, trains too.
     set (Dict[str, Any]): Settings that replace the config's, by dotted name.
+    rounds (int): How often text without labels is annotated and a student trained on it.
+    annotate (Dict[str, Any]): Settings of the annotation.
+    student (Dict[str, Any]): Settings that replace the config's in those rounds.
     steps (float): Factor on the number of steps of each training.
     """
 
@@ -29,7 +33,11 @@ class Recipe:
     config: Path
     views: Sequence[str] = ()
     contrast: Sequence[str] = ()
+    bitext: bool = False
     set: dict[str, Any] = field(default_factory=dict)
+    rounds: int = 0
+    annotate: dict[str, Any] = field(default_factory=dict)
+    student: dict[str, Any] = field(default_factory=dict)
     steps: float = 1.0
 
     def __post_init__(self) -> None:
@@ -82,7 +90,9 @@ def _resolve(name: str, entries: dict[str, dict[str, Any]], seen: tuple = ()) ->
     if like is None:
         return own
     settings = _resolve(like, entries, (*seen, name))
-    return {**settings, **own, "set": {**settings.get("set", {}), **own.get("set", {})}}
+    for key in ("set", "student"):
+        settings[key] = {**settings.get(key, {}), **own.pop(key, {})}
+    return {**settings, **own}
 
 
 def choose_recipes(recipes: dict[str, Recipe], names: Iterable[str], path: Path) -> list[Recipe]:

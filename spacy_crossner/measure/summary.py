@@ -53,8 +53,8 @@ def summarize(
             "recipe": name,
             "seeds": [run["seed"] for run in runs],
             "steps": runs[0]["steps"],
-            "minutes": round(mean(sum(run["minutes"].values()) for run in runs), 1),
-            "cpu_minutes": round(mean(sum(run["cpu_minutes"].values()) for run in runs), 1),
+            "minutes": _cost(runs, "minutes"),
+            "cpu_minutes": _cost(runs, "cpu_minutes"),
             "f": {test: _spread([run["tests"][test]["f"] for run in runs]) for test in tests},
             "difference": {},
         }
@@ -79,6 +79,12 @@ def summarize(
         "dates": sorted({run["date"] for runs in recipes.values() for run in runs}),
         "rows": rows,
     }
+
+
+def _cost(runs: list[Run], kind: str) -> float:
+    """RETURNS (float): Minutes that a run takes on average, without its tests."""
+    costs = [sum(cost for name, cost in run[kind].items() if name != "test") for run in runs]
+    return round(mean(costs), 1)
 
 
 def _spread(values: Sequence[float]) -> dict[str, Optional[float]]:
@@ -114,7 +120,7 @@ def to_markdown(summary: dict[str, Any]) -> str:
         f"Data set {summary['dataset']}, {source} labelled source sentences, encoder "
         f"{summary['encoder']}, {summary['device']}, {' to '.join(_ends(summary['dates']))}. F1 in "
         f"percent, mean ± standard deviation over seeds; the average is over "
-        f"{', '.join(summary['targets'])}. Minutes of one run, and of the processor.",
+        f"{', '.join(summary['targets'])}. Minutes are what one run takes without its tests.",
         "",
         *_table(
             ["recipe", "seeds", "steps", "minutes", "CPU minutes", *tests],
