@@ -11,6 +11,9 @@ from transformers import AutoConfig
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.ml.encoder import Tok2VecTransformer
 
+LONGEST_WINDOW = 256  # pieces
+SPECIAL_PIECES = 4  # at most; some encoders leave positions before the first piece unused
+
 
 def load_vectors(encoder: str) -> Callable[[Sequence[Doc]], list[numpy.ndarray]]:
     """Load what turns docs into vectors.
@@ -24,11 +27,18 @@ def load_vectors(encoder: str) -> Callable[[Sequence[Doc]], list[numpy.ndarray]]
         of similar length go through the encoder together.
     """
     try:
-        n_layers = AutoConfig.from_pretrained(encoder).num_hidden_layers
+        config = AutoConfig.from_pretrained(encoder)
     except (OSError, ValueError) as error:
         reason = str(error).strip().split("\n")[0]
         raise CrossnerError(Errors.CN020.format(name=encoder, reason=reason)) from error
-    config = {"num_hidden_layers": (n_layers + 1) // 2}
-    model = Tok2VecTransformer(encoder, reduce_mean(), transformer_config=config)
+    positions = getattr(config, "max_position_embeddings", LONGEST_WINDOW)
+    window = min(LONGEST_WINDOW, positions - SPECIAL_PIECES)
+    model = Tok2VecTransformer(
+        encoder,
+        reduce_mean(),
+        transformer_config={"num_hidden_layers": (config.num_hidden_layers + 1) // 2},
+        window=window,
+        stride=3 * window // 4,
+    )
     model.initialize()
     return lambda docs: cast(list[numpy.ndarray], model.predict(list(docs)))
