@@ -14,6 +14,7 @@ import typer
 from spacy.cli._util import app as spacy_app
 from wasabi import msg
 
+from spacy_crossner.about import __version__
 from spacy_crossner.errors import CrossnerError, Errors
 
 app = typer.Typer(
@@ -326,6 +327,33 @@ def calibrate_cli(
             f"{name}: temperature {result.temperature:.2f}, expected calibration error of "
             f"{result.entities} entities {result.error_before:.3f} -> {result.error_after:.3f}"
         )
+
+
+@command("closeness")
+def closeness_cli(
+    model: Annotated[str, typer.Argument(help="A pipeline folder, or an installed pipeline.")],
+    source: Annotated[Path, typer.Argument(help="A .spacy file of labelled sentences.")],
+    translations: Annotated[
+        list[Path],
+        typer.Argument(help=".spacy files of the same sentences in other languages, labelled."),
+    ],
+) -> None:
+    """Tell how close a pipeline's encoder puts translations: sentences, and tokens of entities."""
+    from spacy_crossner.measure.closeness import measure_closeness
+
+    rows = [
+        (
+            one.lang,
+            one.sentences,
+            f"{one.found:.1%}",
+            f"{one.found_back:.1%}",
+            one.tokens,
+            f"{one.agreement:.1%}",
+        )
+        for one in measure_closeness(model, source, translations)
+    ]
+    header = ("lang", "sentences", "found", "found back", "entity tokens", "same label")
+    msg.table(rows, header=header, divider=True, aligns=("l", *"rrrrr"))
 
 
 @command("report")
@@ -798,3 +826,83 @@ def annotate_cli(
     msg.table(rows, header=header, divider=True, aligns=("l", *"r" * (len(header) - 1)))
     docs = sum(tally.docs for tally in manifest.sum_up().values())
     msg.good(f"{out}: {docs} texts in {len(manifest.shards)} files")
+
+
+@command("package")
+def package_cli(
+    pipeline: Annotated[Path, typer.Argument(help="A trained pipeline.")],
+    output: Annotated[Path, typer.Argument(help="Folder to write the wheels to.")],
+    languages: Annotated[str, typer.Option(help="Languages of the wheels: de,es,zh.")],
+    texts: Annotated[
+        Optional[list[Path]],
+        typer.Option(
+            help=".spacy files, or folders of them, with texts in these languages; repeat. The "
+            "vocabulary is trimmed by them."
+        ),
+    ] = None,
+    name: Annotated[
+        str, typer.Option(help="What follows the language in a wheel's name.")
+    ] = "crossner_trf",
+    version: Annotated[str, typer.Option(help="Version of the wheels.")] = __version__,
+    scores: Annotated[
+        Optional[Path], typer.Option(help="What the command evaluate wrote, for the meta.json.")
+    ] = None,
+    sources: Annotated[
+        Optional[Path],
+        typer.Option(help="JSON list of the data's name, url and license, for the meta.json."),
+    ] = None,
+    license_name: Annotated[str, typer.Option("--license", help="Licence of the wheels.")] = "",
+    trim: Annotated[
+        bool, typer.Option("--trim/--no-trim", help="Cut the vocabulary to the languages.")
+    ] = True,
+) -> None:
+    """Write wheels: one pipeline for all languages (xx_NAME), and one for each (de_NAME)."""
+    from spacy_crossner.ship.package import package
+
+    wheels = package(
+        pipeline,
+        output,
+        [code for code in languages.split(",") if code],
+        texts or [],
+        name=name,
+        version=version,
+        scores=scores,
+        sources=sources,
+        license_name=license_name,
+        trim=trim,
+    )
+    for path, _, trimmed in wheels:
+        size = f"{path.stat().st_size / 1e6:.0f} MB"
+        pieces = "" if trimmed is None else f", {trimmed.after} of {trimmed.before} word pieces"
+        msg.good(f"{path}: {size}{pieces}")
+
+
+@command("verify")
+def verify_cli(
+    wheels: Annotated[list[Path], typer.Argument(help="Wheels that the command package wrote.")],
+    against: Annotated[Path, typer.Option(help="The pipeline that they were made from.")],
+    texts: Annotated[
+        Optional[list[Path]],
+        typer.Option(help=".spacy files, or folders of them, with texts to try; repeat."),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=0, help="Texts of each language to try, 0 for all.")
+    ] = 0,
+    install: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            help="Install this (spacy-crossner, a wheel or a folder of it) and all requirements "
+            "into an empty environment, instead of lending it the packages of this one; repeat."
+        ),
+    ] = None,
+) -> None:
+    """Load each wheel in a clean environment without a network, and compare what it finds."""
+    from spacy_crossner.ship.verify import verify
+
+    for wheel, count, entities, seconds in verify(
+        wheels, against, texts or [], limit=limit, install=install or []
+    ):
+        msg.good(
+            f"{wheel.name}: {entities} entities in {count} texts, all as before; "
+            f"loaded in {seconds:.1f} s"
+        )

@@ -482,6 +482,14 @@ class Errors(metaclass=_Coded):
     )
     CN636 = "'{value}' is no setting. Write SECTION.KEY=VALUE, the value as in a config file."
     CN637 = "No run of '{name}' is finished, so there is nothing to compare with. Run it first."
+    CN645 = (
+        "The pipeline '{model}' has no shared transformer to take vectors from. Give one that was "
+        "not merged by replace_listeners."
+    )
+    CN646 = (
+        "{path} has {n} sentences, but {source} has {expected}. Give the same sentences in the "
+        "same order."
+    )
     CN602 = "The calibration data has no entities. Give labelled text in the source language."
 
     CN640 = (
@@ -519,6 +527,16 @@ class Errors(metaclass=_Coded):
     CN715 = (
         "The disk is full: {folder} has no room. Each wheel needs some 150 MB, and 200 MB more "
         "while it is written."
+    )
+    CN720 = "{wheel} is no wheel. Name the .whl files that the command package wrote."
+    CN721 = "{wheel} does not work in a clean environment: {reason}"
+    CN722 = (
+        "{wheel} does not find what its pipeline finds. In '{text}': {what}. Package the pipeline "
+        "again, with more --texts or with --no-trim."
+    )
+    CN723 = (
+        "{wheel} can't be judged: modules of this package were loaded before the pipeline was "
+        "({modules}). A .pth file of the environment imports them; remove it."
     )
 
 
