@@ -5,7 +5,6 @@ that was stopped goes on with the first shard that is missing, and gives the sam
 was not.
 """
 
-import os
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -15,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import spacy
-from spacy.tokens import Doc, DocBin, Span
+from spacy.tokens import Doc, Span
 from spacy.util import fix_random_seed, minibatch
 from tqdm import tqdm
 
 from spacy_crossner.about import __version__
-from spacy_crossner.data.shards import DOCS_PER_SHARD, SUFFIX
+from spacy_crossner.data.shards import DOCS_PER_SHARD, SUFFIX, write_docs
 from spacy_crossner.data.view import View, set_view
 from spacy_crossner.distil.inputs import Survey, Text, find_texts, iter_texts, survey
 from spacy_crossner.distil.lessons import Lesson, make_lessons
@@ -240,19 +239,19 @@ def _write_shard(
     path: Path, annotator: Annotator, texts: list[Text], progress: tqdm
 ) -> dict[str, Tally]:
     tallies: dict[str, Tally] = {}
-    docbin = DocBin(store_user_data=True)
+
+    def annotate_and_count() -> Iterator[Doc]:
+        annotated = annotator.annotate_docs(texts)
+        for text, (doc, lesson, agreement) in zip(texts, annotated, strict=True):
+            tallies.setdefault(text.lang, Tally()).add(_count(doc, lesson, agreement))
+            progress.update()
+            yield doc
+
     with ExitStack() as stack:
         # the words of a corpus would fill the vocab
         for nlp in {id(t.nlp): t.nlp for t in annotator.teachers}.values():
             stack.enter_context(nlp.memory_zone())
-        for doc, lesson, agreement in annotator.annotate_docs(texts):
-            docbin.add(doc)
-            lang = texts[len(docbin) - 1].lang
-            tallies.setdefault(lang, Tally()).add(_count(doc, lesson, agreement))
-            progress.update()
-    temporary = path.with_name(f".{path.name}.tmp{os.getpid()}")
-    docbin.to_disk(temporary)
-    temporary.replace(path)
+        write_docs(path, annotate_and_count())
     return tallies
 
 
