@@ -315,7 +315,7 @@ def choose_pieces(
             if rng.random() < ratio:
                 chosen.append(piece)
             continue
-        size = sum(is_word(words[i]) for i in range(piece.start, piece.end))
+        size = sum(map(is_word, words[piece.start : piece.end]))
         if size <= left:
             chosen.append(piece)
             left -= size
