@@ -1,5 +1,6 @@
 """A project for one's own labels and languages: checked, planned, and ready to run."""
 
+import re
 import shlex
 from pathlib import Path
 
@@ -163,6 +164,16 @@ def test_mistakes(mine, tmp_path):
         with pytest.raises(CrossnerError, match="CN036"):
             parse_files(values)
     assert not (tmp_path / "p").exists()
+
+
+def test_every_folder_is_packed():
+    """pyproject.toml lists the packages of a wheel, for the recipes lie outside of the package."""
+    root = Path(cli.__file__).parent
+    text = (root.parent / "pyproject.toml").read_text(encoding="utf8")
+    listed = re.search(r"^packages = \[(.*?)\]", text, re.MULTILINE | re.DOTALL)
+    folders = {path.parent for path in root.rglob("*") if path.suffix in (".py", ".html", ".yml")}
+    names = {".".join(("spacy_crossner", *folder.relative_to(root).parts)) for folder in folders}
+    assert set(re.findall(r'"(.*?)"', listed[1])) == names | {"spacy_crossner.configs"}
 
 
 def test_recipes_are_found():
