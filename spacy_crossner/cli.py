@@ -828,6 +828,62 @@ def annotate_cli(
     msg.good(f"{out}: {docs} texts in {len(manifest.shards)} files")
 
 
+@command("select")
+def select_cli(
+    path: Annotated[Path, typer.Argument(metavar="IN", help="What the command annotate wrote.")],
+    out: Annotated[Path, typer.Argument(help="The .spacy file or folder of files to write.")],
+    min_certainty: Annotated[
+        float,
+        typer.Option(help="Least certainty of a text: the F1 that the teacher expects of itself."),
+    ] = 0.0,
+    min_agreement: Annotated[
+        float, typer.Option(help="Least agreement of the teachers, or passes, on a text.")
+    ] = 0.0,
+    per_language: Annotated[
+        int, typer.Option(min=0, help="Most texts of each language; 0 keeps all.")
+    ] = 0,
+    balance: Annotated[
+        bool,
+        typer.Option(
+            "--balance", help="Of too many texts, prefer those with labels that are rare."
+        ),
+    ] = False,
+    source: Annotated[
+        Optional[Path], typer.Option(help="Labelled source text to compare the labels with.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides which texts are chosen.")] = 0,
+    output: Annotated[
+        Optional[Path], typer.Option(help="JSON file to write the counts to.")
+    ] = None,
+) -> None:
+    """Choose annotated texts: the sure ones, balanced over languages and labels."""
+    from spacy_crossner.distil.select import list_kept, select, to_json
+    from spacy_crossner.measure.evaluate import write_scores
+
+    report = select(
+        path,
+        out,
+        min_certainty=min_certainty,
+        min_agreement=min_agreement,
+        per_language=per_language,
+        balance=balance,
+        source=source,
+        seed=seed,
+    )
+    header, rows = list_kept(report)
+    msg.table(rows, header=header, divider=True, aligns=("l", *"r" * (len(header) - 1)))
+    for lang, row in report.items():
+        if row.drifts:
+            msg.warn(
+                f"{lang} drifts: {row.drift:.0%} of its entities would need another label to be "
+                f"spread as in the source, and it has {row.rate:.1f} times as many per token"
+            )
+    if output is not None:
+        write_scores(to_json(report), output)
+        msg.good(f"Wrote the counts to {output}")
+    msg.good(f"{out}: {sum(row.kept for row in report.values())} texts")
+
+
 @command("package")
 def package_cli(
     pipeline: Annotated[Path, typer.Argument(help="A trained pipeline.")],

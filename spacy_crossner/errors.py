@@ -280,6 +280,11 @@ class Errors(metaclass=_Coded):
         "crossner command inspect says what the files hold."
     )
     CN273 = "The setting {setting} is {value}, but has to be at least 1."
+    CN274 = (
+        "The augmenter cut '{text}' into {found} tokens, where there were {expected}, and gave it no "
+        "view, so that nothing tells which of them go together. Use an augmenter that keeps tokens, "
+        "such as spacy.lower_case.v1, or one of this package."
+    )
 
     CN280 = (
         "The sample corpus {sample} has no language '{language}'. There are: {there}. Change the "
@@ -458,6 +463,18 @@ class Errors(metaclass=_Coded):
     CN512 = (
         "The teachers are of different kinds. Say for which the student is: --scheme bio for "
         "token_label_ner, --scheme relations for token_pair_ner."
+    )
+    CN520 = (
+        "{path} was not written by the command annotate: nothing says how sure a teacher is of "
+        "'{text}'. Annotate it first."
+    )
+    CN521 = (
+        "Labels can only be balanced where docs are left out. Say how many to keep with "
+        "--per-language."
+    )
+    CN522 = "{path} has no entities to compare labels with. Name labelled source text."
+    CN523 = (
+        "None of the {docs} docs of {path} was chosen. Lower --min-certainty and --min-agreement."
     )
 
     # 6xx: measuring
