@@ -10,10 +10,11 @@ from spacy_crossner.errors import CrossnerError, Errors
 
 
 @contextmanager
-def disk_errors(folder: Path) -> Iterator[None]:
+def disk_errors(folder: Path, *, full: str = Errors.CN005) -> Iterator[None]:
     """Turn what the disk refuses into one clear error.
 
     folder (Path): Where the block writes; the error names it.
+    full (str): What to say of a full disk.
     """
     try:
         yield
@@ -22,7 +23,7 @@ def disk_errors(folder: Path) -> Iterator[None]:
     except Exception as error:
         # the Rust writers of safetensors and tokenizers raise no OSError, but tell its number
         if getattr(error, "errno", None) == errno.ENOSPC or "(os error 28)" in str(error):
-            raise CrossnerError(Errors.CN005.format(folder=folder)) from error
+            raise CrossnerError(full.format(folder=folder)) from error
         if isinstance(error, OSError):
             reason = error.strerror or str(error)
             raise CrossnerError(Errors.CN006.format(folder=folder, reason=reason)) from error

@@ -1,0 +1,259 @@
+"""Turn a trained pipeline into wheels: one for all languages, and one for each.
+
+A wheel holds what predicts and nothing else: training-only components are stripped, the vocabulary
+is trimmed to the wheel's languages, and paths of the machine that trained it are taken out of the
+config. It requires this package, whose entry points make everything in its config known to spaCy.
+"""
+
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+import srsly
+from spacy.about import __version__ as spacy_version
+from spacy.cli.package import TEMPLATE_INIT, generate_readme, get_third_party_dependencies
+from spacy.language import Language
+from spacy.util import (
+    get_lang_class,
+    get_minor_version_range,
+    load_config,
+    load_meta,
+    load_model_from_config,
+    walk_dict,
+)
+from spacy.vocab import Vocab
+
+from spacy_crossner.about import __version__
+from spacy_crossner.data.languages import get_tokenizer
+from spacy_crossner.data.shards import find_shards, read_docs
+from spacy_crossner.data.view import get_view
+from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.pipeline.strip import strip_training_components
+from spacy_crossner.ship.folder import disk_errors
+from spacy_crossner.ship.trim import Trimmed, store_small, trim_pipeline
+from spacy_crossner.ship.wheel import write_wheel
+
+MULTIPLE = "xx"
+DISTRIBUTION = "spacy-crossner"
+
+
+class Packed(NamedTuple):
+    """A wheel.
+
+    path (Path): The file.
+    languages (Tuple[str, ...]): The languages it is for.
+    trimmed (Optional[Trimmed]): What was cut from its vocabulary; None if nothing was.
+    """
+
+    path: Path
+    languages: tuple[str, ...]
+    trimmed: Optional[Trimmed]
+
+
+def package(
+    pipeline: Path,
+    output: Path,
+    languages: Sequence[str],
+    texts: Sequence[Path] = (),
+    *,
+    name: str = "crossner_trf",
+    version: str = __version__,
+    scores: Optional[Path] = None,
+    sources: Optional[Path] = None,
+    license_name: str = "",
+    trim: bool = True,
+) -> list[Packed]:
+    """Write the wheel of all languages, `xx_NAME`, and one for each, such as `de_NAME`.
+
+    pipeline (Path): The folder of a trained pipeline.
+    output (Path): The folder for the wheels.
+    languages (Sequence[str]): Language codes.
+    texts (Sequence[Path]): `.spacy` files, or folders of them, with texts in these languages, for
+        trimming. Docs count for the language of their view, those without a view for every one.
+    name (str): What follows the language in the names of the pipelines.
+    version (str): Version of the wheels.
+    scores (Optional[Path]): What `evaluate` wrote, for the meta.json.
+    sources (Optional[Path]): A JSON list of objects with name, url and license, for the meta.json.
+    license_name (str): The licence of the pipelines.
+    trim (bool): Whether to trim the vocabulary.
+    RETURNS (List[Packed]): The wheels.
+    """
+    if not (pipeline / "config.cfg").is_file():
+        raise CrossnerError(Errors.CN710.format(pipeline=pipeline))
+    for language in languages:
+        try:
+            get_lang_class(language)
+        except ImportError:
+            raise CrossnerError(Errors.CN711.format(language=language)) from None
+    if not languages or not name.isidentifier():
+        raise CrossnerError(Errors.CN712.format(name=name))
+    all_texts = read_texts(texts) if trim else {}
+    all_scores = _read_json(scores, dict) if scores is not None else {}
+    all_sources = _read_json(sources, list) if sources is not None else []
+    with disk_errors(output, full=Errors.CN715):
+        output.mkdir(parents=True, exist_ok=True)
+        wheels = []
+        for code, group in [(MULTIPLE, languages), *((code, [code]) for code in languages)]:
+            nlp = strip_training_components(open_pipeline(pipeline, code))
+            trimmed = trim_pipeline(nlp, pick_texts(all_texts, group)) if trim else None
+            store_small(nlp)
+            nlp.meta.update(
+                name=name,
+                version=version,
+                license=license_name or nlp.meta.get("license", ""),
+                description=describe(nlp, group),
+                languages=list(group),
+                sources=[{key: str(value) for key, value in item.items()} for item in all_sources],
+                notes=_list_licences(all_sources),
+                performance=get_performance(all_scores, group),
+                requirements=get_requirements(nlp),
+                spacy_version=get_minor_version_range(spacy_version),
+            )
+            wheels.append(Packed(pack(nlp, output), tuple(group), trimmed))
+    return wheels
+
+
+def open_pipeline(path: Path, language: str) -> Language:
+    """Load a pipeline as one of a language.
+
+    path (Path): The pipeline's folder.
+    language (str): Language code. The pipeline gets the tokenizer that training data in this
+        language had: the language's own, or the one that cuts scripts without spaces.
+    RETURNS (Language): The pipeline, without the paths of its training.
+    """
+    config = load_config(path / "config.cfg")
+    exclude = ["meta"]
+    # one that is for many languages already keeps its tokenizer, whatever it is
+    if not config["nlp"]["lang"] == language == MULTIPLE:
+        exclude.append("tokenizer")
+        config["nlp"]["lang"] = language
+        blank = get_tokenizer(language)
+        config["nlp"]["tokenizer"] = blank.config["nlp"]["tokenizer"]
+    # where the encoder lay: since it was trained, its weights are part of the pipeline
+    for keys, value in walk_dict(config.interpolate()["components"]):
+        if keys[1:] == ["model", "name"]:
+            config["components"][keys[0]]["model"]["name"] = Path(value).name
+    config["paths"] = dict.fromkeys(config.get("paths", {}))
+    meta = {**load_meta(path / "meta.json"), "lang": language}
+    nlp = load_model_from_config(config, meta=meta)
+    return nlp.from_disk(path, exclude=exclude)
+
+
+def read_texts(paths: Iterable[Path]) -> dict[Optional[str], list[str]]:
+    """Read the texts of `.spacy` files.
+
+    paths (Iterable[Path]): Files, or folders of them.
+    RETURNS (Dict[Optional[str], List[str]]): By language, those without one under None.
+    """
+    texts: dict[Optional[str], list[str]] = {}
+    for shard in (shard for path in paths for shard in find_shards(path)):
+        for doc in read_docs(shard, Vocab()):
+            view = get_view(doc)
+            texts.setdefault(None if view is None else view.lang, []).append(doc.text)
+    return texts
+
+
+def pick_texts(texts: Mapping[Optional[str], Sequence[str]], languages: Iterable[str]) -> list[str]:
+    """RETURNS (List[str]): The texts of some languages; an error if there are none of one."""
+    anywhere = texts.get(None, ())
+    for language in languages:
+        if not anywhere and not texts.get(language):
+            there = ", ".join(sorted(code for code in texts if code is not None)) or "none"
+            raise CrossnerError(Errors.CN713.format(language=language, there=there))
+    return [text for code in (None, *languages) for text in texts.get(code, ())]
+
+
+def describe(nlp: Language, languages: Iterable[str]) -> str:
+    """RETURNS (str): One sentence on what the pipeline does."""
+    labels = sorted({label for values in nlp.pipe_labels.values() for label in values})
+    return f"Named entities ({', '.join(labels)}) in texts of the languages {', '.join(languages)}."
+
+
+def get_requirements(nlp: Language) -> list[str]:
+    """RETURNS (List[str]): The distributions that the pipeline's config needs, ours first."""
+    others = get_third_party_dependencies(nlp.config, exclude=[DISTRIBUTION])
+    return [DISTRIBUTION + get_minor_version_range(__version__), *sorted(others)]
+
+
+def get_performance(scores: Mapping[str, Any], languages: Iterable[str]) -> dict[str, Any]:
+    """Pick the scores of some languages for a meta.json.
+
+    scores (Mapping[str, Any]): What `evaluate` returns.
+    languages (Iterable[str]): Language codes.
+    RETURNS (Dict[str, Any]): As spaCy has it there, shares of 1: the mean over the test files of
+        these languages, and under "tests" each file.
+    """
+    tests = {
+        test: {
+            "lang": found["lang"],
+            "docs": found["docs"],
+            **{f"ents_{key}": found["spacy"][key] / 100 for key in "prf"},
+            "ents_per_type": {
+                label: {key: value / 100 for key, value in values.items()}
+                for label, values in found["spacy"]["per_type"].items()
+            },
+        }
+        for test, found in scores.items()
+        if found["lang"] in languages
+    }
+    if not tests:
+        return {}
+    means = {
+        key: sum(test[key] for test in tests.values()) / len(tests)
+        for key in ("ents_f", "ents_p", "ents_r")
+    }
+    return {**means, "tests": tests}
+
+
+def pack(nlp: Language, output: Path) -> Path:
+    """Write a pipeline as a wheel.
+
+    nlp (Language): The pipeline, with its final meta.
+    output (Path): The folder for the wheel.
+    RETURNS (Path): The wheel.
+    """
+    full_name = f"{nlp.lang}_{nlp.meta['name']}"
+    version = nlp.meta["version"]
+    folder = f"{full_name}-{version}"
+    with tempfile.TemporaryDirectory(dir=output, prefix=f".{full_name}-") as scratch:
+        root = Path(scratch)
+        data = root / full_name / folder
+        data.parent.mkdir()
+        nlp.to_disk(data)
+        readme = generate_readme(nlp.meta)
+        (data / "README.md").write_text(readme, encoding="utf8")
+        (root / full_name / "__init__.py").write_text(TEMPLATE_INIT.format(imports=""))
+        srsly.write_json(root / full_name / "meta.json", nlp.meta)
+        files = {
+            path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()
+        }
+        return write_wheel(
+            output,
+            full_name,
+            version,
+            files,
+            summary=nlp.meta["description"],
+            readme=readme,
+            license_name=nlp.meta["license"],
+            requires=nlp.meta["requirements"],
+            entry_points=f"[spacy_models]\n{full_name} = {full_name}\n",
+        )
+
+
+def _list_licences(sources: Iterable[Mapping[str, Any]]) -> str:
+    return "\n".join(
+        f"- {source.get('name')}: {source.get('license', 'licence not stated')}"
+        for source in sources
+    )
+
+
+def _read_json(path: Path, kind: type) -> Any:
+    try:
+        data = srsly.read_json(path)
+    except (OSError, ValueError) as error:
+        raise CrossnerError(Errors.CN714.format(path=path, reason=error)) from None
+    if not isinstance(data, kind):
+        reason = f"expected a {kind.__name__}, but found a {type(data).__name__}"
+        raise CrossnerError(Errors.CN714.format(path=path, reason=reason))
+    return data

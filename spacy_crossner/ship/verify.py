@@ -1,0 +1,190 @@
+"""Prove that wheels work where nothing else is: a clean environment without a network.
+
+Each wheel is installed into a virtual environment of its own, loaded there by name in a process
+that refuses every connection, and has to find the same entities, with the same scores, as the
+pipeline that it was made from.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import venv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+import spacy
+import srsly
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.ship.package import MULTIPLE, read_texts
+
+PROBE = Path(__file__).parent / "probe.py"
+TOLERANCE = 1e-4
+# Tried by all wheels.
+TEXTS = ("Angela Merkel met Gabriel Boric of Chile in Berlin.", "12,5 %", "")
+# A wheel need not find the same here, since it has lost pieces of other scripts, but has to live.
+FOREIGN = "北京大学 Москва กรุงเทพ ☃ €"
+
+
+class Verified(NamedTuple):
+    """A wheel that works.
+
+    wheel (Path): The file.
+    texts (int): How many texts it was tried on.
+    entities (int): How many entities it found in them.
+    seconds (float): How long it took to load.
+    """
+
+    wheel: Path
+    texts: int
+    entities: int
+    seconds: float
+
+
+def verify(
+    wheels: Sequence[Path],
+    against: Path,
+    texts: Sequence[Path] = (),
+    *,
+    limit: int = 0,
+    install: Sequence[str] = (),
+) -> list[Verified]:
+    """Verify wheels; the first that fails raises an error.
+
+    wheels (Sequence[Path]): The wheels.
+    against (Path): The folder of the pipeline that they were made from.
+    texts (Sequence[Path]): `.spacy` files, or folders of them. A wheel of one language is tried on
+        those in this language, the wheel of all languages on all.
+    limit (int): Texts per language, spread over what there is; 0 takes all.
+    install (Sequence[str]): What pip installs beside the wheel into an environment that has
+        nothing else, with a package index: this package, as a name, a wheel or a folder. If it is
+        empty, the packages of the running environment are lent to the clean one, and no index is
+        needed.
+    RETURNS (List[Verified]): What was found, for each wheel.
+    """
+    for wheel in wheels:
+        if not wheel.is_file() or wheel.name.count("-") != 4:
+            raise CrossnerError(Errors.CN720.format(wheel=wheel))
+    try:
+        nlp = spacy.load(against)
+    except OSError as error:
+        raise CrossnerError(Errors.CN611.format(model=against, reason=error)) from None
+    by_language = read_texts(texts)
+    return [
+        verify_wheel(wheel, nlp, spread(by_language, wheel, limit), install) for wheel in wheels
+    ]
+
+
+def verify_wheel(
+    wheel: Path, nlp: Language, texts: Sequence[str], install: Sequence[str] = ()
+) -> Verified:
+    """Verify one wheel; see `verify`.
+
+    wheel (Path): The wheel.
+    nlp (Language): The pipeline that it was made from.
+    texts (Sequence[str]): The texts to try it on.
+    install (Sequence[str]): What to install beside it.
+    RETURNS (Verified): What was found.
+    """
+    name = wheel.name.split("-")[0]
+    with tempfile.TemporaryDirectory(prefix=f"{name}-") as folder:
+        python = make_environment(Path(folder) / "venv", lend=not install)
+        options = [] if install else ["--no-index"]
+        _run([*_pip(python), "install", "-q", *options, str(wheel.resolve()), *install], wheel)
+        answer = _ask(python, Path(folder), wheel, {"name": name, "texts": [*texts, FOREIGN]})
+    if answer["imported"]:
+        raise CrossnerError(Errors.CN723.format(wheel=wheel, modules=answer["imported"]))
+    found = answer["docs"][: len(texts)]
+    # on the wheel's own tokens: those of a single language may differ from those of the pipeline
+    docs = [Doc(nlp.vocab, words=doc["words"], spaces=doc["spaces"]) for doc in found]
+    for text, doc, expected in zip(texts, found, nlp.pipe(docs), strict=True):
+        difference = compare(doc, expected)
+        if difference is not None:
+            raise CrossnerError(Errors.CN722.format(wheel=wheel, text=text, what=difference))
+    entities = sum(len(doc["ents"]) for doc in found)
+    return Verified(wheel, len(texts), entities, answer["seconds"])
+
+
+def make_environment(folder: Path, *, lend: bool) -> Path:
+    """Make a virtual environment.
+
+    folder (Path): Where.
+    lend (bool): Whether it sees the packages of the running environment.
+    RETURNS (Path): Its Python.
+    """
+    venv.create(folder, symlinks=os.name != "nt")
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if lend:
+        scheme = {"base": str(folder), "platbase": str(folder)}
+        site = Path(sysconfig.get_path("purelib", "venv", vars=scheme))
+        here = dict.fromkeys(sysconfig.get_path(key) for key in ("purelib", "platlib"))
+        # not the bare paths: the .pth files there, as of editable installs, have to count as well
+        lines = [f"import site; site.addsitedir({path!r})" for path in here]
+        (site / "lent.pth").write_text("\n".join(lines) + "\n", encoding="utf8")
+    return python
+
+
+def compare(found: dict[str, Any], expected: Doc) -> Optional[str]:
+    """Compare what a wheel found in a text with what the pipeline finds.
+
+    found (Dict[str, Any]): From the wheel.
+    expected (Doc): From the pipeline, on the same tokens.
+    RETURNS (Optional[str]): The first difference, or None.
+    """
+    entities = [[ent.start, ent.end, ent.label_] for ent in expected.ents]
+    if found["ents"] != entities:
+        return f"entities {found['ents']} instead of {entities}"
+    for key, group in expected.spans.items():
+        scores = group.attrs.get("scores", [0.0] * len(group))
+        there = {(s, e, label): score for s, e, label, score in found["spans"].get(key, ())}
+        for span, score in zip(group, scores, strict=True):
+            other = there.get((span.start, span.end, span.label_))
+            if other is None or abs(other - float(score)) > TOLERANCE:
+                return f"the score {other} of '{span.text}' instead of {float(score)}"
+        if len(there) != len(group):
+            return f"{len(there)} candidates in '{key}' instead of {len(group)}"
+    return None
+
+
+def spread(by_language: dict[Optional[str], list[str]], wheel: Path, limit: int) -> list[str]:
+    """RETURNS (List[str]): The texts to try a wheel on, evenly taken from each of its languages."""
+    language = wheel.name.split("_")[0]
+    groups: Iterable[list[str]] = by_language.values()
+    if language != MULTIPLE:
+        groups = [by_language.get(language, []), by_language.get(None, [])]
+    texts = [t for group in groups for t in group[:: max(1, len(group) // limit) if limit else 1]]
+    return [*texts, *TEXTS]
+
+
+def _pip(python: Path) -> list[str]:
+    return [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check"]
+
+
+def _ask(python: Path, folder: Path, wheel: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """Run the probe, with an empty home and an empty cache."""
+    path = folder / "request.json"
+    home = folder / "home"
+    home.mkdir()
+    srsly.write_json(path, request)
+    shutil.copy(PROBE, folder / "probe.py")
+    env = {**os.environ, "HOME": str(home), "USERPROFILE": str(home), "HF_HUB_OFFLINE": "1"}
+    env |= {"TRANSFORMERS_OFFLINE": "1", "HF_HOME": str(home), "XDG_CACHE_HOME": str(home)}
+    # -I: neither the current folder nor PYTHONPATH may lend a module
+    _run([str(python), "-I", str(folder / "probe.py"), str(path)], wheel, env=env, cwd=home)
+    return srsly.read_json(path)
+
+
+def _run(arguments: list[str], wheel: Path, **options: Any) -> None:
+    result = subprocess.run(
+        arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **options
+    )
+    if result.returncode != 0:
+        lines = [line for line in result.stderr.splitlines() if line.strip()]
+        reason = lines[-1] if lines else f"exit code {result.returncode}"
+        raise CrossnerError(Errors.CN721.format(wheel=wheel, reason=reason))

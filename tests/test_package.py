@@ -1,0 +1,224 @@
+"""Wheels: what is in them, and that they work in a clean environment without a network."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from email.parser import Parser
+
+import pytest
+import spacy
+import srsly
+from spacy.tokens import Doc, DocBin
+from typer.testing import CliRunner
+
+from spacy_crossner import cli
+from spacy_crossner.about import __version__
+from spacy_crossner.data.languages import get_tokenizer
+from spacy_crossner.data.view import View, set_view
+from spacy_crossner.errors import CrossnerError
+from spacy_crossner.ship import package as package_module
+from spacy_crossner.ship.package import get_performance, open_pipeline, package
+from spacy_crossner.ship.verify import compare, verify
+from tests.pipelines import TRAIN_DATA, make_examples, make_nlp, scored, train
+
+TEXTS = {"de": ["Angela Merkel war in Berlin.", "die Bank in London"], "zh": ["李明在北京大学。"]}
+SOURCES = [{"name": "Some corpus", "url": "https://example.org", "license": "CC0-1.0"}]
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_encoder, tmp_path_factory):
+    """A pipeline with a training-only component, and the folder of texts."""
+    folder = tmp_path_factory.mktemp("trained")
+    nlp = make_nlp(
+        tiny_encoder, sentence_contrast={"weight": 0.1}, token_pair_ner={"threshold": 0.1}
+    )
+    train(nlp, make_examples(nlp), steps=40)
+    nlp.to_disk(folder / "pipeline")
+    docs = []
+    for language, texts in TEXTS.items():
+        for number, text in enumerate(texts):
+            doc = spacy.blank("xx").make_doc(text)
+            set_view(doc, View(group=f"{language}{number}", kind="target", lang=language))
+            docs.append(doc)
+    (folder / "texts").mkdir()
+    DocBin(docs=docs, store_user_data=True).to_disk(folder / "texts" / "target.spacy")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheels(trained):
+    scores = {"p": 50.0, "r": 25.0, "f": 100 / 3}
+    per_type = {"LOC": {**scores}}
+    result = {"lang": "de", "docs": 2, "spacy": {**scores, "per_type": per_type}}
+    srsly.write_json(trained / "scores.json", {"test-de": result})
+    srsly.write_json(trained / "sources.json", SOURCES)
+    shown = CliRunner().invoke(
+        cli.app,
+        [
+            *("package", str(trained / "pipeline"), str(trained / "out"), "--languages", "de,zh"),
+            *("--texts", str(trained / "texts"), "--scores", str(trained / "scores.json")),
+            *("--sources", str(trained / "sources.json"), "--license", "MIT"),
+            *("--version", "1.2.3"),
+        ],
+    )
+    assert shown.exit_code == 0, shown.output
+    return {path.name.split("-")[0]: path for path in (trained / "out").iterdir()}
+
+
+def read_member(wheel, member):
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.read(member).decode("utf8")
+
+
+def test_wheels_are_complete(wheels):
+    assert set(wheels) == {"xx_crossner_trf", "de_crossner_trf", "zh_crossner_trf"}
+    wheel = wheels["de_crossner_trf"]
+    assert wheel.name == "de_crossner_trf-1.2.3-py3-none-any.whl"
+    info = "de_crossner_trf-1.2.3.dist-info"
+    fields = Parser().parsestr(read_member(wheel, f"{info}/METADATA"))
+    assert (fields["Name"], fields["Version"]) == ("de_crossner_trf", "1.2.3")
+    requirements = fields.get_all("Requires-Dist")
+    assert requirements[0].startswith(f"spacy-crossner>={__version__}")
+    assert any(requirement.startswith("spacy-transformers") for requirement in requirements)
+    assert "de_crossner_trf = de_crossner_trf" in read_member(wheel, f"{info}/entry_points.txt")
+    record = [line.split(",")[0] for line in read_member(wheel, f"{info}/RECORD").splitlines()]
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.testzip() is None
+        assert sorted(record) == sorted(archive.namelist())
+
+
+def test_meta_and_config(wheels):
+    for name, languages in (("xx_crossner_trf", ["de", "zh"]), ("de_crossner_trf", ["de"])):
+        meta = json.loads(read_member(wheels[name], f"{name}/meta.json"))
+        inner = f"{name}/{name}-1.2.3"
+        assert meta == json.loads(read_member(wheels[name], f"{inner}/meta.json"))
+        assert f"{meta['lang']}_{meta['name']}" == name
+        assert meta["languages"] == languages
+        assert meta["labels"]["token_pair_ner"] == ["LOC", "ORG", "PER"]
+        assert meta["pipeline"] == ["transformer", "token_pair_ner"]
+        assert meta["sources"] == SOURCES
+        assert meta["license"] == "MIT"
+        assert meta["performance"]["ents_p"] == 0.5
+        assert meta["performance"]["tests"]["test-de"]["ents_per_type"]["LOC"]["r"] == 0.25
+        config = read_member(wheels[name], f"{inner}/config.cfg")
+        assert "sentence_contrast" not in config
+        # nothing of the machine that trained it
+        assert "/" not in config.replace('"@', "")
+        assert "Some corpus: CC0-1.0" in read_member(wheels[name], f"{inner}/README.md")
+    meta = json.loads(read_member(wheels["zh_crossner_trf"], "zh_crossner_trf/meta.json"))
+    assert meta["performance"] == {}
+
+
+def test_tokenizers_of_languages(trained):
+    text = "z.B. die Bank, 北京大学。"
+    for language in ("de", "zh", "xx"):
+        nlp = open_pipeline(trained / "pipeline", language)
+        assert nlp.lang == nlp.meta["lang"] == language
+        own = spacy.load(trained / "pipeline") if language == "xx" else get_tokenizer(language)
+        assert [t.text for t in nlp.make_doc(text)] == [t.text for t in own.make_doc(text)]
+
+
+def test_same_pipeline_same_bytes(trained, wheels, tmp_path):
+    options = {"version": "1.2.3", "license_name": "MIT"}
+    options |= {"scores": trained / "scores.json", "sources": trained / "sources.json"}
+    again = package(trained / "pipeline", tmp_path, ["de"], [trained / "texts"], **options)
+    assert again[1].path.read_bytes() == wheels["de_crossner_trf"].read_bytes()
+
+
+def test_verify(trained, wheels, monkeypatch):
+    """In a fresh process, from the wheel alone; nothing may be lent by a PYTHONPATH."""
+    monkeypatch.setenv("PYTHONPATH", "/nowhere")
+    shown = CliRunner().invoke(
+        cli.app,
+        [
+            *("verify", str(wheels["de_crossner_trf"]), str(wheels["xx_crossner_trf"])),
+            *("--against", str(trained / "pipeline"), "--texts", str(trained / "texts")),
+        ],
+    )
+    assert shown.exit_code == 0, shown.output
+    assert "entities in 5 texts" in shown.output
+    assert "entities in 6 texts" in shown.output
+
+
+def test_verify_notices_differences(trained, wheels):
+    nlp = spacy.load(trained / "pipeline")
+    text = TRAIN_DATA[0][0]
+    doc = nlp(text)
+    found = {
+        "ents": [[ent.start, ent.end, ent.label_] for ent in doc.ents],
+        "spans": {
+            "sc": [
+                [span.start, span.end, span.label_, float(score)]
+                for span, score in zip(
+                    doc.spans["sc"], doc.spans["sc"].attrs["scores"], strict=True
+                )
+            ]
+        },
+    }
+    assert scored(doc)
+    assert compare(found, doc) is None
+    assert "entities" in compare({**found, "ents": []}, doc)
+    assert "score" in compare({**found, "spans": {}}, doc)
+    other = [[*span[:3], span[3] + 0.01] for span in found["spans"]["sc"]]
+    assert "score" in compare({**found, "spans": {"sc": other}}, doc)
+    empty = Doc(nlp.vocab, words=["a"])
+    empty.spans["sc"] = []
+    surplus = {"ents": [], "spans": {"sc": [[0, 1, "LOC", 0.5]]}}
+    assert "candidates" in compare(surplus, empty)
+    # a wheel of another pipeline
+    nlp.get_pipe("token_pair_ner").cfg["temperature"] = 3.0
+    nlp.to_disk(trained / "other")
+    with pytest.raises(CrossnerError, match=r"CN722.*--no-trim"):
+        verify([wheels["de_crossner_trf"]], trained / "other", [trained / "texts"])
+
+
+def test_probe_cuts_the_network():
+    code = (
+        "import sys, socket; from spacy_crossner.ship.probe import cut_network; "
+        "sys.addaudithook(cut_network); socket.create_connection(('127.0.0.1', 9))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "the network is cut off" in result.stderr
+
+
+def test_errors(trained, tmp_path, monkeypatch):
+    pipeline, texts = trained / "pipeline", [trained / "texts"]
+    with pytest.raises(CrossnerError, match="CN710"):
+        package(tmp_path, tmp_path, ["de"])
+    with pytest.raises(CrossnerError, match=r"CN711.*'qq'"):
+        package(pipeline, tmp_path, ["qq"])
+    for name, languages in (("a-b", ["de"]), ("a", [])):
+        with pytest.raises(CrossnerError, match="CN712"):
+            package(pipeline, tmp_path, languages, name=name)
+    with pytest.raises(CrossnerError, match=r"CN713.*'fr'.*de, zh"):
+        package(pipeline, tmp_path, ["fr"], texts)
+    (tmp_path / "scores.json").write_text("[", encoding="utf8")
+    for scores in (tmp_path / "scores.json", tmp_path / "none.json", trained / "sources.json"):
+        if scores.name == "sources.json":
+            srsly.write_json(scores, SOURCES)
+        with pytest.raises(CrossnerError, match="CN714"):
+            package(pipeline, tmp_path, ["de"], texts, scores=scores)
+    with pytest.raises(CrossnerError, match="CN720"):
+        verify([tmp_path / "none.whl"], pipeline)
+    (tmp_path / "a_b-1-py3-none-any.whl").write_text("no zip", encoding="utf8")
+    with pytest.raises(CrossnerError, match="CN721"):
+        verify([tmp_path / "a_b-1-py3-none-any.whl"], pipeline)
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(package_module, "write_wheel", full)
+    with pytest.raises(CrossnerError, match="CN715"):
+        package(pipeline, tmp_path / "out", ["de"], texts)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_performance_is_a_mean_over_tests():
+    def result(lang, f):
+        return {"lang": lang, "docs": 1, "spacy": {"p": f, "r": f, "f": f, "per_type": {}}}
+
+    scores = {"a": result("de", 40.0), "b": result("de", 60.0), "c": result("fr", 0.0)}
+    assert get_performance(scores, ["de"])["ents_f"] == pytest.approx(0.5)
+    assert set(get_performance(scores, ["de", "fr"])["tests"]) == {"a", "b", "c"}
+    assert get_performance(scores, ["nl"]) == {}
