@@ -347,3 +347,80 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path):
     small, peak, large, later_peak = map(int, output.split())
     assert (small, large) == (100 * 500, 1000 * 500)
     assert later_peak - peak < 60
+
+
+class TestAugmenter:
+    """What an augmenter adds stays in its group, and is made anew in each epoch."""
+
+    LEXICON = "# lexicon\ten\tde\nbank\t\tGeldhaus\t1\nlost\t\that verloren\t1\nmoney\t\tGeld\t1\n"
+
+    def make_corpus(self, tmp_path: Path, **settings):
+        docs = []
+        for number in range(12):
+            for kind, lang in (("source", "en"), ("translation", "de")):
+                words = f"The bank of Ann lost money {number}".split()
+                ents = ["O", "O", "O", "B-PER", "O", "O", "O"]
+                doc = Doc(Vocab(), words=words, ents=ents)
+                set_view(doc, View(f"g{number}", kind, lang))  # type: ignore[arg-type]
+                docs.append(doc)
+        write_docs(tmp_path / "in.spacy", docs)
+        (tmp_path / "en-de.tsv").write_text(self.LEXICON, encoding="utf8")
+        augmenter = {
+            "@augmenters": "spacy-crossner.codeswitch_augmenter.v1",
+            "lexicons": {"de": str(tmp_path / "en-de.tsv")},
+            **settings,
+        }
+        config = {
+            "@readers": "spacy-crossner.ParallelCorpus.v1",
+            "path": str(tmp_path / "in.spacy"),
+            "shuffle": True,
+            "augmenter": augmenter,
+        }
+        return spacy.registry.resolve({"corpus": config})["corpus"]
+
+    def test_code_switched_views_join_their_groups(self, nlp, tmp_path):
+        examples = list(self.make_corpus(tmp_path)(nlp))
+        groups = list_groups(examples)
+        assert is_contiguous(groups)
+        assert Counter(groups) == {f"g{number}": 3 for number in range(12)}
+        for source, switched, translation in zip(*[iter(examples)] * 3, strict=True):
+            views = [get_view(eg.reference) for eg in (source, switched, translation)]
+            assert [view.kind for view in views] == ["source", "codeswitch", "translation"]
+            links = views[1].links.tolist()
+            assert [3, [t.text for t in switched.reference].index("Ann")] in links
+            assert [ent.text for ent in switched.reference.ents] == ["Ann"]
+            assert get_view(switched.predicted).group == views[0].group
+            assert [t.text for t in switched.predicted] == [t.text for t in switched.reference]
+
+    def test_epochs_differ_and_runs_agree(self, nlp, tmp_path):
+        runs = []
+        for _ in range(2):
+            corpus = self.make_corpus(tmp_path, seed=3)
+            runs.append([sorted(eg.reference.text for eg in corpus(nlp)) for _ in range(3)])
+        assert runs[0] == runs[1]
+        assert runs[0][0] != runs[0][1] != runs[0][2]
+
+    def test_batches_hold_whole_groups(self, nlp, tmp_path):
+        batches = list(batch_by_group(self.make_corpus(tmp_path)(nlp), size=70))
+        assert len(batches) > 2
+        for batch in batches:
+            assert set(Counter(list_groups(batch)).values()) == {3}
+
+    @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+    def test_augmenters_of_spacy(self, nlp, shards, level):
+        augmenter = spacy.registry.augmenters.get("spacy.lower_case.v1")(level)
+        plain = list(create_parallel_corpus(shards)(nlp))
+        examples = list(create_parallel_corpus(shards, augmenter=augmenter)(nlp))
+        assert list_groups(examples) == list_groups(plain)
+        for before, after in zip(plain, examples, strict=True):
+            assert get_view(after.reference) == get_view(before.reference)
+            assert get_view(after.predicted) == get_view(before.reference)
+            assert after.reference.text.lower() == before.reference.text.lower()
+            assert [e.label_ for e in after.reference.ents] == ["PER"]
+
+    def test_lost_tokens_are_named(self, nlp, shards):
+        def shorten(nlp, example):
+            yield make_example(Doc(nlp.vocab, words=["one"]))
+
+        with pytest.raises(CrossnerError, match="CN274"):
+            list(create_parallel_corpus(shards, augmenter=shorten)(nlp))

@@ -14,10 +14,11 @@ from spacy.training import Example
 from spacy.vocab import Vocab
 
 from spacy_crossner.data.shards import find_shards, read_groups
-from spacy_crossner.data.view import USER_DATA_KEY, get_view
+from spacy_crossner.data.view import USER_DATA_KEY, get_view, set_view
 from spacy_crossner.errors import CrossnerError, Errors
 
 Group = list[Doc]
+Augmenter = Callable[[Language, Example], Iterator[Example]]
 
 
 @spacy.registry.readers("spacy-crossner.ParallelCorpus.v1")
@@ -29,6 +30,7 @@ def create_parallel_corpus(
     buffer: int = 2000,
     langs: Optional[list[str]] = None,
     kinds: Optional[list[str]] = None,
+    augmenter: Optional[Callable[[Language, Example], Iterator[Example]]] = None,
 ) -> Callable[[Language], Iterator[Example]]:
     """Read groups of views, the docs of a group one after the other.
 
@@ -45,6 +47,9 @@ def create_parallel_corpus(
     buffer (int): How many groups are held at a time to shuffle those of different files.
     langs (List[str]): Only read views in these languages. None reads all.
     kinds (List[str]): Only read views of these kinds. None reads all.
+    augmenter (Callable[[Language, Example], Iterator[Example]]): Changes or adds examples, anew in
+        each epoch, e.g. `spacy-crossner.codeswitch_augmenter.v1`. What it makes of an example stays
+        in its group.
     """
     if not path:
         raise CrossnerError(Errors.CN270)
@@ -59,6 +64,7 @@ def create_parallel_corpus(
         buffer=buffer,
         langs=langs,
         kinds=kinds,
+        augmenter=augmenter,
     )
 
 
@@ -87,6 +93,7 @@ class ParallelCorpus:
         buffer: int = 2000,
         langs: Optional[Sequence[str]] = None,
         kinds: Optional[Sequence[str]] = None,
+        augmenter: Optional[Augmenter] = None,
     ) -> None:
         self.paths = list(paths)
         self.limit = limit
@@ -95,6 +102,7 @@ class ParallelCorpus:
         self.buffer = buffer
         self.langs = langs
         self.kinds = kinds
+        self.augmenter = augmenter
         self.epoch = 0
 
     def __call__(self, nlp: Language) -> Iterator[Example]:
@@ -105,7 +113,8 @@ class ParallelCorpus:
         """
         epoch = self.epoch
         self.epoch += 1
-        return self._iter_examples(nlp.vocab, epoch)
+        examples = self._iter_examples(nlp.vocab, epoch)
+        return examples if self.augmenter is None else augment(self.augmenter, nlp, examples)
 
     def _iter_examples(self, vocab: Vocab, epoch: int) -> Iterator[Example]:
         groups: Iterator[Group] = map(self._select, self._iter_groups(vocab, epoch))
@@ -167,6 +176,30 @@ def make_example(reference: Doc) -> Example:
     if USER_DATA_KEY in reference.user_data:
         predicted.user_data[USER_DATA_KEY] = reference.user_data[USER_DATA_KEY]
     return Example(predicted, reference)
+
+
+def augment(augmenter: Augmenter, nlp: Language, examples: Iterable[Example]) -> Iterator[Example]:
+    """Augment examples, and see that what comes of each stays in its group.
+
+    augmenter (Augmenter): Yields what comes of an example. Its docs carry a view, or have the same
+        number of tokens as the example that they came from, and take over its view.
+    nlp (Language): The pipeline.
+    examples (Iterable[Example]): The examples.
+    YIELDS (Example): The augmented examples.
+    """
+    for example in examples:
+        view = get_view(example.reference)
+        for one in augmenter(nlp, example):
+            doc = one.reference
+            if view is not None and get_view(doc) is None:
+                expected = len(example.reference)
+                if len(doc) != expected:
+                    raise CrossnerError(
+                        Errors.CN274.format(text=doc.text, found=len(doc), expected=expected)
+                    )
+                set_view(doc, view)
+                one = make_example(doc)
+            yield one
 
 
 def shuffle_buffered(groups: Iterable[Group], size: int, rng: random.Random) -> Iterator[Group]:

@@ -9,15 +9,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Optional
 
-import spacy
-from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
 from spacy_crossner.data.encoding import read_lines
+from spacy_crossner.data.languages import get_tokenizer
 from spacy_crossner.data.shards import find_shards, read_docs
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.pipeline.tokenizer import create_tokenizer
 from spacy_crossner.translate.clean import clean_word, main_script, script_of
 from spacy_crossner.translate.dictionaries import (
     Sense,
@@ -252,16 +250,7 @@ def read_texts(path: Path, lang: str) -> Iterator[Doc]:
         return
     if not path.exists():
         raise CrossnerError(Errors.CN202.format(path=path))
-    yield from _blank(lang).pipe(line for line in read_lines(path) if line.strip())
-
-
-def _blank(lang: str) -> Language:
-    try:
-        return spacy.blank(lang)
-    except ImportError:  # no such language, or one whose tokenizer is a package of its own
-        nlp = spacy.blank("xx")
-        nlp.tokenizer = create_tokenizer()(nlp)
-        return nlp
+    yield from get_tokenizer(lang).pipe(line for line in read_lines(path) if line.strip())
 
 
 @dataclass
