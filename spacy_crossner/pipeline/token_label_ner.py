@@ -196,7 +196,8 @@ def join_glued(probs: numpy.ndarray, glued: numpy.ndarray) -> numpy.ndarray:
 def densify(soft: Optional[SoftTargets], starts: numpy.ndarray, n_classes: int) -> numpy.ndarray:
     """Fill up soft targets: tokens that are not listed are surely outside.
 
-    soft (Optional[SoftTargets]): The sparse targets of one doc, for the first token of each unit.
+    soft (Optional[SoftTargets]): The sparse targets of one doc. What they say of the first token
+        of a unit holds for the unit.
     starts (numpy.ndarray): (n_units,) those tokens.
     n_classes (int): Number of classes.
     RETURNS (numpy.ndarray): (n_units, n_classes) probabilities, float32.
@@ -204,6 +205,8 @@ def densify(soft: Optional[SoftTargets], starts: numpy.ndarray, n_classes: int) 
     probs = numpy.zeros((len(starts), n_classes), dtype="float32")
     probs[:, 0] = 1.0
     if soft is not None and len(soft.index):
-        units = numpy.searchsorted(starts, soft.index.reshape(-1), side="right") - 1
-        probs[units] = soft.probs
+        tokens = soft.index.reshape(-1)
+        units = numpy.searchsorted(starts, tokens, side="right") - 1
+        is_first = starts[units] == tokens
+        probs[units[is_first]] = soft.probs[is_first]
     return probs

@@ -272,8 +272,8 @@ def densify(
 ) -> numpy.ndarray:
     """Fill up soft targets: pairs that are not listed surely have no relation.
 
-    soft (Optional[SoftTargets]): The sparse targets of one doc. The index holds the first tokens
-        of two units.
+    soft (Optional[SoftTargets]): The sparse targets of one doc. What they say of two tokens holds
+        for their units.
     starts (numpy.ndarray): (n_units,) the first token of each unit.
     width (int): Width of the band.
     n_relations (int): Number of relations.
@@ -282,8 +282,13 @@ def densify(
     probs = numpy.zeros((len(starts), width, n_relations), dtype="float32")
     if soft is not None and len(soft.index):
         firsts, lasts = (numpy.searchsorted(starts, soft.index, side="right") - 1).T
-        inside = lasts - firsts < width
-        probs[firsts[inside], (lasts - firsts)[inside]] = soft.probs[inside]
+        gaps = lasts - firsts
+        inside = gaps < width
+        found = soft.probs.astype("float32")
+        # two tokens of one unit are no neighbours that could be joined
+        found[(gaps == 0) & (soft.index[:, 0] != soft.index[:, 1]), 0] = 0.0
+        # an entity's head and tail are one pair of tokens, the words in between are others
+        numpy.maximum.at(probs, (firsts[inside], gaps[inside]), found[inside])
     return probs
 
 
