@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spacy_crossner.distil.lessons import (
-    PAIRS_PER_UNIT,
+    PAIRS_PER_TOKEN,
     expected_f,
     make_lessons,
     make_soft_targets,
@@ -19,6 +19,7 @@ from spacy_crossner.distil.opinions import (
     to_bio,
     to_relations,
 )
+from spacy_crossner.pipeline import token_label_ner, token_pair_ner
 from spacy_crossner.schemes import bio, relations
 from spacy_crossner.types import Mention
 
@@ -196,18 +197,19 @@ def test_entities_are_told_in_tokens():
     (lesson,) = make_lessons(opinion, confidence=0.9, threshold=0.3)
     assert [m.tokens for m in lesson.sure] == [(1, 2)]
     assert lesson.unsure.tolist() == [False, False, False, True, True]
-    assert lesson.soft.index.tolist() == [1, 3]
+    assert lesson.soft.index.tolist() == [1, 2, 3, 4]
+    assert lesson.soft.probs.argmax(axis=1).tolist() == [3, 4, 0, 0]
 
 
 def test_soft_targets_leave_out_what_is_surely_nothing():
     opinion = say_bio([[1, 0, 0, 0, 0], [0.5, 0.5, 0, 0, 0]], [[0.995, 0.005, 0, 0, 0]])
-    first, second = make_soft_targets(opinion)
+    first, second = make_soft_targets(opinion, opinion.probs[:, 0])
     assert first.index.tolist() == [1]
     assert first.classes == bio.class_names(LABELS)
     assert (first.index.dtype, first.probs.dtype) == ("int32", "float16")
     assert second.index.tolist() == []
     assert second.probs.shape == (0, 5)
-    pairs = make_soft_targets(to_relations(opinion))
+    pairs = make_soft_targets(to_relations(opinion), opinion.probs[:, 0])
     assert [soft.index.tolist() for soft in pairs] == [[[1, 1]], []]
     assert pairs[0].classes == ("NNW", "THW-LOC", "THW-PER")
 
@@ -219,15 +221,42 @@ def test_soft_targets_of_an_unsure_teacher_stay_small():
     opinion = Opinion(
         "relations", ("A", "B", "C"), probs, [numpy.arange(n) for n in lengths], lengths
     )
-    for soft, n, begin in zip(make_soft_targets(opinion), lengths, (0, 30), strict=True):
-        assert len(soft.index) == PAIRS_PER_UNIT * n
+    for soft, n, begin in zip(
+        make_soft_targets(opinion, numpy.zeros(55)), lengths, (0, 30), strict=True
+    ):
+        assert len(soft.index) == PAIRS_PER_TOKEN * n
         assert soft.index.max() < n
         mask = relations.band_mask([n], 32)
         strengths = numpy.sort((probs[begin : begin + n].max(axis=2) * mask).ravel())
         assert soft.probs.max(axis=1).min() == pytest.approx(
-            strengths[-PAIRS_PER_UNIT * n], abs=1e-3
+            strengths[-PAIRS_PER_TOKEN * n], abs=1e-3
         )
         assert soft.index.nbytes + soft.probs.nbytes <= 2048
+
+
+@pytest.mark.parametrize("scheme", ["bio", "relations"])
+def test_students_read_targets_in_their_own_units(scheme):
+    """The same text in units of [2, 1, 2] tokens, in tokens, and in larger units."""
+    mention = Mention((0, 1), "PER", 0.9)
+    if scheme == "bio":
+        table = [[0.1, 0, 0, 0.9, 0], [0.1, 0, 0, 0, 0.9], [1, 0, 0, 0, 0]]
+        opinion = say_bio(table)
+    else:
+        opinion = say_relations(3, [mention])
+    starts = numpy.array([0, 2, 3])
+    opinion.starts, opinion.n_tokens = [starts], [5]
+    (lesson,) = make_lessons(opinion, confidence=0.8, threshold=0.3)
+    for own, tokens in (([0, 2, 3], (0, 1)), ([0, 1, 2, 3, 4], (0, 1, 2)), ([0, 3], (0,))):
+        own = numpy.array(own)
+        if scheme == "bio":
+            probs = token_label_ner.densify(lesson.soft, own, 5)
+            (found,) = bio.decode(probs, [len(own)], LABELS)
+        else:
+            probs = token_pair_ner.densify(lesson.soft, own, 4, 3)
+            (found,) = relations.decode_batch(probs, [len(own)], LABELS, 0.3)
+        assert [(m.tokens, m.label) for m in found] == [(tokens, "PER")]
+        if len(own) == 3:
+            assert probs == pytest.approx(opinion.probs, abs=1e-3)
 
 
 def test_expected_f():

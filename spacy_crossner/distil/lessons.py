@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy
 
 from spacy_crossner.data.view import SoftTargets
-from spacy_crossner.distil.opinions import Opinion, find_candidates, to_bio
+from spacy_crossner.distil.opinions import Opinion, find_candidates, refine, to_bio
 from spacy_crossner.pipeline.select import without_overlap
 from spacy_crossner.pipeline.units import to_tokens
 from spacy_crossner.schemes import bio, relations
@@ -13,8 +13,8 @@ from spacy_crossner.types import Mention
 
 # Below this probability of anything but "nothing", a token or pair is not listed.
 SOFT_FLOOR = 0.01
-# Pairs to list for each unit of a text, so that an unsure teacher does not fill the disk.
-PAIRS_PER_UNIT = 4
+# Pairs to list for each token of a text, so that an unsure teacher does not fill the disk.
+PAIRS_PER_TOKEN = 4
 
 
 @dataclass
@@ -72,7 +72,7 @@ def make_lessons(opinion: Opinion, *, confidence: float, threshold: float) -> li
     begin = 0
     for entities, soft, starts, n in zip(
         _find_entities(opinion, threshold),
-        make_soft_targets(opinion),
+        make_soft_targets(opinion, classes[:, 0]),
         opinion.starts,
         opinion.n_tokens,
         strict=True,
@@ -95,17 +95,22 @@ def _find_entities(opinion: Opinion, threshold: float) -> list[list[Mention]]:
     return [without_overlap(mentions) for mentions in find_candidates(opinion, threshold)]
 
 
-def make_soft_targets(opinion: Opinion) -> list[SoftTargets]:
+def make_soft_targets(opinion: Opinion, outside: numpy.ndarray) -> list[SoftTargets]:
     """Keep the probabilities of what may be something.
 
+    They are told in tokens, since a student's units may be others.
+
     opinion (Opinion): What the teachers say of a batch.
+    outside (numpy.ndarray): (n_units,) the probability of each to lie outside of all entities.
     RETURNS (list[SoftTargets]): One per text.
     """
+    opinion = refine(opinion, [numpy.arange(n) for n in opinion.n_tokens], outside)
     ends = numpy.cumsum(opinion.lengths)
+    firsts = numpy.repeat(ends - opinion.lengths, opinion.lengths)
     if opinion.scheme == "bio":
         names = bio.class_names(opinion.labels)
         rows = numpy.flatnonzero(opinion.probs[:, 0] < 1.0 - SOFT_FLOOR)
-        index = numpy.concatenate(opinion.starts)[rows]
+        index = rows - firsts[rows]
         probs = opinion.probs[rows]
     else:
         names = ("NNW", *(f"THW-{label}" for label in opinion.labels))
@@ -113,8 +118,7 @@ def make_soft_targets(opinion: Opinion) -> list[SoftTargets]:
         strengths *= relations.band_mask(opinion.lengths, opinion.probs.shape[1])
         _limit_pairs(strengths, opinion.lengths)
         rows, gaps = numpy.nonzero(strengths >= SOFT_FLOOR)
-        firsts = numpy.concatenate(opinion.starts)
-        index = numpy.stack([firsts[rows], firsts[rows + gaps]], axis=1)
+        index = (rows - firsts[rows])[:, None] + numpy.stack([numpy.zeros_like(gaps), gaps], axis=1)
         probs = opinion.probs[rows, gaps]
     bounds = numpy.searchsorted(rows, ends)[:-1]
     return [
@@ -129,7 +133,7 @@ def _limit_pairs(strengths: numpy.ndarray, lengths: list[int]) -> None:
     for length in lengths:
         table = strengths[begin : begin + length]
         begin += length
-        most = PAIRS_PER_UNIT * length
+        most = PAIRS_PER_TOKEN * length
         if numpy.count_nonzero(table >= SOFT_FLOOR) > most:
             flat = numpy.sort(table, axis=None)
             # of equal pairs, none is kept rather than too many

@@ -9,6 +9,7 @@ teachers that know the label.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from typing import Optional
 
 import numpy
 
@@ -112,14 +113,20 @@ def to_relations(opinion: Opinion) -> Opinion:
     return replace(opinion, scheme="relations", probs=probs)
 
 
-def refine(opinion: Opinion, starts: list[numpy.ndarray]) -> Opinion:
+def refine(
+    opinion: Opinion, starts: list[numpy.ndarray], outside: Optional[numpy.ndarray] = None
+) -> Opinion:
     """Express an opinion in smaller units: an entity covers all parts of its units.
 
     opinion (Opinion): The opinion.
     starts (list[numpy.ndarray]): First token of each smaller unit of each text; they include the
         first tokens of the opinion's own units.
+    outside (Optional[numpy.ndarray]): (n_units,) the probability of each to lie outside of all
+        entities, if it is known already.
     RETURNS (Opinion): The opinion in those units.
     """
+    if _same(opinion.starts, starts):
+        return opinion
     parents, is_first = [], []
     offset = 0
     for own, finer in zip(opinion.starts, starts, strict=True):
@@ -133,25 +140,25 @@ def refine(opinion: Opinion, starts: list[numpy.ndarray]) -> Opinion:
         probs[~first, 2::2] += probs[~first, 1::2]
         probs[~first, 1::2] = 0.0
     else:
-        probs = _refine_relations(opinion, parent, first)
+        outside = to_bio(opinion).probs[:, 0] if outside is None else outside
+        probs = _refine_relations(opinion.probs, parent, first, 1.0 - outside[parent])
     return replace(opinion, probs=probs, starts=starts)
 
 
 def _refine_relations(
-    opinion: Opinion, parent: numpy.ndarray, first: numpy.ndarray
+    table: numpy.ndarray, parent: numpy.ndarray, first: numpy.ndarray, inside: numpy.ndarray
 ) -> numpy.ndarray:
-    n, width = len(parent), opinion.probs.shape[1]
+    n, width = len(parent), table.shape[1]
     last = numpy.append(first[1:], True)
-    heads = numpy.arange(n)[:, None]
-    tails = numpy.minimum(heads + numpy.arange(width), n - 1)
+    tails = numpy.minimum(numpy.arange(n)[:, None] + numpy.arange(width), n - 1)
     gaps = parent[tails] - parent[:, None]
-    probs = opinion.probs[parent[:, None], gaps].copy()
+    probs = table[parent[:, None], gaps]
+    # an entity goes from a first part to a last one, and over from a last part to a first one
     probs[:, :, 1:] *= (first[:, None] & last[tails])[:, :, None]
-    within = 1.0 - to_bio(opinion).probs[parent, 0]
     probs[:, :, 0] *= last[:, None] & first[tails]
     if width > 1:
         neighbours = numpy.flatnonzero((gaps[:, 1] == 0) & ~last)
-        probs[neighbours, 1, 0] = within[neighbours]
+        probs[neighbours, 1, 0] = inside[neighbours]
     return probs
 
 
@@ -175,10 +182,7 @@ def join(
         reduce(numpy.union1d, group)
         for group in zip(*(opinion.starts for opinion in opinions), strict=True)
     ]
-    fine = [
-        opinion if _same(opinion.starts, shared) else refine(opinion, shared)
-        for opinion in opinions
-    ]
+    fine = [refine(opinion, shared) for opinion in opinions]
     if scheme == "bio":
         probs = _average_classes([to_bio(opinion) for opinion in fine], labels)
     else:
