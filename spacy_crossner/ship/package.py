@@ -31,7 +31,7 @@ from spacy_crossner.data.view import get_view
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.pipeline.strip import strip_training_components
 from spacy_crossner.ship.folder import disk_errors
-from spacy_crossner.ship.trim import Trimmed, store_small, trim_pipeline
+from spacy_crossner.ship.trim import Trimmed, find_encoders, store_small, trim_pipeline
 from spacy_crossner.ship.wheel import write_wheel
 
 MULTIPLE = "xx"
@@ -137,7 +137,10 @@ def open_pipeline(path: Path, language: str) -> Language:
     config["paths"] = dict.fromkeys(config.get("paths", {}))
     meta = {**load_meta(path / "meta.json"), "lang": language}
     nlp = load_model_from_config(config, meta=meta)
-    return nlp.from_disk(path, exclude=exclude)
+    nlp.from_disk(path, exclude=exclude)
+    for shim in find_encoders(nlp):
+        shim._hfmodel.transformer.config._name_or_path = ""  # a temporary folder
+    return nlp
 
 
 def read_texts(paths: Iterable[Path]) -> dict[Optional[str], list[str]]:
