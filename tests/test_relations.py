@@ -72,7 +72,7 @@ def slow_decode(probs, labels, threshold):
             best = min(all_paths(i, i + d), key=lambda path: preference(path, edges))
             weakest = -preference(best, edges)[0]
             for label_id, label in enumerate(labels):
-                score = float(probs[i, d, 1 + label_id]) * weakest
+                score = min(float(probs[i, d, 1 + label_id]), weakest)
                 score = min(max(score, relations.EPSILON), 1 - relations.EPSILON)
                 if score >= threshold:
                     found.append((-score, i, i + d + 1, label_id, Mention(best, label, score)))
@@ -209,15 +209,15 @@ def test_best_first_and_equals_in_order():
     assert found == [(2, "ORG", 0.75), *equals]
 
 
-def test_score_is_thw_times_weakest_nnw():
+def test_score_is_thw_or_the_weakest_nnw():
     probs = numpy.zeros((4, 4, 2), dtype="float32")
     probs[0, 3, 1] = 0.5
     probs[[0, 1, 2], 1, 0] = [1.0, 0.25, 1.0]
-    assert decode(probs, ["X"], 0.1) == [Mention((0, 1, 2, 3), "X", 0.125)]
+    assert decode(probs, ["X"], 0.1) == [Mention((0, 1, 2, 3), "X", 0.25)]
     # a stronger way around the weak middle
-    probs[1, 2, 0] = 0.5
-    assert decode(probs, ["X"], 0.1) == [Mention((0, 1, 3), "X", 0.25)]
-    assert decode(probs, ["X"], 0.3) == []
+    probs[1, 2, 0] = 0.75
+    assert decode(probs, ["X"], 0.1) == [Mention((0, 1, 3), "X", 0.5)]
+    assert decode(probs, ["X"], 0.6) == []
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from spacy.tokens import Doc
 
 from spacy_crossner.ml.heads import find_glued, find_units, spread_units, take_units
+from spacy_crossner.pipeline.glue import join_labels, join_pairs
 from spacy_crossner.pipeline.gold import Gold
-from spacy_crossner.pipeline.token_label_ner import join_glued
 from spacy_crossner.pipeline.units import to_tokens, to_units
+from spacy_crossner.schemes.relations import decode_batch
 from spacy_crossner.types import Mention
 from tests.pipelines import make_examples, make_nlp, train
 
@@ -82,7 +83,64 @@ def test_entities_go_on_in_scripts_without_spaces():
     assert find_glued(doc, numpy.array([0, 2, 5])).tolist() == [False, False, True]
     assert find_glued(Doc(vocab), numpy.array([], dtype=int)).tolist() == []
     probs = numpy.array([[0.1, 0.6, 0.3], [0.2, 0.7, 0.1], [0.2, 0.7, 0.1]])
-    joined = join_glued(probs, numpy.array([False, True, False]))
+    joined = join_labels(probs, numpy.array([False, True, False]))
     numpy.testing.assert_allclose(joined.sum(axis=1), 1.0)
     numpy.testing.assert_allclose(joined[1], [0.2, 0.07, 0.73])
     numpy.testing.assert_allclose(joined[[0, 2]], probs[[0, 2]])
+
+
+def make_band(n_units, width, spans):
+    """RETURNS (numpy.ndarray): A band of one label; each span (first, last, probability)."""
+    probs = numpy.zeros((n_units, width, 2), dtype="float32")
+    for first, last, prob in spans:
+        probs[first, last - first, 1] = prob
+        for unit in range(first, last):
+            probs[unit, 1, 0] = prob
+    return probs
+
+
+def read_spans(probs, lengths, threshold=0.3):
+    (mentions,) = decode_batch(probs, lengths, ["LOC"], threshold)
+    return {(m.start, m.end): round(m.score, 3) for m in mentions}
+
+
+def test_glued_pairs_become_one_entity():
+    probs = make_band(5, 4, [(0, 0, 0.9), (1, 2, 0.8), (3, 3, 0.7), (4, 4, 0.6)])
+    glued = numpy.array([False, True, True, True, False])
+    joined = join_pairs(probs, [5], glued)
+    # four units in three parts; the last unit is glued to nothing
+    assert read_spans(joined, [5]) == {(0, 4): 0.7, (4, 5): 0.6}
+    assert joined[0, 0, 1] == pytest.approx(0.9 * (1 - 0.8), abs=1e-6)
+    assert joined[1, 1, 1] == pytest.approx(0.8 * (1 - 0.9) * (1 - 0.7), abs=1e-6)
+
+
+def test_what_is_not_glued_stays():
+    probs = make_band(4, 3, [(0, 0, 0.9), (1, 1, 0.8), (3, 3, 0.5)])
+    assert join_pairs(probs, [4], numpy.zeros((4,), dtype=bool)) is probs
+    # glued, but to nothing of the same type
+    apart = numpy.array([False, False, False, True])
+    assert read_spans(join_pairs(probs, [4], apart), [4]) == read_spans(probs, [4])
+
+
+def test_pairs_are_not_joined_beyond_the_band_or_the_doc():
+    probs = make_band(4, 2, [(i, i, 0.9) for i in range(4)])
+    joined = join_pairs(probs, [4], numpy.array([False, True, True, True]))
+    assert all(end - start <= 2 for start, end in read_spans(joined, [4], 0.01))
+    # what reaches into the next doc means nothing, and is not taken for a part
+    probs = make_band(4, 3, [(1, 2, 0.9), (3, 3, 0.9)])
+    joined = join_pairs(probs, [2, 2], numpy.array([False, True, False, True]))
+    first, second = decode_batch(joined, [2, 2], ["LOC"], 0.3)
+    assert first == []
+    assert [(m.start, m.end) for m in second] == [(1, 2)]
+
+
+@given(st.data())
+def test_joined_pairs_stay_probabilities(data):
+    n, width = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 4))
+    rng = numpy.random.default_rng(data.draw(st.integers(0, 10**6)))
+    probs = rng.random((n, width, 3)).astype("float32")
+    glued = rng.random(n) < 0.5
+    glued[0] = False
+    joined = join_pairs(probs, [n], glued)
+    assert joined.shape == probs.shape
+    assert ((joined >= 0) & (joined <= 1)).all()

@@ -47,6 +47,7 @@ class TokenPairScores:
     starts (List[numpy.ndarray]): First token of each unit of each doc. A unit is a token, or a
         run of tokens with the same vector.
     n_tokens (List[int]): Number of tokens of each doc.
+    glued (numpy.ndarray): (n_units,) bool, as in `TokenLabelScores`.
     queries, keys (Optional[Floats2d]): (n_units, hidden_width), what pair vectors are made of.
         In a gradient they are None unless relation contrast is on.
     """
@@ -55,6 +56,7 @@ class TokenPairScores:
     lengths: list[int]
     starts: list[numpy.ndarray]
     n_tokens: list[int]
+    glued: numpy.ndarray
     queries: Optional[Floats2d] = None
     keys: Optional[Floats2d] = None
 
@@ -140,9 +142,7 @@ def _label_forward(
         )
 
     lengths = [len(rows) for rows in starts]
-    glued = numpy.concatenate(
-        [find_glued(doc, rows) for doc, rows in zip(docs, starts, strict=True)]
-    )
+    glued = find_all_glued(docs, starts)
     return TokenLabelScores(logits, lengths, starts, n_tokens, glued), backprop
 
 
@@ -153,17 +153,18 @@ def _pair_forward(
     starts, n_tokens = find_units(vectors), [len(rows) for rows in vectors]
     lengths = [len(rows) for rows in starts]
     head = model.get_ref("head")
+    glued = find_all_glued(docs, starts)
     flat = flatten(head, take_units(vectors, starts))
     if not is_train:
         logits = _predict_in_chunks(head, flat, model.get_dim("nW"))
-        return TokenPairScores(logits, lengths, starts, n_tokens), _no_backprop
+        return TokenPairScores(logits, lengths, starts, n_tokens, glued), _no_backprop
     (logits, queries, keys), backprop_head = head(flat, is_train)
 
     def backprop(d_scores: TokenPairScores) -> Any:
         d_flat = backprop_head((d_scores.logits, d_scores.queries, d_scores.keys))
         return backprop_vectors(spread_units(head, d_flat, starts, n_tokens))
 
-    return TokenPairScores(logits, lengths, starts, n_tokens, queries, keys), backprop
+    return TokenPairScores(logits, lengths, starts, n_tokens, glued, queries, keys), backprop
 
 
 def _predict_in_chunks(head: Model, flat: Floats2d, reach: int) -> Floats3d:
@@ -191,6 +192,13 @@ def find_units(vectors: list[Floats2d]) -> list[numpy.ndarray]:
             changed[1:] = differs.get() if hasattr(differs, "get") else differs
         starts.append(numpy.flatnonzero(changed))
     return starts
+
+
+def find_all_glued(docs: list[Doc], starts: list[numpy.ndarray]) -> numpy.ndarray:
+    """RETURNS (numpy.ndarray): (n_units,) bool of all docs, see `TokenLabelScores.glued`."""
+    return numpy.concatenate(
+        [find_glued(doc, first) for doc, first in zip(docs, starts, strict=True)]
+    )
 
 
 def find_glued(doc: Doc, starts: numpy.ndarray) -> numpy.ndarray:

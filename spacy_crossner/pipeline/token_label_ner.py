@@ -14,6 +14,7 @@ from spacy_crossner.data.view import SoftTargets
 from spacy_crossner.errors import Warnings
 from spacy_crossner.ml.heads import TokenLabelScores
 from spacy_crossner.ml.losses import cross_entropy, distillation
+from spacy_crossner.pipeline.glue import join_labels
 from spacy_crossner.pipeline.gold import Gold
 from spacy_crossner.pipeline.ner import CrossnerNER, Objective, Prediction
 from spacy_crossner.pipeline.settings import Distil, SelfTraining, read_block
@@ -95,7 +96,7 @@ class TokenLabelNER(CrossnerNER):
         """RETURNS (numpy.ndarray): (n_tokens, n_classes), calibrated."""
         logits = self.model.ops.to_numpy(scores.logits) / self.temperature
         logits = numpy.exp(logits - logits.max(axis=1, keepdims=True))
-        return join_glued(logits / logits.sum(axis=1, keepdims=True), scores.glued)
+        return join_labels(logits / logits.sum(axis=1, keepdims=True), scores.glued)
 
     def decode(self, scores: TokenLabelScores, threshold: float) -> list[Prediction]:
         """Find each doc's best valid sequence, and all spans that could be entities.
@@ -170,27 +171,6 @@ class TokenLabelNER(CrossnerNER):
             targets.append(numpy.where(known, classes, UNKNOWN))
             weights.append(numpy.full((len(known),), gold.weight, dtype="float32"))
         return numpy.concatenate(targets), numpy.concatenate(weights)
-
-
-def join_glued(probs: numpy.ndarray, glued: numpy.ndarray) -> numpy.ndarray:
-    """Let entities go on where a script without spaces leaves no sign that they do.
-
-    A head that learned from words takes each piece of a long Chinese name for a new name. Where one
-    unit goes on letter to letter from another of the same type, it is part of the same entity.
-
-    probs (numpy.ndarray): (n_units, n_classes) probabilities.
-    glued (numpy.ndarray): (n_units,) bool, whether a unit goes on where the one before it ends.
-    RETURNS (numpy.ndarray): The probabilities, with what began an entity moved inside it.
-    """
-    places = numpy.flatnonzero(glued)
-    if not len(places):
-        return probs
-    probs = probs.copy()
-    inside = probs[places - 1, 1::2] + probs[places - 1, 2::2]
-    moved = probs[places, 1::2] * inside
-    probs[places, 1::2] -= moved
-    probs[places, 2::2] += moved
-    return probs
 
 
 def densify(soft: Optional[SoftTargets], starts: numpy.ndarray, n_classes: int) -> numpy.ndarray:

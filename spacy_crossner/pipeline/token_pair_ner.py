@@ -20,6 +20,7 @@ from spacy_crossner.ml.losses import (
     label_contrast,
     loss_and_gradient,
 )
+from spacy_crossner.pipeline.glue import join_pairs
 from spacy_crossner.pipeline.gold import Gold
 from spacy_crossner.pipeline.ner import CrossnerNER, Objective, Prediction, flat_entities
 from spacy_crossner.pipeline.settings import Distil, RelationContrast, SelfTraining, read_block
@@ -117,7 +118,8 @@ class TokenPairNER(CrossnerNER):
     def probabilities(self, scores: TokenPairScores) -> numpy.ndarray:
         """RETURNS (numpy.ndarray): (n_tokens, max_span_length, n_relations), calibrated."""
         logits = self.model.ops.to_numpy(scores.logits) / self.temperature
-        return 1.0 / (1.0 + numpy.exp(-numpy.clip(logits, -50.0, 50.0)))
+        probs = 1.0 / (1.0 + numpy.exp(-numpy.clip(logits, -50.0, 50.0)))
+        return join_pairs(probs, scores.lengths, scores.glued)
 
     def decode(self, scores: TokenPairScores, threshold: float) -> list[Prediction]:
         """Find all spans that could be entities, and the best of them without overlap.

@@ -14,7 +14,8 @@ nothing and are never read.
 Decoding takes every THW entry as a candidate and looks for the candidate's words: a path from head
 to tail over NNW entries. Of all paths the one whose weakest NNW is strongest is taken; among equals
 the one that skips the fewest tokens, then the one with the smallest token indices. The score is the
-THW probability times that weakest NNW.
+THW probability or that weakest NNW, whichever is less: they stand and fall together, and their
+product would be too low.
 
 What comes back
     Every set of contiguous mentions within `width` comes back exactly: nested, overlapping, or one
@@ -163,7 +164,8 @@ def decode_batch(
     pairs, pair_of = numpy.unique(heads * width + gaps, return_inverse=True)
     pair_heads, pair_gaps = numpy.divmod(pairs, width)
     weakest, has_gap = _weakest(nnw, pair_heads, pair_gaps, score_floor(threshold))
-    scores = bound(probs[heads, gaps, 1 + label_ids].astype("float64") * weakest[pair_of])
+    ends_meet = probs[heads, gaps, 1 + label_ids].astype("float64")
+    scores = bound(numpy.minimum(ends_meet, weakest[pair_of]))
     best = scores >= threshold
     heads, gaps, label_ids, scores = heads[best], gaps[best], label_ids[best], scores[best]
     wanted = numpy.zeros(len(pairs), dtype=bool)
