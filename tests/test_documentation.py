@@ -1,0 +1,124 @@
+"""Everything that can be called, configured or given on the command line says what it is."""
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin
+
+import pytest
+
+from spacy_crossner import cli
+from spacy_crossner.errors import Errors, Warnings
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted((ROOT / "spacy_crossner").rglob("*.py"))
+REGISTERED = re.findall(
+    r'^"?[\w.-]+"? = "(spacy_crossner\.[\w.]+):(\w+)"$',
+    (ROOT / "pyproject.toml").read_text(encoding="utf8"),
+    re.MULTILINE,
+)
+# translation engines and commands are in no config
+CONFIGURED = [
+    found for found in REGISTERED if ".engine_" not in found[0] and found[0] != "spacy_crossner.cli"
+]
+# what spaCy passes to a factory beside its config
+NOT_CONFIG = ("nlp", "name")
+Definition = ast.FunctionDef | ast.ClassDef
+
+
+def iter_public(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, Definition]]:
+    """YIELDS (tuple): Name and definition of what other modules may use."""
+    for node in body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+            yield prefix + node.name, node
+            if isinstance(node, ast.ClassDef):
+                yield from iter_public(node.body, f"{prefix}{node.name}.")
+
+
+def is_stub(node: Definition) -> bool:
+    """RETURNS (bool): Whether it is a protocol's "..." or the second part of a property."""
+    return isinstance(node, ast.FunctionDef) and (
+        ast.unparse(node.body[-1]) == "..."
+        or any(ast.unparse(decorator).endswith(".setter") for decorator in node.decorator_list)
+    )
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_everything_public_has_a_docstring(path):
+    tree = ast.parse(path.read_text(encoding="utf8"))
+    if tree.body:
+        assert ast.get_docstring(tree), "the module"
+    missing = [
+        name
+        for name, node in iter_public(tree.body)
+        if not ast.get_docstring(node)
+        and not is_stub(node)
+        and node.name not in ("Errors", "Warnings")
+    ]
+    assert missing == []
+
+
+def read_function(module: str, name: str) -> ast.FunctionDef:
+    path = ROOT / (module.replace(".", "/") + ".py")
+    for _, node in iter_public(ast.parse(path.read_text(encoding="utf8")).body):
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            return node
+    # architectures.py gathers what other modules define
+    imported = re.search(
+        rf"^from ([\w.]+) import [^\n(]*(?:\([^)]*)?\b{name}\b",
+        path.read_text(encoding="utf8"),
+        re.MULTILINE,
+    )
+    assert imported, f"{module} has no {name}"
+    return read_function(imported[1], name)
+
+
+def read_documented(node: Definition) -> set[str]:
+    """RETURNS (set): The arguments that a docstring explains, also by naming another function."""
+    docstring = ast.get_docstring(node) or ""
+    documented = set(re.findall(r"^(\w+(?:, \w+)*) \(", docstring, re.MULTILINE))
+    keys = {key for line in documented for key in line.split(", ")}
+    for other in re.findall(r"other settings are those of `(\w+)`", docstring):
+        (found,) = [one for one in REGISTERED if one[1] == other]
+        keys |= read_documented(read_function(*found))
+    return keys
+
+
+@pytest.mark.parametrize(("module", "name"), CONFIGURED, ids=[name for _, name in CONFIGURED])
+def test_every_config_key_is_documented(module, name):
+    node = read_function(module, name)
+    keys = {argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)}
+    assert keys - {*NOT_CONFIG} - read_documented(node) == set()
+
+
+def test_every_key_of_a_block_is_documented():
+    tree = ast.parse((ROOT / "spacy_crossner" / "pipeline" / "settings.py").read_text("utf8"))
+    blocks = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    assert len(blocks) > 2
+    for block in blocks:
+        keys = {ast.unparse(one.target) for one in block.body if isinstance(one, ast.AnnAssign)}
+        assert keys == read_documented(block), block.name
+
+
+@pytest.mark.parametrize(
+    "command", cli.app.registered_commands, ids=lambda command: str(command.name)
+)
+def test_every_option_has_help(command):
+    function: Any = inspect.unwrap(command.callback)
+    assert function.__doc__
+    assert function.__doc__.strip().splitlines()[0].endswith((".", "?"))
+    for name, parameter in inspect.signature(function).parameters.items():
+        assert get_origin(parameter.annotation) is Annotated, name
+        assert get_args(parameter.annotation)[1].help, name
+
+
+@pytest.mark.parametrize("messages", [Errors, Warnings])
+def test_every_message_is_used_and_names_a_remedy(messages):
+    """A code stands for one message that is raised somewhere, and is a whole sentence."""
+    source = "\n".join(path.read_text(encoding="utf8") for path in MODULES if path.stem != "errors")
+    for code in vars(messages):
+        if code.startswith("CN"):
+            assert code in source, f"{code} is never raised"
+            assert getattr(messages, code).startswith(f"[{code}] ")
