@@ -8,6 +8,7 @@ by construction, however many words a translation has.
 import random
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple, Optional
 
 import spacy
@@ -215,6 +216,7 @@ def _join(words: Sequence[str], spaces: Sequence[bool], start: int, end: int) ->
     return "".join(parts).rstrip(" ")
 
 
+@lru_cache(maxsize=1 << 16)
 def is_word(token: str) -> bool:
     """RETURNS (bool): Whether the token has a letter in it."""
     return token.isalpha() or token.lower() != token.upper()
@@ -363,12 +365,13 @@ def replace_pieces(sentence: Sentence, pieces: Sequence[Piece]) -> Optional[Swit
     i = 0
     for start, end, piece_words, piece_spaces, lang, is_entity in [*pieces, rest]:
         # what lies before the piece stays
-        first = len(new_words)
-        kept = range(first, first + start - i)
-        starts += kept
-        links += zip(range(i, start), kept, strict=True)
-        new_words += words[i:start]
-        new_spaces += spaces[i:start]
+        if start > i:
+            first = len(new_words)
+            kept = range(first, first + start - i)
+            starts += kept
+            links += zip(range(i, start), kept, strict=True)
+            new_words += words[i:start]
+            new_spaces += spaces[i:start]
         # every token of the piece stands for every token that it replaces
         first = len(new_words)
         new_words += piece_words
