@@ -123,6 +123,7 @@ class Errors(metaclass=_Coded):
     )
     CN035 = "There is no {what}. Give it with {option}."
     CN036 = "'{value}' names no file. Write LANGUAGE=FILE, each language once: it=italian.txt"
+    CN037 = "spaCy has no language '{lang}'. Give codes such as de, it, zh: https://spacy.io/usage/models"
 
     # 1xx: components
     CN101 = "A mention has the label '{label}', but the labels here are: {labels}."
@@ -408,7 +409,8 @@ class Errors(metaclass=_Coded):
     CN457 = "{path}, line {line}: '{found}' does not point into the dictionary. Install it anew."
     CN458 = (
         "Nothing to make a lexicon of. Name dictionaries from {source} to {target}: "
-        "--freedict auto, --wiktionary FILE or --tsv FILE."
+        "--freedict auto, --wiktionary FILE or --tsv FILE; or translations to learn from: "
+        "--views FILE."
     )
     CN459 = (
         "The dictionaries hold no translation from {pair}. If they translate the other way round, "
@@ -525,8 +527,8 @@ class Errors(metaclass=_Coded):
         "spacy-crossner.TransformerModel.v1. Package it with --no-trim."
     )
     CN702 = (
-        "A vocabulary of the kind {kind} can't be trimmed, only Unigram (as in XLM-R) and WordPiece "
-        "(as in BERT). Package it with --no-trim."
+        "A vocabulary of the kind {kind} can't be trimmed, only Unigram (as in XLM-R) and "
+        "WordPiece (as in BERT). Package it with --no-trim."
     )
     CN710 = (
         "The folder {pipeline} holds no pipeline to package. Give one that `spacy train` or the "

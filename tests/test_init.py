@@ -20,6 +20,8 @@ from spacy_crossner.start.plan import Plan, Target, describe, read_plan
 from spacy_crossner.start.recipes import find_recipe, find_recipes
 from tests.pipelines import TRAIN_DATA
 
+LAST = ["calibrate", "evaluate", "report", "package"]
+
 
 @pytest.fixture
 def mine(tmp_path):
@@ -47,7 +49,7 @@ def test_labels_alone(mine, tmp_path):
     assert not any(report.problems for report in reports)
     assert len(list(read_docs(tmp_path / "p" / "data" / "dev.spacy", Vocab()))) == 3
     project = srsly.read_yaml(tmp_path / "p" / "project.yml")
-    assert project["workflows"]["all"] == ["encoder", "train", "calibrate", "evaluate", "report"]
+    assert project["workflows"]["all"] == ["encoder", "train", *LAST]
     text = "\n".join(describe(plan))
     for said in ("27 sentences in en", "no plain text", "nothing will say how good", "Minutes"):
         assert said in text
@@ -85,20 +87,15 @@ def test_every_command_exists_with_its_options(mine, tmp_path):
 @pytest.mark.parametrize(
     ("files", "steps"),
     [
-        ({"text": "it.txt"}, {"train", "annotate", "student"}),
+        ({"text": "it.txt"}, {"train", "annotate", "select", "student"}),
         ({"dictionary": "it.tsv"}, {"lexicons", "codeswitch", "train"}),
     ],
 )
 def test_steps_follow_what_there_is(mine, tmp_path, files, steps):
-    given = Files(**{kind: {"eo": mine / name} for kind, name in files.items()})
-    init(tmp_path / "p", mine / "labels.jsonl", "en", ["eo"], given)
+    given = Files(**{kind: {"is": mine / name} for kind, name in files.items()})
+    init(tmp_path / "p", mine / "labels.jsonl", "en", ["is"], given)
     project = srsly.read_yaml(tmp_path / "p" / "project.yml")
-    assert steps == set(project["workflows"]["all"]) - {
-        "encoder",
-        "calibrate",
-        "evaluate",
-        "report",
-    }
+    assert steps == set(project["workflows"]["all"]) - {"encoder", *LAST}
 
 
 def test_language_is_added_later(mine, tmp_path):
@@ -154,6 +151,8 @@ def test_mistakes(mine, tmp_path):
     srsly.write_jsonl(mine / "plain.jsonl", [{"text": "a b", "spans": []}])
     with pytest.raises(CrossnerError, match=r"CN034.*plain\.jsonl"):
         init(tmp_path / "p", mine / "plain.jsonl", "en", ["it"], Files())
+    with pytest.raises(CrossnerError, match=r"CN037.*qq"):
+        init(tmp_path / "p", labels, "en", ["qq"], Files())
     with pytest.raises(CrossnerError, match="CN402"):
         init(tmp_path / "p", labels, "en", ["en"], Files())
     with pytest.raises(CrossnerError, match=r"CN202.*none"):

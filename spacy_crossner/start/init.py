@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Optional
 
 from jinja2 import Environment, PackageLoader
+from spacy.util import get_lang_class
 from spacy.vocab import Vocab
 
 from spacy_crossner.data.convert import Report, convert
@@ -135,6 +136,11 @@ def add_languages(
 def _check_languages(source: str, targets: Sequence[str], files: Files) -> None:
     if source in targets:
         raise CrossnerError(Errors.CN402.format(lang=source))
+    for lang in (source, *targets):
+        try:
+            get_lang_class(lang)
+        except ImportError:
+            raise CrossnerError(Errors.CN037.format(lang=lang)) from None
     for values in (files.text, files.test, files.dictionary):
         for lang, path in values.items():
             if lang not in targets:
@@ -260,10 +266,12 @@ def render_project(plan: Plan) -> str:
         "codeswitch": plan.switched,
         "train": True,
         "annotate": student,
+        "select": student,
         "student": student,
         "calibrate": True,
         "evaluate": True,
         "report": True,
+        "package": True,
     }
     environment = Environment(
         loader=PackageLoader("spacy_crossner.start", "templates"), keep_trailing_newline=True

@@ -88,6 +88,12 @@ class Plan:
         return [lang for lang, target in self.targets.items() if target.test]
 
     @property
+    def readable(self) -> bool:
+        """RETURNS (bool): Whether there are texts in all languages, to trim the vocabulary by."""
+        seen = {*self.translated, *self.annotated, *self.tested}
+        return all(lang in seen for lang in self.targets)
+
+    @property
     def view_words(self) -> int:
         """RETURNS (int): Words of all views, roughly."""
         return self.words * (1 + len(self.translated) + bool(self.switched))
@@ -117,7 +123,7 @@ class Plan:
         if self.annotated:
             minutes["annotate"] = 1 + round(self.text_words / READ / 60)
             minutes["student"] = train(self.view_words + self.text_words)
-        minutes["calibrate, evaluate, report"] = 2
+        minutes["calibrate, evaluate, report, package"] = 4
         return minutes
 
 
