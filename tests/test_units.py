@@ -144,3 +144,9 @@ def test_joined_pairs_stay_probabilities(data):
     joined = join_pairs(probs, [n], glued)
     assert joined.shape == probs.shape
     assert ((joined >= 0) & (joined <= 1)).all()
+
+
+def test_glued_text_shorter_than_the_longest_span():
+    glued = numpy.array([False, True, True])
+    probs = numpy.full((3, 8, 3), 0.3, dtype="float32")
+    assert join_pairs(probs, [3], glued).shape == probs.shape

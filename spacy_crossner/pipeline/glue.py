@@ -50,7 +50,7 @@ def join_pairs(probs: numpy.ndarray, lengths: Sequence[int], glued: numpy.ndarra
     spans = probs[:, :, 1:] * band_mask(lengths, width)[:, :, None]
     begins = spans.max(axis=1)
     ends = numpy.zeros_like(begins)
-    for gap in range(width):
+    for gap in range(min(width, n_units)):
         ends[gap:] = numpy.maximum(ends[gap:], spans[: n_units - gap, gap])
     # how far the type before a unit goes on in it
     before = numpy.zeros_like(begins)
