@@ -26,7 +26,7 @@ from spacy.training.initialize import init_nlp
 from spacy.training.loop import train as train_loop
 from spacy.util import load_config
 from spacy.vocab import Vocab
-from thinc.api import Config, ConfigValidationError
+from thinc.api import ConfigValidationError
 from wasabi import msg
 
 from spacy_crossner.data.readers import make_example
@@ -43,7 +43,6 @@ from spacy_crossner.pipeline.strip import strip_training_components
 
 # The training loop wants to evaluate on something; what counts is measured afterwards.
 MONITORED = 50
-NER = ("token_label_ner", "token_pair_ner")
 PACKAGES = ("spacy-crossner", "spacy", "spacy-transformers", "torch", "transformers")
 
 
@@ -57,7 +56,7 @@ class Setup:
     encoder (Path): A Hugging Face folder.
     source (int): Number of labelled source sentences; 0 takes all.
     steps (int): Optimizer steps of each training.
-    test_limit (int): Sentences of each test file; 0 takes all.
+    test_limit (int): Sentences of the dev file and of each test file; 0 takes all.
     settings (Dict[str, Any]): Settings that replace those of every recipe.
     gpu_id (int): The GPU to use, -1 for the CPU.
     """
@@ -223,13 +222,13 @@ def run_stage(stage: Stage, *, annotating: bool) -> None:
     clock = Clock()
     nlp, log = train(stage, folder)
     clock.note("train")
-    dev = list(read_docs(setup.corpus / "dev.spacy", nlp.vocab))
+    dev = read_gold(setup.corpus / "dev.spacy", nlp.vocab, setup.test_limit)
     calibration = calibrate(nlp, map(make_example, dev))
     clock.note("calibrate")
     tests = {"dev": score_pipeline(nlp, dev)}
     for path in sorted(setup.corpus.glob("test-*.spacy")):
-        gold = islice(read_docs(path, nlp.vocab), setup.test_limit or None)
-        tests[path.stem.removeprefix("test-")] = score_pipeline(nlp, list(gold))
+        gold = read_gold(path, nlp.vocab, setup.test_limit)
+        tests[path.stem.removeprefix("test-")] = score_pipeline(nlp, gold)
     clock.note("test")
     if annotating:
         nlp.to_disk(folder / "teacher")
@@ -256,6 +255,11 @@ def run_stage(stage: Stage, *, annotating: bool) -> None:
     # pipelines are full of reference cycles, and hold hundreds of megabytes
     del nlp
     gc.collect()
+
+
+def read_gold(path: Path, vocab: Vocab, limit: int) -> list[Doc]:
+    """RETURNS (List[Doc]): The first docs of a file; all if the limit is 0."""
+    return list(islice(read_docs(path, vocab), limit or None))
 
 
 def describe_run(stages: Sequence[Stage]) -> dict[str, Any]:
@@ -327,11 +331,10 @@ def train(stage: Stage, folder: Path) -> tuple[Language, list[dict[str, Any]]]:
     paths = [folder / "train.spacy"]
     if stage.teacher is not None:
         paths.append(stage.teacher.annotated)
-    dev = setup.corpus / "dev.spacy"
     overrides = {
         "paths.encoder": str(setup.encoder),
         "paths.train": ",".join(map(str, paths)),
-        "paths.dev": str(dev),
+        "paths.dev": str(setup.corpus / "dev.spacy"),
         "system.seed": stage.seed,
         "training.max_steps": stage.steps,
         "training.eval_frequency": stage.steps,
@@ -343,7 +346,6 @@ def train(stage: Stage, folder: Path) -> tuple[Language, list[dict[str, Any]]]:
     }
     try:
         config = load_config(recipe.config, overrides=overrides, interpolate=False)
-        set_labels(config, chain(*(read_docs(path, Vocab()) for path in (paths[0], dev))))
         nlp = init_nlp(config, use_gpu=setup.gpu_id)
     except ConfigValidationError as error:
         problem = str(error).strip().replace("\n", " ")
@@ -352,18 +354,6 @@ def train(stage: Stage, folder: Path) -> tuple[Language, list[dict[str, Any]]]:
         ) from None
     train_loop(nlp, None, use_gpu=setup.gpu_id, stdout=io.StringIO())
     return strip_training_components(nlp), read_log(folder / "log.jsonl")
-
-
-def set_labels(config: Config, docs: Iterable[Doc]) -> None:
-    """Tell the NER component all entity types: spaCy shows it the first hundred docs only.
-
-    config (Config): The training config.
-    docs (Iterable[Doc]): All labelled docs.
-    """
-    labels = sorted({ent.label_ for doc in docs for ent in doc.ents})
-    for name in config["nlp"]["pipeline"]:
-        if config["components"][name]["factory"] in NER:
-            config["initialize"]["components"].setdefault(name, {})["labels"] = labels
 
 
 def write_text(path: Path, text: str) -> None:
