@@ -465,11 +465,12 @@ def benchmark_cli(
         int, typer.Option(min=1, help="Sentences of each target language used without labels.")
     ] = 1000,
     test_limit: Annotated[
-        int, typer.Option(min=0, help="Sentences of each test file, 0 for all.")
+        int, typer.Option(min=0, help="Sentences of dev and of each test file, 0 for all.")
     ] = 0,
-    recipe_file: Annotated[Path, typer.Option(help="Where the recipes are defined.")] = Path(
-        "configs/recipes.yml"
-    ),
+    recipe_file: Annotated[
+        Optional[Path],
+        typer.Option(help="Where the recipes are defined; by default configs/recipes.yml."),
+    ] = None,
     settings: Annotated[
         Optional[list[str]],
         typer.Option("--set", help="SECTION.KEY=VALUE for every config; can be repeated."),
@@ -484,6 +485,7 @@ def benchmark_cli(
     from spacy_crossner.measure.benchmark import Setup, benchmark, write_tables
     from spacy_crossner.measure.datasets import get_dataset, prepare
     from spacy_crossner.measure.recipes import choose_recipes, parse_settings, read_recipes
+    from spacy_crossner.start.recipes import find_recipe
 
     targets = get_dataset(dataset).targets
     setup = Setup(
@@ -498,7 +500,8 @@ def benchmark_cli(
         gpu_id=gpu_id,
     )
     if not table_only:
-        chosen = choose_recipes(read_recipes(recipe_file), recipes.split(","), recipe_file)
+        path = recipe_file or find_recipe("baseline").with_name("recipes.yml")
+        chosen = choose_recipes(read_recipes(path), recipes.split(","), path)
         prepare(dataset, setup.corpus, data, unlabelled)
         benchmark(setup, chosen, [int(seed) for seed in seeds.split(",")])
     table = write_tables(setup.output, targets, against)
@@ -528,6 +531,13 @@ def lexicon_cli(
             "most, Wiktionary second, FreeDict least."
         ),
     ] = None,
+    views: Annotated[
+        Optional[list[Path]],
+        typer.Option(
+            help="What the command translate wrote: learn the words that it aligned. Counts less "
+            "than any dictionary."
+        ),
+    ] = None,
     invert: Annotated[
         bool,
         typer.Option("--invert", help="Tables and Wiktionary files translate the other way."),
@@ -554,6 +564,7 @@ def lexicon_cli(
         tables=tsv or [],
         wiktionary=wiktionary or [],
         freedict=freedict or [],
+        views=views or [],
         invert=invert,
         target_corpus=target_corpus,
         max_translations=max_translations,

@@ -25,6 +25,7 @@ from spacy_crossner.translate.dictionaries import (
     read_table,
     read_wiktionary,
 )
+from spacy_crossner.translate.learn import learn_rows
 from spacy_crossner.translate.lexicon import UNSPACED, Lexicon, Row, write_lexicon
 from spacy_crossner.translate.switch import is_word
 
@@ -189,6 +190,7 @@ def make_lexicon(
     tables: Sequence[Path] = (),
     wiktionary: Sequence[Path] = (),
     freedict: Sequence[str] = (),
+    views: Sequence[Path] = (),
     invert: bool = False,
     target_corpus: Optional[Path] = None,
     max_translations: int = 5,
@@ -201,13 +203,15 @@ def make_lexicon(
     tables (Sequence[Path]): Tables of words and translations. They count most, and are not cleaned.
     wiktionary (Sequence[Path]): Dictionaries extracted from Wiktionary. They count second.
     freedict (Sequence[str]): FreeDict dictionaries, as `freedict_indexes` takes them. They count
-        least: many list translations by the alphabet.
+        less: many list translations by the alphabet.
+    views (Sequence[Path]): Translations that the command `translate` wrote, to learn from. They
+        count least.
     invert (bool): Whether tables and Wiktionary files translate from the target language.
     target_corpus (Optional[Path]): Text in the target language, whose common words gain weight.
     max_translations (int): How many translations to keep of each word.
     RETURNS (Lexicon): The lexicon.
     """
-    if not tables and not wiktionary and not freedict:
+    if not tables and not wiktionary and not freedict and not views:
         raise CrossnerError(Errors.CN458.format(source=source, target=target))
     read_source = target if invert else source
     read_target = source if invert else target
@@ -219,6 +223,7 @@ def make_lexicon(
             for path in wiktionary
         ),
         *(clean_rows(read_freedict(path), source, target, invert=back) for path, back in indexes),
+        *(learn_rows(path, source, target) for path in views),
     ]
     frequency = None
     if target_corpus is not None:
@@ -230,7 +235,9 @@ def make_lexicon(
     if not len(lexicon):
         pair = f"{read_source}-{read_target}"
         raise CrossnerError(Errors.CN459.format(pair=pair))
-    notes = [f"from {path.name}" for path in [*tables, *wiktionary, *(p for p, _ in indexes)]]
+    notes = [
+        f"from {path.name}" for path in [*tables, *wiktionary, *(p for p, _ in indexes), *views]
+    ]
     notes += [line for path in wiktionary for line in read_header(path)]
     write_lexicon(out, lexicon, notes=notes)
     return lexicon
