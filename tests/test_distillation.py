@@ -5,10 +5,16 @@ from pathlib import Path
 import numpy
 import pytest
 import spacy
+import srsly
 from spacy.language import Language
 from spacy.training import Example
+from spacy.training import loop as training
+from spacy.training.initialize import init_nlp
+from spacy.util import load_config
 
 from spacy_crossner.data.readers import create_parallel_corpus
+from spacy_crossner.data.shards import write_docs
+from spacy_crossner.data.view import View, set_view
 from spacy_crossner.distil.annotate import annotate
 from tests.pipelines import make_examples, make_nlp, train
 
@@ -117,3 +123,34 @@ def test_sources_and_targets_in_one_batch_have_the_gradients_that_they_have_alon
     assert names == {"", "distil"}
     # a pair's or token's loss is a mean over the docs that have such a loss
     assert together == pytest.approx(numpy.concatenate([of_sources, of_targets]), abs=1e-6)
+
+
+def test_a_recipe_trains_a_student(taught, tiny_encoder, tmp_path):
+    """`spacy train` on sources and annotated text: one path after the other, and nothing else."""
+    _, teacher, _ = taught
+    (tmp_path / "text.txt").write_text("\n".join(LINES), encoding="utf8")
+    annotate([str(teacher)], tmp_path / "text.txt", tmp_path / "annotated", scheme="relations")
+    docs = []
+    for number, example in enumerate(make_examples(spacy.blank("xx"))):
+        set_view(example.reference, View(f"s{number}", lang="en"))
+        docs.append(example.reference)
+    write_docs(tmp_path / "source.spacy", docs)
+    config = load_config(Path(__file__).parents[1] / "configs" / "smoke.cfg")
+    config["paths"].update(
+        encoder=str(tiny_encoder),
+        train=f"{tmp_path / 'source.spacy'},{tmp_path / 'annotated'}",
+        dev=str(tmp_path / "source.spacy"),
+    )
+    config["training"].update(max_steps=3, eval_frequency=3)
+    config["training"]["logger"].update(output_file=str(tmp_path / "log.jsonl"))
+    # sources and targets in one batch
+    config["training"]["batcher"]["size"] = 1000
+    config["components"]["transformer"]["model"].update(window=100, stride=60)
+    nlp = init_nlp(config)
+    assert nlp.get_pipe("token_pair_ner").labels == ("LOC", "ORG", "PER")
+    (tmp_path / "out").mkdir()
+    training.train(nlp, tmp_path / "out")
+    *_, row = srsly.read_jsonl(tmp_path / "log.jsonl")
+    assert row["losses"]["token_pair_ner"] > 0
+    assert row["losses"]["token_pair_ner_distil"] > 0
+    assert (tmp_path / "out" / "model-best").exists()
