@@ -116,11 +116,15 @@ def ensure_view(doc: Doc, lang: str) -> View:
 def parse_lexicons(values: Iterable[str]) -> dict[str, Path]:
     """Read settings such as "de=en-de.tsv".
 
-    values (Iterable[str]): The settings.
+    values (Iterable[str]): The settings. A folder stands for all files in it that are named after
+        their language, such as de.tsv.
     RETURNS (dict[str, Path]): Target languages and their lexicon files.
     """
     lexicons: dict[str, Path] = {}
     for value in values:
+        if Path(value).is_dir():
+            lexicons |= {path.stem: path for path in sorted(Path(value).glob("*.tsv"))}
+            continue
         lang, _, path = value.partition("=")
         if not lang or not path or lang in lexicons:
             raise CrossnerError(Errors.CN465.format(value=value))

@@ -8,7 +8,7 @@ import hashlib
 import random
 from collections.abc import Sequence
 
-from spacy_crossner.data.languages import get_tokenizer
+from spacy_crossner.data.languages import find_tokenizer
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.translate.engines import (
     ENGINES,
@@ -32,7 +32,7 @@ class LexiconEngine:
         lexicon (Lexicon): The translations.
         """
         self.switcher = Switcher(lexicon)
-        self.tokenizer = get_tokenizer(lexicon.source)
+        self.tokenize = find_tokenizer(lexicon.source)
         digest = hashlib.sha256()
         for entry in lexicon:
             digest.update(repr(entry).encode("utf8"))
@@ -43,7 +43,7 @@ class LexiconEngine:
         return [self._translate(segment) for segment in segments]
 
     def _translate(self, segment: Segment) -> Outcome:
-        doc = self.tokenizer.make_doc(segment.text)
+        doc = self.tokenize(segment.text)
         words = [token.text for token in doc]
         spaces = [bool(token.whitespace_) for token in doc]
         spans = []

@@ -9,7 +9,7 @@ from spacy.tokens import Doc, Span
 from spacy.util import get_lang_class
 
 from spacy_crossner.data.convert import annotate_spans
-from spacy_crossner.data.languages import get_tokenizer
+from spacy_crossner.data.languages import find_tokenizer
 from spacy_crossner.data.view import View, get_view, set_view
 from spacy_crossner.pipeline.gold import DISCONTINUOUS
 from spacy_crossner.translate.align import Sentence, align, find_links
@@ -187,4 +187,4 @@ def _find_pieces(marks: Sequence[Mark], doc: Doc) -> dict[int, list[tuple[int, i
 
 def tokenize(segment: Segment, lang: str) -> Doc:
     """RETURNS (Doc): The tokens of a translation."""
-    return get_tokenizer(lang).make_doc(segment.text)
+    return find_tokenizer(lang)(segment.text)
