@@ -271,6 +271,25 @@ def sample_cli(
         msg.good(f"{output / name}.spacy: {count} docs")
 
 
+@command("prepare")
+def prepare_cli(
+    dataset: Annotated[str, typer.Argument(help="sample, uner or wikiann.")],
+    output: Annotated[Path, typer.Argument(help="Folder to write .spacy files to.")],
+    data: Annotated[
+        Optional[Path],
+        typer.Option(help="Folder of the original files; by default where the project puts them."),
+    ] = None,
+    unlabelled: Annotated[
+        int, typer.Option(min=1, help="Sentences of each target language used without labels.")
+    ] = 1000,
+) -> None:
+    """Turn a data set into docs that train: source and views, target text and tests."""
+    from spacy_crossner.measure.datasets import prepare
+
+    prepare(dataset, output, data, unlabelled)
+    msg.good(f"{output} holds the data set {dataset}")
+
+
 @command("evaluate")
 def evaluate_cli(
     model: Annotated[str, typer.Argument(help="A pipeline folder, or an installed pipeline.")],
@@ -427,19 +446,31 @@ def speed_cli(
     texts: Annotated[Path, typer.Argument(help="A .spacy file of labelled sentences.")],
     encoder: Annotated[Path, typer.Option(help="A Hugging Face folder.")] = Path("encoder"),
     what: Annotated[
-        str, typer.Option(help="freezing, prediction, training, long-texts; several with commas.")
+        str,
+        typer.Option(
+            help="freezing, prediction, training, long-texts, peers; several with commas."
+        ),
     ] = "freezing,prediction,training,long-texts",
     runs: Annotated[int, typer.Option(min=1, help="Runs of each task.")] = 10,
+    limit: Annotated[int, typer.Option(min=0, help="Sentences to read, 0 for all.")] = 0,
+    peer_python: Annotated[
+        str,
+        typer.Option(
+            help="An interpreter that has gliner and span_marker installed, to measure them too."
+        ),
+    ] = "",
 ) -> None:
     """Measure speed as ratios: what is compared runs in turn."""
     from spacy_crossner.measure.speed import measure
+    from spacy_crossner.measure.timing import Job
 
+    job = Job(encoder, texts, runs=runs, limit=limit, peer_python=peer_python)
     rows = []
-    for figure in measure(what.split(","), encoder, texts, runs):
+    for figure in measure(what.split(","), job):
         ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
-        rows.append((figure.what, f"{figure.seconds:.3f}", ratio, figure.against))
+        rows.append((figure.what, f"{figure.value:.3f} {figure.unit}", ratio, figure.against))
         msg.text(" | ".join(rows[-1]))
-    msg.table(rows, header=("what", "seconds", "times as fast", "as"), divider=True)
+    msg.table(rows, header=("what", "median", "times better", "than"), divider=True)
 
 
 @command("benchmark")
@@ -511,9 +542,14 @@ def benchmark_cli(
 
 @command("lexicon")
 def lexicon_cli(
-    out: Annotated[Path, typer.Argument(help="The .tsv file to write.")],
+    out: Annotated[
+        str,
+        typer.Argument(help="The .tsv file to write; {lang} in it stands for the target language."),
+    ],
     source: Annotated[str, typer.Option("--from", help="Language of the words.")],
-    target: Annotated[str, typer.Option("--to", help="Language of the translations.")],
+    targets: Annotated[
+        str, typer.Option("--to", help="Language of the translations, or several: de,es.")
+    ],
     freedict: Annotated[
         Optional[list[str]],
         typer.Option(
@@ -554,27 +590,32 @@ def lexicon_cli(
         int, typer.Option(min=1, help="How many translations to keep of each word.")
     ] = 5,
 ) -> None:
-    """Make the lexicon of a language pair from dictionaries."""
+    """Make the lexicon of a language pair from dictionaries, or from translations."""
     from spacy_crossner.translate.build import make_lexicon, measure_coverage, read_texts
 
-    lexicon = make_lexicon(
-        out,
-        source,
-        target,
-        tables=tsv or [],
-        wiktionary=wiktionary or [],
-        freedict=freedict or [],
-        views=views or [],
-        invert=invert,
-        target_corpus=target_corpus,
-        max_translations=max_translations,
-    )
-    msg.good(f"{out}: {len(lexicon)} words and phrases")
-    if corpus is not None:
-        coverage = measure_coverage(lexicon, read_texts(corpus, source))
-        msg.info(f"{corpus}: {coverage.share:.1%} of {coverage.words} words are covered")
-        common = ", ".join(word for word, _ in coverage.unknown.most_common(20))
-        msg.text(f"The most common of the others: {common or 'none'}")
+    codes = [code for code in targets.split(",") if code]
+    if len(codes) != 1 and "{lang}" not in out:
+        raise CrossnerError(Errors.CN466.format(targets=targets))
+    for target in codes:
+        path = Path(out.replace("{lang}", target))
+        lexicon = make_lexicon(
+            path,
+            source,
+            target,
+            tables=tsv or [],
+            wiktionary=wiktionary or [],
+            freedict=freedict or [],
+            views=views or [],
+            invert=invert,
+            target_corpus=target_corpus,
+            max_translations=max_translations,
+        )
+        msg.good(f"{path}: {len(lexicon)} words and phrases")
+        if corpus is not None:
+            coverage = measure_coverage(lexicon, read_texts(corpus, source))
+            msg.info(f"{corpus}: {coverage.share:.1%} of {coverage.words} words are covered")
+            common = ", ".join(word for word, _ in coverage.unknown.most_common(20))
+            msg.text(f"The most common of the others: {common or 'none'}")
 
 
 @command("codeswitch")
@@ -582,7 +623,11 @@ def codeswitch_cli(
     path: Annotated[Path, typer.Argument(help="A .spacy file, or a folder of them.")],
     out: Annotated[Path, typer.Argument(help="The .spacy file to write.")],
     lexicon: Annotated[
-        list[str], typer.Option(help="LANGUAGE=FILE, a target language and its lexicon; repeat.")
+        list[str],
+        typer.Option(
+            help="LANGUAGE=FILE, a target language and its lexicon, or a folder of such as de.tsv; "
+            "repeat."
+        ),
     ],
     ratio: Annotated[
         float, typer.Option(help="Share of the words outside of entities to replace.")
@@ -684,8 +729,11 @@ def translate_cli(
         ),
     ] = False,
     min_confidence: Annotated[
-        float, typer.Option(help="Entities below it count as not placed.")
-    ] = 0.4,
+        float,
+        typer.Option(
+            help="Entities below it count as not placed. Doubt lowers a view's weight in any case."
+        ),
+    ] = 0.0,
     incomplete: Annotated[
         str,
         typer.Option(
@@ -946,7 +994,9 @@ def package_cli(
 
 @command("verify")
 def verify_cli(
-    wheels: Annotated[list[Path], typer.Argument(help="Wheels that the command package wrote.")],
+    wheels: Annotated[
+        list[Path], typer.Argument(help="Wheels that the command package wrote, or their folder.")
+    ],
     against: Annotated[Path, typer.Option(help="The pipeline that they were made from.")],
     texts: Annotated[
         Optional[list[Path]],
@@ -962,14 +1012,19 @@ def verify_cli(
             "into an empty environment, instead of lending it the packages of this one; repeat."
         ),
     ] = None,
+    output: Annotated[
+        Optional[Path], typer.Option(help="JSON file to write what was found to.")
+    ] = None,
 ) -> None:
     """Load each wheel in a clean environment without a network, and compare what it finds."""
-    from spacy_crossner.ship.verify import verify
+    from spacy_crossner.ship.verify import find_wheels, verify, write_verified
 
-    for wheel, count, entities, seconds in verify(
-        wheels, against, texts or [], limit=limit, install=install or []
-    ):
+    results = verify(find_wheels(wheels), against, texts or [], limit=limit, install=install or [])
+    for wheel, count, entities, seconds in results:
         msg.good(
             f"{wheel.name}: {entities} entities in {count} texts, all as before; "
             f"loaded in {seconds:.1f} s"
         )
+    if output is not None:
+        write_verified(results, output)
+        msg.good(f"Wrote what was found to {output}")

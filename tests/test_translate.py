@@ -157,6 +157,20 @@ class TestViews:
         assert ents_of(doc) == [("Bonn", "LOC")]
         assert report["de"].incomplete == 1
 
+    def test_entities_that_share_a_token(self, tmp_path, reverser):
+        text = "Irma Rot - Weiß met Tim ."
+        ents = [(0, 2, "PER"), (3, 4, "LOC"), (5, 6, "PER")]
+        write_docs(tmp_path / "in.spacy", [make_doc("a", text, ents)])
+        reverser.reverse = lambda segment: Segment(
+            "Irma Rot-Weiß, Tim",
+            (Mark(0, 8, 0), Mark(9, 13, 1), Mark(15, 18, 2)),
+        )
+        docs, report = run_it(tmp_path / "in.spacy", engine="reverser")
+        assert ents_of(docs[1]) == [("Irma Rot", "PER"), ("Weiß", "LOC"), ("Tim", "PER")]
+        assert [token.text for token in docs[1]] == ["Irma", "Rot", "-", "Weiß", ",", "Tim"]
+        assert docs[1].text == "Irma Rot-Weiß, Tim"
+        assert report["de"].incomplete == 0
+
     @pytest.mark.parametrize(
         ("incomplete", "expected"), [("drop", []), ("unlabelled", [False]), ("keep", [True])]
     )

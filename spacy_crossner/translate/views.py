@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 from typing import NamedTuple, Optional
 
 import numpy
@@ -186,5 +187,21 @@ def _find_pieces(marks: Sequence[Mark], doc: Doc) -> dict[int, list[tuple[int, i
 
 
 def tokenize(segment: Segment, lang: str) -> Doc:
-    """RETURNS (Doc): The tokens of a translation."""
-    return find_tokenizer(lang)(segment.text)
+    """Cut a translation into tokens.
+
+    segment (Segment): The translation.
+    lang (str): Its language.
+    RETURNS (Doc): Its tokens. One that two marked entities share is cut at their edges.
+    """
+    doc = find_tokenizer(lang)(segment.text)
+    cuts: dict[int, set[int]] = {}
+    for one, other in pairwise(segment.marks or ()):
+        token = next(token for token in doc if token.idx + len(token) >= one.end)
+        if one.entity != other.entity and other.start < token.idx + len(token):
+            cuts.setdefault(token.i, set()).update((one.end - token.idx, other.start - token.idx))
+    with doc.retokenize() as retokenizer:
+        for i, edges in cuts.items():
+            text = doc[i].text
+            parts = [text[a:b] for a, b in pairwise([0, *sorted(edges), len(text)])]
+            retokenizer.split(doc[i], parts, heads=[(doc[i], 0)] * len(parts))
+    return doc
