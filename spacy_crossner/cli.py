@@ -447,9 +447,7 @@ def speed_cli(
     encoder: Annotated[Path, typer.Option(help="A Hugging Face folder.")] = Path("encoder"),
     what: Annotated[
         str,
-        typer.Option(
-            help="freezing, prediction, training, long-texts, peers; several with commas."
-        ),
+        typer.Option(help="freezing, prediction, training, long-texts, peers, or several."),
     ] = "freezing,prediction,training,long-texts",
     runs: Annotated[int, typer.Option(min=1, help="Runs of each task.")] = 10,
     limit: Annotated[int, typer.Option(min=0, help="Sentences to read, 0 for all.")] = 0,

@@ -432,6 +432,10 @@ class Errors(metaclass=_Coded):
         "or use one augmenter for each language."
     )
     CN465 = "'{value}' names no lexicon. Write LANGUAGE=FILE, each language once: de=en-de.tsv"
+    CN466 = (
+        "Lexicons from --to {targets} can't go to one file. Write {{lang}} where their names have "
+        "the language: lexicons/{{lang}}.tsv"
+    )
 
     # 5xx: distillation
     CN501 = (
@@ -492,6 +496,10 @@ class Errors(metaclass=_Coded):
     CN611 = "The pipeline '{model}' can't be loaded: {reason}"
     CN612 = "{path} has no gold entities to compare with. Convert it without --unlabelled."
     CN620 = "There is no benchmark '{name}'. There are: {known}."
+    CN621 = (
+        "{name} can't be measured: {reason}. Give an interpreter that has it installed with "
+        "--peer-python, or leave that out."
+    )
     CN630 = "There is no data set '{name}'. There are: {known}."
     CN631 = (
         "The data set '{name}' needs {path}, which does not exist. Fetch the optional assets of "

@@ -81,6 +81,28 @@ def verify(
     ]
 
 
+def find_wheels(paths: Iterable[Path]) -> list[Path]:
+    """RETURNS (List[Path]): The wheels that are named, and those in folders that are."""
+    return [
+        wheel
+        for path in paths
+        for wheel in (sorted(path.glob("*.whl")) if path.is_dir() else [path])
+    ]
+
+
+def write_verified(results: Iterable[Verified], output: Path) -> None:
+    """Write as JSON what was found, but for the times, which no two runs share.
+
+    results (Iterable[Verified]): What `verify` returns.
+    output (Path): The file.
+    """
+    output.parent.mkdir(parents=True, exist_ok=True)
+    found = {r.wheel.name: {"texts": r.texts, "entities": r.entities} for r in results}
+    temporary = output.with_name(f".{output.name}.tmp")
+    srsly.write_json(temporary, found)
+    temporary.replace(output)
+
+
 def verify_wheel(
     wheel: Path, nlp: Language, texts: Sequence[str], install: Sequence[str] = ()
 ) -> Verified:
