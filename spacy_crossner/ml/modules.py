@@ -38,9 +38,10 @@ class TokenPairModule(nn.Module):
     """Score the relations of each pair of tokens in a band.
 
     The score of relation r for the pair (i, i + d) is a low-rank bilinear form over a query of i
-    and a key of i + d, plus what either token says on its own, plus a bias for the distance:
+    and a key of i + d, plus what the vectors x of either token say on their own, plus a bias for
+    the distance:
 
-        score[i, d, r] = <w[r] * q[i], k[i + d]> + <u[r], q[i]> + <v[r], k[i + d]> + b[d, r]
+        score[i, d, r] = <w[r] * q[i], k[i + d]> + <u[r], x[i]> + <v[r], x[i + d]> + b[d, r]
 
     in_width (int): Width of the token vectors.
     hidden_width (int): Width of queries and keys, the rank of the form.
@@ -56,8 +57,8 @@ class TokenPairModule(nn.Module):
         self.query = nn.Linear(in_width, hidden_width)
         self.key = nn.Linear(in_width, hidden_width)
         self.pair = nn.Parameter(torch.empty(n_relations, hidden_width))
-        self.first = nn.Linear(hidden_width, n_relations, bias=False)
-        self.last = nn.Linear(hidden_width, n_relations, bias=False)
+        self.first = nn.Linear(in_width, n_relations, bias=False)
+        self.last = nn.Linear(in_width, n_relations, bias=False)
         self.distance = nn.Parameter(torch.full((max_span_length, n_relations), RARE))
         nn.init.normal_(self.pair, std=hidden_width**-0.5)
 
@@ -74,8 +75,8 @@ class TokenPairModule(nn.Module):
         # (n, r, h) x (n, h, d): per token, the relation-weighted query against the keys in reach
         weighted = queries[:, None, :] * self.pair
         logits = torch.matmul(weighted, in_reach(keys, self.max_span_length)).transpose(1, 2)
-        last = in_reach(self.last(keys), self.max_span_length).transpose(1, 2)
-        logits = logits + self.first(queries)[:, None, :] + last + self.distance
+        last = in_reach(self.last(vectors), self.max_span_length).transpose(1, 2)
+        logits = logits + self.first(vectors)[:, None, :] + last + self.distance
         return logits, queries, keys
 
 
