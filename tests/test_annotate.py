@@ -17,7 +17,7 @@ from spacy_crossner.data.readers import create_parallel_corpus
 from spacy_crossner.data.shards import find_shards, read_docs, write_docs
 from spacy_crossner.data.view import View, get_view, set_view
 from spacy_crossner.distil import annotate as annotate_module
-from spacy_crossner.distil.annotate import JUDGEMENT, annotate
+from spacy_crossner.distil.annotate import JUDGEMENT, annotate, choose_labels
 from spacy_crossner.distil.manifest import MANIFEST, read_manifest
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.schemes import bio
@@ -322,11 +322,18 @@ def test_teachers_with_other_labels(teachers, texts, tiny_encoder, tmp_path):
         annotate([first, second], texts, tmp_path / "out")
     with pytest.raises(CrossnerError, match=r"CN510.*LOC, ORG, PER; MISC"):
         annotate([first, third], texts, tmp_path / "out", labels="common")
-    for labels, found in (("common", ["LOC", "PER"]), ("union", ["LOC", "ORG", "PER", "MISC"])):
+    for labels, found in (("common", ["LOC", "PER"]), ("union", ["LOC", "MISC", "ORG", "PER"])):
         manifest, _ = annotate([first, second], texts, tmp_path / labels, labels=labels)
         assert manifest.settings["labels"] == found
         soft = get_view(read(tmp_path / labels)[0]).soft
         assert soft.classes == bio.class_names(found)
+
+
+def test_labels_are_reconciled():
+    assert choose_labels([("PER", "LOC")], "same") == ("PER", "LOC")
+    assert choose_labels([("PER", "LOC"), ("LOC", "PER")], "same") == ("LOC", "PER")
+    assert choose_labels([("PER", "LOC"), ("LOC", "DATE")], "union") == ("DATE", "LOC", "PER")
+    assert choose_labels([("PER", "LOC"), ("LOC", "DATE")], "common") == ("LOC",)
 
 
 # ---- refusals -------------------------------------------------------------------------------

@@ -105,23 +105,22 @@ def choose_labels(sets: Sequence[tuple[str, ...]], how: str) -> tuple[str, ...]:
     sets (Sequence[tuple[str, ...]]): The labels of each teacher.
     how (str): "same" refuses sets that differ; "common" takes what all know, and what others know
         counts as no entity; "union" takes what any knows, each from those that know it.
-    RETURNS (tuple[str, ...]): The labels, in the order of the first teacher.
+    RETURNS (tuple[str, ...]): The labels; where teachers differ, sorted as students sort theirs.
     """
     first = sets[0]
     if all(labels == first for labels in sets):
         return first
-    everything = sorted(set().union(*sets))
-    shared = [label for label in first if all(label in labels for labels in sets)]
-    if how == "same" and len(shared) < len(everything):
-        differing = ", ".join(label for label in everything if label not in shared)
+    everything = set().union(*sets)
+    shared = everything.intersection(*sets)
+    if how == "same" and shared != everything:
+        differing = ", ".join(sorted(everything - shared))
         raise CrossnerError(Errors.CN503.format(differing=differing))
-    if how == "union":
-        shared = [*first, *(label for label in everything if label not in first)]
-    if not shared:
+    chosen = everything if how == "union" else shared
+    if not chosen:
         raise CrossnerError(
             Errors.CN510.format(sets="; ".join(", ".join(labels) for labels in sets))
         )
-    return tuple(shared)
+    return tuple(sorted(chosen))
 
 
 def annotate(
