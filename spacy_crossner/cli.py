@@ -337,14 +337,23 @@ def calibrate_cli(
     model: Annotated[Path, typer.Argument(help="A trained pipeline.")],
     dev: Annotated[Path, typer.Argument(help="Labelled source text that was not trained on.")],
     output: Annotated[Path, typer.Argument(help="Folder to write the calibrated pipeline to.")],
+    threshold: Annotated[
+        bool,
+        typer.Option(
+            "--threshold",
+            help="Also choose the threshold: the lowest whose F1 is within one standard error of "
+            "the best, for scores are lower in languages without labels.",
+        ),
+    ] = False,
 ) -> None:
     """Make scores mean what they say: fit a temperature on labelled source text."""
     from spacy_crossner.measure.calibrate import calibrate_pipeline
 
-    for name, result in calibrate_pipeline(model, dev, output).items():
+    for name, result in calibrate_pipeline(model, dev, output, fit_threshold=threshold).items():
         msg.good(
-            f"{name}: temperature {result.temperature:.2f}, expected calibration error of "
-            f"{result.entities} entities {result.error_before:.3f} -> {result.error_after:.3f}"
+            f"{name}: temperature {result.temperature:.2f}, threshold {result.threshold:.2f}, "
+            f"expected calibration error of {result.entities} entities {result.error_before:.3f} "
+            f"-> {result.error_after:.3f}"
         )
 
 
@@ -850,7 +859,8 @@ def annotate_cli(
     n_process: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
     shard_size: Annotated[int, typer.Option(min=1, help="Texts per file.")] = 2000,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Delete an older annotation instead of going on.")
+        bool,
+        typer.Option("--restart", help="Replace an annotation that was begun with other settings."),
     ] = False,
     gpu_id: Annotated[int, typer.Option(help="The GPU to use, -1 for the CPU.")] = -1,
 ) -> None:

@@ -12,6 +12,7 @@ from spacy.training import Example
 
 from spacy_crossner.data.readers import ParallelCorpus
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.measure.bootstrap import f1
 from spacy_crossner.pipeline.ner import CrossnerNER
 
 # Candidates below this score are surely wrong, and would drown the rest.
@@ -19,6 +20,8 @@ LEAST_SCORE = 0.02
 TEMPERATURES = numpy.geomspace(0.25, 8.0, 61)
 BINS = 10
 BATCH_SIZE = 64
+THRESHOLDS = numpy.arange(1, 13) / 20
+RESAMPLES = 1000
 
 
 @dataclass
@@ -28,19 +31,24 @@ class Calibration:
     temperature (float): What logits are divided by from now on.
     entities (int): Number of entities predicted on the calibration data.
     error_before, error_after (float): Expected calibration error of their scores.
+    threshold (float): The component's threshold from now on.
     """
 
     temperature: float
     entities: int
     error_before: float
     error_after: float
+    threshold: float
 
 
-def calibrate(nlp: Language, examples: Iterable[Example]) -> dict[str, Calibration]:
+def calibrate(
+    nlp: Language, examples: Iterable[Example], *, fit_threshold: bool = False
+) -> dict[str, Calibration]:
     """Fit the temperature of each NER component of this package, and store it there.
 
     nlp (Language): A trained pipeline.
     examples (Iterable[Example]): Labelled text in the source language that was not trained on.
+    fit_threshold (bool): Also choose the threshold, see `choose_threshold`.
     RETURNS (Dict[str, Calibration]): By component name.
     """
     examples = list(examples)
@@ -49,15 +57,20 @@ def calibrate(nlp: Language, examples: Iterable[Example]) -> dict[str, Calibrati
         raise CrossnerError(Errors.CN601.format(pipeline=", ".join(nlp.pipe_names) or "empty"))
     if not any(eg.reference.ents for eg in examples):
         raise CrossnerError(Errors.CN602)
-    return {name: _calibrate(nlp, pipe, examples) for name, pipe in components.items()}
+    return {
+        name: _calibrate(nlp, pipe, examples, fit_threshold) for name, pipe in components.items()
+    }
 
 
-def calibrate_pipeline(model: Path, dev: Path, output: Path) -> dict[str, Calibration]:
+def calibrate_pipeline(
+    model: Path, dev: Path, output: Path, *, fit_threshold: bool = False
+) -> dict[str, Calibration]:
     """Calibrate a saved pipeline.
 
     model (Path): The pipeline.
     dev (Path): A `.spacy` file of labelled source text.
     output (Path): The folder to write to. May be the same as the pipeline's.
+    fit_threshold (bool): Also choose the threshold.
     RETURNS (Dict[str, Calibration]): By component name.
     """
     if not dev.exists():
@@ -66,12 +79,14 @@ def calibrate_pipeline(model: Path, dev: Path, output: Path) -> dict[str, Calibr
         nlp = spacy.load(model)
     except OSError as error:
         raise CrossnerError(Errors.CN611.format(model=model, reason=error)) from None
-    results = calibrate(nlp, ParallelCorpus([dev])(nlp))
+    results = calibrate(nlp, ParallelCorpus([dev])(nlp), fit_threshold=fit_threshold)
     nlp.to_disk(output)
     return results
 
 
-def _calibrate(nlp: Language, pipe: CrossnerNER, examples: list[Example]) -> Calibration:
+def _calibrate(
+    nlp: Language, pipe: CrossnerNER, examples: list[Example], fit_threshold: bool
+) -> Calibration:
     batches = list(_scores(nlp, pipe, examples))
     gold = [
         {(m.tokens, m.label) for m in pipe.read_gold([example])[0].mentions} for example in examples
@@ -89,9 +104,45 @@ def _calibrate(nlp: Language, pipe: CrossnerNER, examples: list[Example]) -> Cal
         )
         best = min(best, (negative_log_likelihood(again, truth), temperature))
     pipe.cfg["temperature"] = float(best[1])
+    if fit_threshold:
+        threshold = choose_threshold(_count_entities(pipe, batches, gold))
+        # the config says what a pipeline's threshold is, and is saved with it
+        pipe.cfg["threshold"] = nlp.get_pipe_config(pipe.name)["threshold"] = threshold
     scores, correct = _outcomes(pipe, batches, gold)
     after = expected_calibration_error(scores, correct)
-    return Calibration(pipe.temperature, len(scores), before, after)
+    return Calibration(pipe.temperature, len(scores), before, after, pipe.threshold)
+
+
+def choose_threshold(counts: numpy.ndarray, seed: int = 0) -> float:
+    """Choose the lowest threshold that the source language does not speak against.
+
+    In a language without labels an encoder is less sure, and scores are lower. So of all
+    thresholds whose F1 is within one standard error of the best, the lowest is taken.
+
+    counts (numpy.ndarray): (n_docs, len(THRESHOLDS), 3): for each threshold, entities that are
+        right, found, and in the gold.
+    seed (int): Decides what is resampled to find the standard error.
+    RETURNS (float): The threshold.
+    """
+    scores = f1(counts.sum(axis=0))
+    best = int(scores.argmax())
+    rng = numpy.random.default_rng(seed)
+    draws = rng.integers(0, len(counts), (RESAMPLES, len(counts)))
+    error = f1(counts[draws, best].sum(axis=1)).std()
+    return float(THRESHOLDS[numpy.flatnonzero(scores >= scores[best] - error)[0]])
+
+
+def _count_entities(pipe: CrossnerNER, batches: list[Any], gold: list[set]) -> numpy.ndarray:
+    """RETURNS (numpy.ndarray): What `choose_threshold` takes."""
+    predictions = [p for scores in batches for p in pipe.decode(scores, float(THRESHOLDS[0]))]
+    counts = numpy.zeros((len(gold), len(THRESHOLDS), 3), dtype="int64")
+    counts[:, :, 2] = [[len(mentions)] for mentions in gold]
+    for row, prediction, mentions in zip(counts, predictions, gold, strict=True):
+        for mention in prediction.entities:
+            found = mention.score >= THRESHOLDS
+            row[:, 0] += found & ((mention.tokens, mention.label) in mentions)
+            row[:, 1] += found
+    return counts
 
 
 def _scores(nlp: Language, pipe: CrossnerNER, examples: list[Example]) -> Iterable[Any]:

@@ -1,0 +1,60 @@
+"""The threshold that calibration chooses."""
+
+import numpy
+import pytest
+import spacy
+from spacy.tokens import DocBin
+
+from spacy_crossner.measure.calibrate import THRESHOLDS, calibrate_pipeline, choose_threshold
+from tests.pipelines import make_examples, make_nlp, train
+
+
+def make_counts(right, found, gold=1, docs=100):
+    """RETURNS (numpy.ndarray): The same counts in each doc, by threshold."""
+    counts = numpy.zeros((docs, len(THRESHOLDS), 3), dtype="int64")
+    counts[:, :, 0], counts[:, :, 1], counts[:, :, 2] = right, found, gold
+    return counts
+
+
+def test_the_best_threshold_wins_if_it_is_clearly_best():
+    found = numpy.ones(len(THRESHOLDS), dtype="int64")
+    right = numpy.zeros_like(found)
+    right[5] = 1
+    assert choose_threshold(make_counts(right, found)) == pytest.approx(THRESHOLDS[5])
+
+
+def test_of_equals_the_lowest_is_taken():
+    counts = make_counts(1, 1)
+    counts[:50, :, 0] = 0
+    assert choose_threshold(counts) == pytest.approx(THRESHOLDS[0])
+
+
+def test_what_chance_explains_is_no_difference():
+    counts = make_counts(1, 1)
+    counts[:50, :, 0] = 0
+    # one more entity is right from the fourth threshold on, half of them from the first on
+    counts[50, :3, 0] = 0
+    assert choose_threshold(counts) == pytest.approx(THRESHOLDS[0])
+    counts[50:75, :3, 0] = 0
+    assert choose_threshold(counts) == pytest.approx(THRESHOLDS[3])
+
+
+def test_text_without_entities_has_a_threshold():
+    assert choose_threshold(make_counts(0, 0, gold=0)) == pytest.approx(THRESHOLDS[0])
+
+
+@pytest.mark.parametrize("factory", ["token_label_ner", "token_pair_ner"])
+def test_the_threshold_is_saved(tiny_encoder, tmp_path, factory):
+    nlp = make_nlp(tiny_encoder, **{factory: {"threshold": 0.9}})
+    examples = make_examples(nlp)
+    train(nlp, examples)
+    nlp.to_disk(tmp_path / "model")
+    DocBin(docs=[eg.reference for eg in examples]).to_disk(tmp_path / "dev.spacy")
+    kept = calibrate_pipeline(tmp_path / "model", tmp_path / "dev.spacy", tmp_path / "kept")
+    assert kept[factory].threshold == 0.9
+    results = calibrate_pipeline(
+        tmp_path / "model", tmp_path / "dev.spacy", tmp_path / "fitted", fit_threshold=True
+    )
+    fitted = spacy.load(tmp_path / "fitted")
+    assert fitted.get_pipe(factory).threshold == results[factory].threshold < 0.9
+    assert fitted.config["components"][factory]["threshold"] == results[factory].threshold
