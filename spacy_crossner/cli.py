@@ -377,11 +377,12 @@ def closeness_cli(
             f"{one.found_back:.1%}",
             one.tokens,
             f"{one.agreement:.1%}",
+            f"{one.silhouette:.3f}",
         )
         for one in measure_closeness(model, source, translations)
     ]
-    header = ("lang", "sentences", "found", "found back", "entity tokens", "same label")
-    msg.table(rows, header=header, divider=True, aligns=("l", *"rrrrr"))
+    header = ("lang", "sentences", "found", "found back", "tokens", "same label", "silhouette")
+    msg.table(rows, header=header, divider=True, aligns=("l", *"rrrrrr"))
 
 
 @command("report")

@@ -59,6 +59,19 @@ def test_compare_counts_both_directions_and_labels():
     assert result.found == pytest.approx(2 / 3)
     assert result.found_back == pytest.approx(2 / 3)
     assert result.agreement == 0.5
+    # PER is at its own place; what is ORG there is LOC here
+    assert result.silhouette == 1.0
+
+
+def test_silhouette_tells_near_from_far():
+    axes = numpy.eye(2)
+    source = _vectors(axes, axes, ["PER", "LOC"])
+    same = _vectors(axes, axes, ["PER", "LOC"])
+    swapped = _vectors(axes, axes, ["LOC", "PER"])
+    between = _vectors(axes, numpy.full((2, 2), 0.5**0.5), ["PER", "LOC"])
+    assert compare("de", source, same).silhouette == 1.0
+    assert compare("de", source, swapped).silhouette == -1.0
+    assert compare("de", source, between).silhouette == pytest.approx(0.0, abs=1e-6)
 
 
 def test_without_entities_nothing_agrees():

@@ -34,6 +34,8 @@ class Closeness:
     found_back (float): The same from the translations to the source.
     tokens (int): Number of tokens of entities in the translations.
     agreement (float): Share of those tokens whose closest token of the source has the same label.
+    silhouette (float): How much closer those tokens are to the source's tokens with the same label
+        than to those with another one, or with none: between -1 and 1, their mean.
     """
 
     lang: str
@@ -42,6 +44,7 @@ class Closeness:
     found_back: float
     tokens: int
     agreement: float
+    silhouette: float
 
 
 @dataclass
@@ -106,7 +109,31 @@ def compare(lang: str, source: Vectors, target: Vectors) -> Closeness:
         found_back=_share_found(target.sentences, source.sentences),
         tokens=int(asked.sum()),
         agreement=float(agreement.mean()) if asked.any() else 0.0,
+        silhouette=measure_silhouette(source, target),
     )
+
+
+def measure_silhouette(source: Vectors, target: Vectors) -> float:
+    """Measure the silhouette of the target's entity tokens among the source's tokens, by cosine.
+
+    source (Vectors): The source.
+    target (Vectors): Its translations.
+    RETURNS (float): The mean over the target's tokens of those labels that the source has, too; 0
+        if there are none.
+    """
+    labels = numpy.unique(source.labels)
+    asked = (target.labels != "") & numpy.isin(target.labels, labels)
+    if len(labels) < 2 or not asked.any():
+        return 0.0
+    # vectors have length 1, so that the mean of distances is the distance from the mean
+    centres = numpy.stack([source.tokens[source.labels == label].mean(axis=0) for label in labels])
+    distances = 1.0 - target.tokens[asked] @ centres.T
+    rows = numpy.arange(len(distances))
+    own = numpy.searchsorted(labels, target.labels[asked])
+    near = distances[rows, own]
+    distances[rows, own] = numpy.inf
+    other = distances.min(axis=1)
+    return float(((other - near) / numpy.maximum(numpy.maximum(other, near), 1e-8)).mean())
 
 
 def find_closest(asking: numpy.ndarray, asked: numpy.ndarray) -> numpy.ndarray:
