@@ -456,7 +456,7 @@ class Errors(metaclass=_Coded):
     )
     CN505 = (
         "{path} was begun with other settings: {setting} was {old} and is now {new}. Name another "
-        "folder, or delete what is there with --restart."
+        "folder, or replace what is there with --restart."
     )
     CN506 = "{path} is no text that can be annotated. It has to end in one of: {known}."
     CN507 = "The folder {path} holds no text to annotate: no file in it ends in one of: {known}."

@@ -245,8 +245,9 @@ def test_finished_work_is_left_alone_and_lost_shards_are_made_anew(teachers, tex
     annotate(teacher, texts, out, shard_size=3)
     before = read_bytes(out)
     times = {path: path.stat().st_mtime_ns for path in find_shards(out)}
-    annotate(teacher, texts, out, shard_size=3)
-    assert {path: path.stat().st_mtime_ns for path in find_shards(out)} == times
+    for restart in (False, True):
+        annotate(teacher, texts, out, shard_size=3, restart=restart)
+        assert {path: path.stat().st_mtime_ns for path in find_shards(out)} == times
     (out / "part-00002.spacy").unlink()
     annotate(teacher, texts, out, shard_size=3)
     assert read_bytes(out) == before

@@ -161,7 +161,8 @@ def annotate(
     batch_size (int): Texts to read at a time.
     n_process (int): Number of processes.
     shard_size (int): Texts per file.
-    restart (bool): Delete an older annotation in `out`, instead of going on with it.
+    restart (bool): Replace an annotation in `out` that has other settings, other teachers or other
+        texts, instead of refusing. One with the same is gone on with.
     gpu_id (int): The GPU to use, -1 for the CPU.
     RETURNS (tuple[Manifest, Survey]): What was written, and what could not be read.
     """

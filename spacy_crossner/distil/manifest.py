@@ -104,7 +104,7 @@ def open_folder(folder: Path, settings: dict[str, Any], restart: bool) -> Manife
 
     folder (Path): The corpus.
     settings (dict): All that decides what the shards hold.
-    restart (bool): Delete what is there, if it is an annotated corpus.
+    restart (bool): Begin anew where there is an annotation with other settings.
     RETURNS (Manifest): What is done of it.
     """
     if folder.is_file():
@@ -115,14 +115,20 @@ def open_folder(folder: Path, settings: dict[str, Any], restart: bool) -> Manife
     found = sorted(path.name for path in folder.iterdir())
     if found and MANIFEST not in found:
         raise CrossnerError(Errors.CN504.format(path=folder, found=found[0]))
-    if restart:
-        for path in [folder / MANIFEST, *folder.glob(f"part-*{SUFFIX}")]:
-            path.unlink(missing_ok=True)
-        found = []
-    if not found:
-        manifest = Manifest(settings)
-        write_manifest(folder, manifest)
-        return manifest
+    manifest = Manifest(settings)
+    if found:
+        try:
+            manifest = _go_on(folder, settings)
+        except CrossnerError:
+            if not restart:
+                raise
+            for path in [folder / MANIFEST, *folder.glob(f"part-*{SUFFIX}")]:
+                path.unlink(missing_ok=True)
+    write_manifest(folder, manifest)
+    return manifest
+
+
+def _go_on(folder: Path, settings: dict[str, Any]) -> Manifest:
     manifest = read_manifest(folder)
     for name, value in settings.items():
         old = manifest.settings.get(name)
