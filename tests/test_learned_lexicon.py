@@ -10,6 +10,7 @@ from spacy_crossner.data.shards import write_docs
 from spacy_crossner.data.view import View, set_view
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.translate.build import make_lexicon
+from spacy_crossner.translate.codeswitch import parse_lexicons
 from spacy_crossner.translate.learn import learn_rows
 
 
@@ -68,3 +69,17 @@ def test_lexicon_of_views(views, tmp_path):
     assert [one.text for one in lexicon.find("house").translations] == ["Heim", "Haus"]
     with pytest.raises(CrossnerError, match="CN459"):
         make_lexicon(out, "en", "fr", views=[views])
+
+
+def test_several_languages(views, tmp_path):
+    arguments = ["lexicon", "--from", "en", "--to", "de,zh", "--views", str(views)]
+    shown = CliRunner().invoke(cli.app, [*arguments, str(tmp_path / "one.tsv")])
+    assert shown.exit_code == 1
+    assert "CN466" in shown.output
+    folder = tmp_path / "lexicons"
+    folder.mkdir()
+    shown = CliRunner().invoke(cli.app, [*arguments, str(folder / "{lang}.tsv")])
+    assert shown.exit_code == 0, shown.output
+    expected = {"de": folder / "de.tsv", "zh": folder / "zh.tsv"}
+    assert parse_lexicons([str(folder)]) == expected
+    assert all(path.exists() for path in expected.values())
