@@ -1,7 +1,5 @@
 """How fast things are, as ratios: what is compared runs in turn, on the same texts."""
 
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing import get_context
@@ -28,6 +26,7 @@ from spacy_crossner.measure.timing import (
     make_step,
     read_examples,
 )
+from spacy_crossner.measure.worker import forget_peak, peak_mebibytes
 
 LONG_TEXTS = (1_000, 4_000, 16_000, 64_000)
 FACTORIES = ("token_label_ner", "token_pair_ner")
@@ -141,7 +140,8 @@ def _read_long(job: Job, length: int, factory: str) -> tuple[float, float]:
     words = [token.text for example in examples for token in example.reference]
     words = (words * (length // len(words) + 1))[:length]
     nlp("Warm up.")
-    before = _peak_mebibytes()
+    forget_peak()
+    before = peak_mebibytes()
     seconds = []
     for _ in range(max(1, min(job.runs, 16_000 // length))):
         start = time.perf_counter()
@@ -149,12 +149,7 @@ def _read_long(job: Job, length: int, factory: str) -> tuple[float, float]:
         for _, pipe in nlp.pipeline:
             doc = pipe(doc)
         seconds.append(time.perf_counter() - start)
-    return median(seconds), _peak_mebibytes() - before
-
-
-def _peak_mebibytes() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+    return median(seconds), peak_mebibytes() - before
 
 
 MEASURES: dict[str, Callable[[Job], Iterable[Figure]]] = {

@@ -22,7 +22,7 @@ from spacy_crossner.errors import CrossnerError, Errors
 
 BATCH = 16
 RATE = 2e-4
-LEARNING_STEPS = 10
+LEARNING_STEPS = 5
 SPACY_NER = {
     "factory": "ner",
     "model": {
