@@ -8,10 +8,12 @@ import pytest
 import spacy
 from hypothesis import given
 from hypothesis import strategies as st
+from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
 from spacy_crossner.data.convert import convert
 from spacy_crossner.data.shards import read_docs
+from spacy_crossner.data.view import View, get_view, set_view
 from spacy_crossner.translate.align import Sentence, align, centred, find_links
 from spacy_crossner.translate.engines import Segment
 from spacy_crossner.translate.names import compare_names, sound
@@ -27,7 +29,7 @@ from spacy_crossner.translate.project import (
     project,
     read_marks,
 )
-from spacy_crossner.translate.views import make_translation
+from spacy_crossner.translate.views import find_units, join_units, make_translation
 
 OPTIONAL_DATA = Path(__file__).parents[1] / "assets" / "optional" / "uner"
 STOP_WORDS = {
@@ -248,6 +250,48 @@ class TestProject:
         for one in found:
             assert 0 <= one.start < one.end <= m
             assert 0.0 <= one.confidence <= 1.0 + 1e-9
+
+
+class TestUnits:
+    """Characters of one word piece go together."""
+
+    def make(self, text: str, pieces: list[int], spaced: bool = False) -> Sentence:
+        sentence = make_sentence(text, "zh", spaced=spaced)
+        sentence.vectors = numpy.eye(9)[pieces]
+        return sentence
+
+    def test_characters_of_a_piece(self):
+        sentence = self.make("北 京 很 大 。 。", [1, 1, 2, 3, 4, 4])
+        bounds = find_units(sentence)
+        assert bounds.tolist() == [0, 2, 3, 4, 5, 6]
+        joined = join_units(sentence, bounds, "zh")
+        assert joined.words == ["北京", "很", "大", "。", "。"]
+        assert joined.vectors.argmax(axis=1).tolist() == [1, 2, 3, 4, 4]
+
+    def test_words_stay_apart(self):
+        assert len(find_units(self.make("a b", [1, 1], spaced=True))) == 3
+        assert len(find_units(make_sentence("北 京", "zh", spaced=False))) == 3
+        empty = Sentence([], [], numpy.zeros(0, dtype=bool), numpy.zeros((0, 4)))
+        assert find_units(empty).tolist() == [0]
+
+    def test_places_and_links_are_of_tokens(self):
+        source = Doc(Vocab(), words=["In", "Peking"])
+        source.set_ents([Span(source, 1, 2, "LOC")])
+        set_view(source, View("a"))
+        target = Doc(Vocab(), words=list("在北京"), spaces=[False] * 3)
+        rng = numpy.random.default_rng(0)
+        of_source = rng.normal(size=(2, 16))
+        of_target = of_source[[0, 1, 1]] + 0.1
+        view = make_translation(
+            source,
+            Segment("在北京"),
+            target,
+            vectors=(of_source, of_target),
+            evidence=numpy.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]),
+            langs=("en", "zh"),
+        ).doc
+        assert [(ent.text, ent.label_) for ent in view.ents] == [("北京", "LOC")]
+        assert get_view(view).links.tolist() == [[0, 0], [1, 1], [1, 2]]
 
 
 class TestMarks:

@@ -1,6 +1,6 @@
 """A translation as a doc: its tokens, the projected entities, and the view that it is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import pairwise
 from typing import NamedTuple, Optional
@@ -62,9 +62,47 @@ def read_sentence(doc: Doc, lang: str, vectors: Optional[numpy.ndarray]) -> Sent
     vectors (Optional[numpy.ndarray]): Of its tokens.
     RETURNS (Sentence): The sentence.
     """
-    words = [token.text for token in doc]
-    spaces = [bool(token.whitespace_) for token in doc]
+    return make_sentence(
+        [token.text for token in doc], [bool(token.whitespace_) for token in doc], lang, vectors
+    )
+
+
+def make_sentence(
+    words: list[str], spaces: list[bool], lang: str, vectors: Optional[numpy.ndarray]
+) -> Sentence:
+    """RETURNS (Sentence): A sentence of a language, its function words marked."""
     return Sentence(words, spaces, find_function_words(words, find_stop_words(lang)), vectors)
+
+
+def find_units(sentence: Sentence) -> numpy.ndarray:
+    """Find the tokens that go together because an encoder reads them as one piece.
+
+    Text without spaces may be cut into characters. The pieces of an encoder are nearer to words:
+    what is said of words here, is said better of them.
+
+    sentence (Sentence): n tokens.
+    RETURNS (numpy.ndarray): (k + 1,) where each unit begins, and n.
+    """
+    n, vectors = len(sentence.words), sentence.vectors
+    begins = numpy.ones(n + 1, dtype=bool)
+    for i in range(1, n):
+        if vectors is not None and not sentence.spaces[i - 1]:
+            both = sentence.words[i - 1] + sentence.words[i]
+            begins[i] = not both.isalnum() or not numpy.array_equal(vectors[i - 1], vectors[i])
+    return numpy.flatnonzero(begins)
+
+
+def join_units(sentence: Sentence, bounds: numpy.ndarray, lang: str) -> Sentence:
+    """RETURNS (Sentence): The sentence with units instead of tokens."""
+    if len(bounds) > len(sentence.words):
+        return sentence
+    assert sentence.vectors is not None
+    return make_sentence(
+        ["".join(sentence.words[a:b]) for a, b in pairwise(bounds)],
+        [sentence.spaces[b - 1] for b in bounds[1:]],
+        lang,
+        sentence.vectors[bounds[:-1]],
+    )
 
 
 @cache
@@ -100,7 +138,22 @@ def make_translation(
     RETURNS (Projected): The view.
     """
     one = read_sentence(source, langs[0], vectors[0])
-    other = read_sentence(target, langs[1], vectors[1])
+    tokens = read_sentence(target, langs[1], vectors[1])
+    # marks are exact: they need no help
+    bounds = numpy.arange(len(target) + 1) if segment.marks is not None else find_units(tokens)
+    other = join_units(tokens, bounds, langs[1])
+    if evidence is not None and len(target):
+        evidence = numpy.maximum.reduceat(evidence, bounds[:-1], axis=1)
+
+    def find(
+        some: Sequence[Entity], pieces: Optional[Mapping[int, Sequence[tuple[int, int]]]] = None
+    ) -> list[Placement]:
+        return [
+            place._replace(start=int(bounds[place.start]), end=int(bounds[place.end]))
+            for place in project(some, one, other, alignment, pieces)
+            if place.confidence >= min_confidence
+        ]
+
     labelled = is_labelled(source)
     groups = source.spans.values() if labelled else ()
     flat = list(source.ents) if labelled else []
@@ -116,8 +169,7 @@ def make_translation(
         placements = _match_labels(flat, target)
     else:
         pieces = None if segment.marks is None else _find_pieces(segment.marks, target)
-        placements = project(entities[: len(flat)], one, other, alignment, pieces)
-        placements = [place for place in placements if place.confidence >= min_confidence]
+        placements = find(entities[: len(flat)], pieces)
         target.set_ents(
             [Span(target, p.start, p.end, label=flat[p.entity].label_) for p in placements],
             default="outside" if labelled else "missing",
@@ -129,9 +181,8 @@ def make_translation(
     for span, entity in zip(nested, entities[len(flat) :], strict=True):
         if (span.start, span.end) not in places:
             # spans of a group may overlap, so each finds its place alone
-            for place in project([entity], one, other, alignment)[:1]:
-                if place.confidence >= min_confidence:
-                    places[span.start, span.end] = place
+            for place in find([entity])[:1]:
+                places[span.start, span.end] = place
     for key, group in source.spans.items() if labelled else ():
         target.spans[key] = [
             Span(target, places[at].start, places[at].end, label=span.label_)
@@ -148,7 +199,10 @@ def make_translation(
             group=view.group,
             kind="translation",
             lang=langs[1],
-            links=find_links(alignment),
+            links=numpy.array(
+                [(i, j) for i, k in find_links(alignment) for j in range(*bounds[k : k + 2])],
+                dtype="int32",
+            ).reshape(-1, 2),
             labelled=labelled and not any(DISCONTINUOUS in group.attrs for group in groups),
             weight=round(view.weight * weight, 4),
         ),
