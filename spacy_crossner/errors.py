@@ -286,8 +286,8 @@ class Errors(metaclass=_Coded):
     )
     CN273 = "The setting {setting} is {value}, but has to be at least 1."
     CN274 = (
-        "The augmenter cut '{text}' into {found} tokens, where there were {expected}, and gave it "
-        "no view, so that nothing tells which of them go together. Use an augmenter that keeps "
+        "The augmenter cut '{text}' into {found} tokens, where there were {expected}, and gave "
+        "it no view, so that nothing tells which of them go together. Use an augmenter that keeps "
         "tokens, such as spacy.lower_case.v1, or one of this package."
     )
 
