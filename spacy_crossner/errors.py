@@ -281,8 +281,8 @@ class Errors(metaclass=_Coded):
         "crossner command inspect says what the files hold."
     )
     CN276 = (
-        "{path} has no entities and no soft targets, so there are no entity types to learn. Convert "
-        "labelled text without --unlabelled, or annotate plain text with a teacher."
+        "{path} has no entities and no soft targets, so there are no entity types to learn. "
+        "Convert labelled text without --unlabelled, or annotate plain text with a teacher."
     )
     CN273 = "The setting {setting} is {value}, but has to be at least 1."
     CN274 = (
