@@ -10,13 +10,13 @@ import gc
 import hashlib
 import io
 import json
-import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import chain, islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Optional
 
 import spacy
@@ -214,10 +214,17 @@ def run_stage(stage: Stage, *, annotating: bool) -> None:
     annotating = annotating and not stage.annotated.exists()
     if stage.result.exists() and not annotating:
         return
+    stage.result.parent.mkdir(parents=True, exist_ok=True)
+    # of its own, for another process may have come to the same training
+    with TemporaryDirectory(prefix=".", dir=stage.result.parent) as folder:
+        result = _run_stage(stage, Path(folder), annotating)
+    write_text(stage.result, json.dumps(result) + "\n")
+    # pipelines are full of reference cycles, and hold hundreds of megabytes
+    gc.collect()
+
+
+def _run_stage(stage: Stage, folder: Path, annotating: bool) -> dict[str, Any]:
     setup = stage.setup
-    folder = stage.result.with_suffix(".tmp")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
     write_docs(folder / "train.spacy", choose_docs(setup.corpus, setup.source, stage.recipe))
     clock = Clock()
     nlp, log = train(stage, folder)
@@ -240,9 +247,10 @@ def run_stage(stage: Stage, *, annotating: bool) -> None:
             seed=stage.seed,
             **stage.recipe.annotate,
         )
-        (folder / "annotated").replace(stage.annotated)
+        if not stage.annotated.exists():
+            (folder / "annotated").replace(stage.annotated)
         clock.note("annotate")
-    result = {
+    return {
         "steps": stage.steps,
         "minutes": clock.minutes,
         "cpu_minutes": clock.cpu_minutes,
@@ -250,11 +258,6 @@ def run_stage(stage: Stage, *, annotating: bool) -> None:
         "losses": log[-1]["losses"],
         "tests": tests,
     }
-    write_text(stage.result, json.dumps(result) + "\n")
-    shutil.rmtree(folder)
-    # pipelines are full of reference cycles, and hold hundreds of megabytes
-    del nlp
-    gc.collect()
 
 
 def read_gold(path: Path, vocab: Vocab, limit: int) -> list[Doc]:
