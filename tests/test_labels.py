@@ -62,6 +62,12 @@ def test_a_corpus_without_types_is_refused(tmp_path):
         read_labels(path)
 
 
+def test_a_corpus_that_does_not_exist_yet(tmp_path):
+    assert read_labels(tmp_path / "no.spacy") is None
+    with pytest.raises(CrossnerError, match="CN202"):
+        read_labels(tmp_path / "no.spacy", require=True)
+
+
 @pytest.mark.parametrize("name", sorted(path.stem for path in CONFIGS.glob("*.cfg")))
 def test_recipes_know_types_beyond_the_first_hundred_docs(name, tiny_encoder, tmp_path):
     path = _write(tmp_path / "train.spacy", [_doc("PER") for _ in range(120)] + [_doc("RARE")])

@@ -512,11 +512,12 @@ def test_bilinear_form_is_what_it_says():
     module = TokenPairModule(6, 4, 3, 4).eval()
     vectors = torch.randn(7, 6)
     logits, queries, keys = module(vectors)
+    normed = module.norm(vectors)
     for i, d, r in ((0, 0, 0), (2, 3, 1), (3, 1, 2)):
         expected = (
             (module.pair[r] * queries[i]) @ keys[i + d]
-            + module.first.weight[r] @ queries[i]
-            + module.last.weight[r] @ keys[i + d]
+            + module.first.weight[r] @ normed[i]
+            + module.last.weight[r] @ normed[i + d]
             + module.distance[d, r]
         )
         torch.testing.assert_close(logits[i, d, r], expected)

@@ -5,7 +5,7 @@ type may not be among them.
 """
 
 from pathlib import Path
-from typing import Union
+from typing import Optional, Union
 
 import spacy
 from spacy.util import registry
@@ -18,17 +18,25 @@ from spacy_crossner.pipeline.gold import reference_mentions
 
 
 @registry.readers("spacy-crossner.Labels.v1")
-def read_labels(path: Union[str, Path], spans_key: str = "sc") -> list[str]:
+def read_labels(
+    path: Union[str, Path], spans_key: str = "sc", require: bool = False
+) -> Optional[list[str]]:
     """Collect the entity types of a corpus, without keeping it in memory.
 
     path (Union[str, Path]): A `.spacy` file, a folder of them, or several with commas, as for
         `spacy-crossner.ParallelCorpus.v1`.
     spans_key (str): Span group that may hold entities, too.
-    RETURNS (List[str]): The types of entities, spans and soft targets, sorted.
+    require (bool): Whether a corpus that does not exist is an error here. It is one in training
+        anyway; `spacy debug config` should work without it.
+    RETURNS (Optional[List[str]]): The types of entities, spans and soft targets, sorted; None if
+        there is no corpus.
     """
+    parts = split_path(path)
+    if not require and not all(part.exists() for part in parts):
+        return None
     labels: set[str] = set()
     vocab = spacy.blank("xx").vocab
-    shards = [shard for part in split_path(path) for shard in find_shards(part)]
+    shards = [shard for part in parts for shard in find_shards(part)]
     for shard in shards:
         for doc in read_docs(shard, vocab):
             labels.update(mention.label for mention in reference_mentions(doc, spans_key))
