@@ -19,7 +19,7 @@ from spacy_crossner.data.view import View, set_view
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.ship import package as package_module
 from spacy_crossner.ship.package import get_performance, open_pipeline, package
-from spacy_crossner.ship.verify import compare, verify
+from spacy_crossner.ship.verify import compare, spread, verify
 from tests.pipelines import TRAIN_DATA, make_examples, make_nlp, scored, train
 
 TEXTS = {"de": ["Angela Merkel war in Berlin.", "die Bank in London"], "zh": ["李明在北京大学。"]}
@@ -138,6 +138,13 @@ def test_verify(trained, wheels, monkeypatch):
     )
     assert shown.exit_code == 0, shown.output
     assert "entities in 5 texts" in shown.output
+
+
+def test_wheels_are_tried_on_their_own_languages(wheels):
+    texts = {"de": ["ein", "zwei"], "fr": ["un"], None: ["?"]}
+    assert spread(texts, wheels["de_crossner_trf"], 0)[:3] == ["ein", "zwei", "?"]
+    assert spread(texts, wheels["de_crossner_trf"], 1)[:2] == ["ein", "?"]
+    assert "un" not in spread(texts, wheels["xx_crossner_trf"], 0)
 
 
 def test_verify_notices_differences(trained, wheels):

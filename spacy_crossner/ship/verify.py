@@ -12,6 +12,7 @@ import sys
 import sysconfig
 import tempfile
 import venv
+import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
@@ -22,7 +23,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.ship.package import MULTIPLE, read_texts
+from spacy_crossner.ship.package import read_texts
 
 PROBE = Path(__file__).parent / "probe.py"
 TOLERANCE = 1e-4
@@ -176,12 +177,24 @@ def compare(found: dict[str, Any], expected: Doc) -> Optional[str]:
 
 def spread(by_language: dict[Optional[str], list[str]], wheel: Path, limit: int) -> list[str]:
     """RETURNS (List[str]): The texts to try a wheel on, evenly taken from each of its languages."""
-    language = wheel.name.split("_")[0]
+    languages = read_languages(wheel)
     groups: Iterable[list[str]] = by_language.values()
-    if language != MULTIPLE:
-        groups = [by_language.get(language, []), by_language.get(None, [])]
+    if languages:
+        # other languages may have lost pieces
+        groups = [by_language.get(code, []) for code in (*languages, None)]
     texts = [t for group in groups for t in group[:: max(1, len(group) // limit) if limit else 1]]
     return [*texts, *TEXTS]
+
+
+def read_languages(wheel: Path) -> list[str]:
+    """RETURNS (List[str]): The languages that a wheel was packaged for, or none if it says none."""
+    if not zipfile.is_zipfile(wheel):
+        return []  # pip will say so
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            if name.count("/") == 1 and name.endswith("/meta.json"):
+                return srsly.json_loads(archive.read(name)).get("languages", [])
+    return []
 
 
 def _pip(python: Path) -> list[str]:
