@@ -17,6 +17,20 @@ from tests.tiny import write_tiny_encoder
 settings.register_profile("deterministic", derandomize=True, deadline=None, database=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "deterministic"))
 
+# A sample corpus of a few sentences, in the format of assets/sample.
+SENTENCES = {
+    "en/train-news.txt": [
+        "n1\t[PER Angela Merkel] visited [LOC Berlin].",
+        "n2\t[PER Maria Silva] works at [ORG Acme Corp] in [LOC Paris].",
+        "n3\tthe bank in the city was by the river",
+    ],
+    "en/dev.txt": ["d1\t[LOC London] and [LOC Paris]", "d2\t[PER Maria] was at [ORG Acme Corp]"],
+    "de/memory.txt": ["n1\t[PER Angela Merkel] war in [LOC Berlin]."],
+    "de/unlabelled.txt": ["de-1\tMaria war in Spain."],
+    "de/test.txt": ["t1\tder president war in [LOC Paris]", "t2\tdie bank"],
+    "zh/test.txt": ["t1\t[PER 李明]在[ORG 北京大学]。"],
+}
+
 
 @pytest.fixture(scope="session")
 def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -33,3 +47,14 @@ def embedded_encoder() -> Path:
     path = cache_folder() / "encoder"
     write_encoder(path)
     return path
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> Path:
+    """The folder of a sample corpus of a few sentences."""
+    folder = tmp_path / "sample"
+    for name, lines in SENTENCES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines) + "\n", encoding="utf8")
+    return folder

@@ -21,28 +21,6 @@ from tests.pipelines import make_examples
 
 ROOT = Path(__file__).parent.parent
 RECIPES = ("baseline", "concner", "mclner", "crossner", "smoke")
-SENTENCES = {
-    "en/train-news.txt": [
-        "n1\t[PER Angela Merkel] visited [LOC Berlin].",
-        "n2\t[PER Maria Silva] works at [ORG Acme Corp] in [LOC Paris].",
-        "n3\tthe bank in the city was by the river",
-    ],
-    "en/dev.txt": ["d1\t[LOC London] and [LOC Paris]", "d2\t[PER Maria] was at [ORG Acme Corp]"],
-    "de/memory.txt": ["n1\t[PER Angela Merkel] war in [LOC Berlin]."],
-    "de/unlabelled.txt": ["de-1\tMaria war in Spain."],
-    "de/test.txt": ["t1\tder president war in [LOC Paris]", "t2\tdie bank"],
-    "zh/test.txt": ["t1\t[PER 李明]在[ORG 北京大学]。"],
-}
-
-
-@pytest.fixture
-def sample(tmp_path):
-    folder = tmp_path / "sample"
-    for name, lines in SENTENCES.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("\n".join(lines) + "\n", encoding="utf8")
-    return folder
 
 
 def test_readme_describes_the_project(tmp_path):
