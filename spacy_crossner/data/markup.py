@@ -10,13 +10,13 @@ annotation, the inner ones are kept beside it. Real brackets and backslashes are
 and `\\`.
 """
 
-import os
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.files import write_file
 
 LABELS: tuple[str, ...] = ("PER", "ORG", "LOC")
 ESCAPED = "[]\\"
@@ -178,6 +178,4 @@ def write_marked(path: Path, sentences: Iterable[Marked], header: str = "") -> N
         if not _ID.fullmatch(sentence.id) or not _is_line(marked):
             raise CrossnerError(Errors.CN298.format(id=sentence.id, path=path))
         lines.append(f"{sentence.id}\t{marked}")
-    temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
-    temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf8")
-    temporary.replace(path)
+    write_file(path, "".join(f"{line}\n" for line in lines))

@@ -1,6 +1,5 @@
 """What an annotated corpus was made of, so that work that was stopped can go on."""
 
-import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ import srsly
 
 from spacy_crossner.data.shards import SUFFIX
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.files import write_json
 
 MANIFEST = "manifest.json"
 
@@ -73,13 +73,11 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     folder (Path): The corpus.
     manifest (Manifest): Its state.
     """
-    temporary = folder / f".{MANIFEST}.tmp{os.getpid()}"
     shards = {
         name: {lang: vars(tally) for lang, tally in tallies.items()}
         for name, tallies in manifest.shards.items()
     }
-    srsly.write_json(temporary, {**vars(manifest), "shards": shards})
-    temporary.replace(folder / MANIFEST)
+    write_json(folder / MANIFEST, {**vars(manifest), "shards": shards})
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -34,6 +34,7 @@ from spacy_crossner.data.shards import read_docs, read_groups, write_docs
 from spacy_crossner.data.view import get_view, set_view
 from spacy_crossner.distil.annotate import annotate
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.files import write_file
 from spacy_crossner.measure.calibrate import calibrate
 from spacy_crossner.measure.characters import score_pipeline
 from spacy_crossner.measure.logger import read_log
@@ -182,7 +183,7 @@ def benchmark(setup: Setup, recipes: Sequence[Recipe], seeds: Sequence[int]) -> 
             run_stage(stage, annotating=stage.annotated in teachers)
         path.parent.mkdir(parents=True, exist_ok=True)
         run = describe_run(stages)
-        write_text(path, json.dumps(run) + "\n")
+        write_file(path, json.dumps(run) + "\n")
         figures = ", ".join(f"{name} {scores['f']}" for name, scores in run["tests"].items())
         msg.good(f"{path}: F1 {figures}")
     return list(plan)
@@ -218,7 +219,7 @@ def run_stage(stage: Stage, *, annotating: bool) -> None:
     # of its own, for another process may have come to the same training
     with TemporaryDirectory(prefix=".", dir=stage.result.parent) as folder:
         result = _run_stage(stage, Path(folder), annotating)
-    write_text(stage.result, json.dumps(result) + "\n")
+    write_file(stage.result, json.dumps(result) + "\n")
     # pipelines are full of reference cycles, and hold hundreds of megabytes
     gc.collect()
 
@@ -359,13 +360,6 @@ def train(stage: Stage, folder: Path) -> tuple[Language, list[dict[str, Any]]]:
     return strip_training_components(nlp), read_log(folder / "log.jsonl")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf8")
-    temporary.replace(path)
-
-
 def write_tables(folder: Path, targets: Sequence[str], reference: str) -> Path:
     """Write the figures of all finished runs, as JSON and as Markdown.
 
@@ -376,6 +370,6 @@ def write_tables(folder: Path, targets: Sequence[str], reference: str) -> Path:
     """
     summary = summarize(read_runs(folder), targets, reference)
     path = folder / f"table-against-{'-'.join(reference.split())}.md"
-    write_text(path.with_suffix(".json"), json.dumps(summary, indent=2) + "\n")
-    write_text(path, to_markdown(summary))
+    write_file(path.with_suffix(".json"), json.dumps(summary, indent=2) + "\n")
+    write_file(path, to_markdown(summary))
     return path

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy
-import spacy
 from spacy.language import Language
 from spacy.training import Example
 
 from spacy_crossner.data.readers import ParallelCorpus
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.measure.bootstrap import f1
+from spacy_crossner.pipeline.load import load_pipeline
 from spacy_crossner.pipeline.ner import CrossnerNER
 
 # Candidates below this score are surely wrong, and would drown the rest.
@@ -75,10 +75,7 @@ def calibrate_pipeline(
     """
     if not dev.exists():
         raise CrossnerError(Errors.CN610.format(path=dev))
-    try:
-        nlp = spacy.load(model)
-    except OSError as error:
-        raise CrossnerError(Errors.CN611.format(model=model, reason=error)) from None
+    nlp = load_pipeline(model)
     results = calibrate(nlp, ParallelCorpus([dev])(nlp), fit_threshold=fit_threshold)
     nlp.to_disk(output)
     return results

@@ -1,24 +1,20 @@
 """How close languages are: how often sentences find their translations, and names find names."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Union, cast
+from typing import Union
 
 import numpy
-from spacy.language import Language
 from spacy.tokens import Doc
-from spacy_transformers.layers.trfs2arrays import trfs2arrays
 from spacy_transformers.pipeline_component import Transformer
-from thinc.api import reduce_mean
 
-from spacy_crossner.data.readers import ParallelCorpus
 from spacy_crossner.data.view import get_view
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.measure.evaluate import load_pipeline
-from spacy_crossner.measure.vectors import find_transformer
+from spacy_crossner.measure.evaluate import read_examples
+from spacy_crossner.measure.vectors import find_transformer, iter_vectors, normalise
+from spacy_crossner.pipeline.load import load_pipeline
 
-BATCH_SIZE = 32
 # Rows of the table of similarities that exist at a time.
 ROWS = 1024
 
@@ -76,11 +72,11 @@ def measure_closeness(
     transformer = find_transformer(nlp)
     if transformer is None:
         raise CrossnerError(Errors.CN645.format(model=model))
-    docs = read_labelled(nlp, source)
+    docs = [example.reference for example in read_examples(nlp, source)]
     here = read_vectors(transformer, docs)
     results = []
     for path in translations:
-        others = read_labelled(nlp, path)
+        others = [example.reference for example in read_examples(nlp, path)]
         if len(others) != len(docs):
             raise CrossnerError(
                 Errors.CN646.format(path=path, n=len(others), source=source, expected=len(docs))
@@ -150,16 +146,6 @@ def find_closest(asking: numpy.ndarray, asked: numpy.ndarray) -> numpy.ndarray:
     return numpy.concatenate(closest) if closest else numpy.zeros((0,), dtype="int64")
 
 
-def read_labelled(nlp: Language, path: Path) -> list[Doc]:
-    """RETURNS (List[Doc]): The docs of a file that has gold entities."""
-    if not path.exists():
-        raise CrossnerError(Errors.CN610.format(path=path))
-    docs = [example.reference for example in ParallelCorpus([path])(nlp)]
-    if not any(doc.ents for doc in docs):
-        raise CrossnerError(Errors.CN612.format(path=path))
-    return docs
-
-
 def read_vectors(transformer: Transformer, docs: Sequence[Doc]) -> Vectors:
     """Read the vectors of sentences and tokens.
 
@@ -167,26 +153,14 @@ def read_vectors(transformer: Transformer, docs: Sequence[Doc]) -> Vectors:
     docs (Sequence[Doc]): The texts of one language.
     RETURNS (Vectors): Their vectors.
     """
-    rows = list(_iter_rows(transformer, docs))
+    rows = list(iter_vectors(transformer, docs))
     width = rows[0].shape[1]
     means = [row.mean(axis=0) if len(row) else numpy.zeros((width,)) for row in rows]
     return Vectors(
-        _normalise(numpy.stack(means)),
-        _normalise(numpy.concatenate(rows)),
+        normalise(numpy.stack(means)),
+        normalise(numpy.concatenate(rows)),
         numpy.array([token.ent_type_ for doc in docs for token in doc]),
     )
-
-
-def _iter_rows(transformer: Transformer, docs: Sequence[Doc]) -> Iterator[numpy.ndarray]:
-    pool: Any = trfs2arrays(cast(Any, reduce_mean()), 1.0)
-    for begin in range(0, len(docs), BATCH_SIZE):
-        batch = transformer.predict(docs[begin : begin + BATCH_SIZE])
-        for vectors in pool.predict(batch.doc_data):
-            yield cast(Any, transformer.model.ops).to_numpy(vectors)
-
-
-def _normalise(vectors: numpy.ndarray) -> numpy.ndarray:
-    return vectors / numpy.maximum(numpy.linalg.norm(vectors, axis=1, keepdims=True), 1e-8)
 
 
 def _share_found(asking: numpy.ndarray, asked: numpy.ndarray) -> float:

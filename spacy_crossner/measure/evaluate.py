@@ -1,11 +1,11 @@
 """Scores per language and entity type: seqeval's, as papers give them, and spaCy's."""
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Union
 
 import spacy
-import srsly
 from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
 from spacy.language import Language
@@ -17,6 +17,8 @@ from tqdm import tqdm
 from spacy_crossner.data.readers import ParallelCorpus
 from spacy_crossner.data.view import get_view
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.files import write_json
+from spacy_crossner.pipeline.load import load_pipeline
 from spacy_crossner.schemes.bio import to_iob2
 from spacy_crossner.types import Mention
 
@@ -56,19 +58,27 @@ def find_tests(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def load_pipeline(model: Union[str, Path]) -> Language:
-    """RETURNS (Language): The pipeline of a folder, or an installed one."""
-    try:
-        return spacy.load(model)
-    except OSError as error:
-        raise CrossnerError(Errors.CN611.format(model=model, reason=error)) from None
-
-
 def score_file(nlp: Language, path: Path) -> dict[str, Any]:
     """Score a pipeline on one file; see `evaluate`."""
     examples = predict_file(nlp, path)
     view = get_view(examples[0].reference)
     return {"lang": "xx" if view is None else view.lang, "docs": len(examples), **score(examples)}
+
+
+def read_examples(nlp: Language, path: Path, limit: int = 0) -> list[Example]:
+    """Read text that has gold entities.
+
+    nlp (Language): The pipeline.
+    path (Path): A `.spacy` file.
+    limit (int): How many docs to read; 0 takes all.
+    RETURNS (List[Example]): The docs.
+    """
+    if not path.exists():
+        raise CrossnerError(Errors.CN610.format(path=path))
+    examples = list(islice(ParallelCorpus([path])(nlp), limit or None))
+    if not any(example.reference.ents for example in examples):
+        raise CrossnerError(Errors.CN612.format(path=path))
+    return examples
 
 
 def predict_file(nlp: Language, path: Path) -> list[Example]:
@@ -117,9 +127,7 @@ def tags_of(doc: Doc) -> list[str]:
 def write_scores(scores: dict[str, Any], output: Path) -> None:
     """Write scores as JSON, whole or not at all."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_name(f".{output.name}.tmp")
-    srsly.write_json(temporary, scores)
-    temporary.replace(output)
+    write_json(output, scores)
 
 
 def _report(report: dict[str, Any]) -> dict[str, Any]:

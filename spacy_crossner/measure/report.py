@@ -14,9 +14,10 @@ from spacy.tokens import Doc
 from spacy_crossner.data.readers import ParallelCorpus
 from spacy_crossner.data.view import get_view
 from spacy_crossner.errors import CrossnerError, Errors, Warnings
+from spacy_crossner.files import write_file
 from spacy_crossner.measure import figures
 from spacy_crossner.measure.compare import Compared, compare
-from spacy_crossner.measure.evaluate import find_tests, load_pipeline, predict_file, score
+from spacy_crossner.measure.evaluate import find_tests, predict_file, score
 from spacy_crossner.measure.logger import read_log
 from spacy_crossner.measure.sections import (
     Entries,
@@ -31,6 +32,7 @@ from spacy_crossner.measure.sections import (
     show_vectors,
 )
 from spacy_crossner.measure.tables import Table, make_tables
+from spacy_crossner.pipeline.load import load_pipeline
 
 HTML = "report.html"
 Pictures = dict[str, figures.Picture]
@@ -195,17 +197,11 @@ def write_report(page: Entries, output: Path) -> Path:
     html = environment.get_template(HTML).render(page, pictures=pictures, drawn=drawn)
     output.mkdir(parents=True, exist_ok=True)
     for name, picture in pictures.items():
-        _write(output / f"{name}.png", picture.light)
-        _write(output / f"{name}-dark.png", picture.dark)
-    _write(output / HTML, html.encode("utf8"))
+        write_file(output / f"{name}.png", picture.light)
+        write_file(output / f"{name}-dark.png", picture.dark)
+    write_file(output / HTML, html)
     return output / HTML
 
 
 def _data_uri(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)

@@ -12,6 +12,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.measure.evaluate import read_examples
 from spacy_crossner.measure.peers import measure_peers
 from spacy_crossner.measure.timing import (
     RATE,
@@ -24,7 +25,6 @@ from spacy_crossner.measure.timing import (
     compare,
     in_turn,
     make_step,
-    read_examples,
 )
 from spacy_crossner.measure.worker import forget_peak, peak_mebibytes
 
@@ -43,7 +43,7 @@ def measure_freezing(job: Job) -> Iterator[Figure]:
     tasks = {}
     for name, values in settings.items():
         nlp = build_pipeline(job.encoder, {"factory": "token_label_ner"}, **values)
-        tasks[name] = make_step(nlp, read_examples(nlp, job))
+        tasks[name] = make_step(nlp, read_examples(nlp, job.texts, job.limit))
     seconds = in_turn(tasks, job.runs, warm_up=2)
     yield compare(seconds, "embeddings frozen", "nothing frozen")
     yield compare(seconds, f"{FROZEN_LAYERS} layers frozen", "embeddings frozen")
@@ -75,7 +75,7 @@ def _predict_all(nlp: Language, examples: list[Example]) -> Callable[[int], None
 def measure_training(job: Job) -> Iterator[Figure]:
     """Compare training steps with a plain torch loop over the same batches."""
     nlp = build_pipeline(job.encoder, {"factory": "token_label_ner"})
-    examples = read_examples(nlp, job)
+    examples = read_examples(nlp, job.texts, job.limit)
     tasks = {
         "spacy train": make_step(nlp, examples),
         "plain torch loop": _make_plain_step(job.encoder, examples),
@@ -135,7 +135,7 @@ def measure_long_texts(job: Job) -> Iterator[Figure]:
 
 def _read_long(job: Job, length: int, factory: str) -> tuple[float, float]:
     nlp = build_pipeline(job.encoder, {"factory": factory})
-    examples = read_examples(nlp, job)
+    examples = read_examples(nlp, job.texts, job.limit)
     nlp.initialize(lambda: examples)
     words = [token.text for example in examples for token in example.reference]
     words = (words * (length // len(words) + 1))[:length]

@@ -6,7 +6,6 @@ Seconds differ between machines and moments, ratios of neighbouring runs much le
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any, Optional
@@ -17,8 +16,7 @@ from spacy.util import fix_random_seed, load_model_from_config
 from thinc.api import Adam, Config
 from tqdm import tqdm
 
-from spacy_crossner.data.readers import ParallelCorpus
-from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.measure.evaluate import read_examples
 
 BATCH = 16
 RATE = 2e-4
@@ -133,16 +131,6 @@ def build_pipeline(encoder: Path, component: dict[str, Any], **transformer: Any)
     return load_model_from_config(config, auto_fill=True)
 
 
-def read_examples(nlp: Language, job: Job) -> list[Example]:
-    """RETURNS (List[Example]): The labelled docs of the job's file."""
-    if not job.texts.exists():
-        raise CrossnerError(Errors.CN610.format(path=job.texts))
-    examples = list(islice(ParallelCorpus([job.texts])(nlp), job.limit or None))
-    if not any(example.reference.ents for example in examples):
-        raise CrossnerError(Errors.CN612.format(path=job.texts))
-    return examples
-
-
 def batches_of(examples: Sequence[Example]) -> list[list[Example]]:
     """RETURNS (List[List[Example]]): Batches of docs of similar length."""
     ordered = sorted(examples, key=len)
@@ -166,7 +154,7 @@ def build_reader(job: Job, component: dict[str, Any]) -> tuple[Language, list[Ex
     RETURNS (Tuple): The pipeline, and the labelled docs.
     """
     nlp = build_pipeline(job.encoder, component)
-    examples = read_examples(nlp, job)
+    examples = read_examples(nlp, job.texts, job.limit)
     step = make_step(nlp, examples)
     for number in range(LEARNING_STEPS):
         step(number)

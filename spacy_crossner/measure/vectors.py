@@ -1,7 +1,7 @@
 """Token vectors before and after training, in two dimensions: whether languages come together."""
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Optional, cast
@@ -92,17 +92,33 @@ def read_vectors(
     sample (Sequence[Tuple[Doc, List[Tuple[int, str, str]]]]): What `sample_tokens` gave.
     RETURNS (TokenVectors): Their vectors.
     """
+    rows, labels, langs = [], [], []
+    all_vectors = iter_vectors(transformer, [doc for doc, _ in sample])
+    for vectors, (_, tokens) in zip(all_vectors, sample, strict=True):
+        rows.append(vectors[[index for index, _, _ in tokens]])
+        labels += [label for _, label, _ in tokens]
+        langs += [lang for _, _, lang in tokens]
+    return TokenVectors(numpy.concatenate(rows).astype("float32"), labels, langs)
+
+
+def iter_vectors(transformer: Transformer, docs: Sequence[Doc]) -> Iterator[numpy.ndarray]:
+    """Read the vectors of all tokens.
+
+    transformer (Transformer): An encoder, trained or not.
+    docs (Sequence[Doc]): The docs.
+    YIELDS (numpy.ndarray): (n_tokens, width) of each doc.
+    """
     pool: Any = trfs2arrays(cast(Any, reduce_mean()), 1.0)
     ops: Any = transformer.model.ops
-    rows, labels, langs = [], [], []
-    for begin in range(0, len(sample), BATCH_SIZE):
-        part = sample[begin : begin + BATCH_SIZE]
-        batch = transformer.predict([doc for doc, _ in part])
-        for vectors, (_, tokens) in zip(pool.predict(batch.doc_data), part, strict=True):
-            rows.append(ops.to_numpy(vectors)[[index for index, _, _ in tokens]])
-            labels += [label for _, label, _ in tokens]
-            langs += [lang for _, _, lang in tokens]
-    return TokenVectors(numpy.concatenate(rows).astype("float32"), labels, langs)
+    for begin in range(0, len(docs), BATCH_SIZE):
+        batch = transformer.predict(docs[begin : begin + BATCH_SIZE])
+        for vectors in pool.predict(batch.doc_data):
+            yield ops.to_numpy(vectors)
+
+
+def normalise(vectors: numpy.ndarray) -> numpy.ndarray:
+    """RETURNS (numpy.ndarray): (n, width) the vectors at length 1; zeros stay zeros."""
+    return vectors / numpy.maximum(numpy.linalg.norm(vectors, axis=1, keepdims=True), 1e-8)
 
 
 def project(vectors: numpy.ndarray) -> numpy.ndarray:
@@ -126,8 +142,7 @@ def share_of_neighbours(tokens: TokenVectors) -> float:
     RETURNS (float): The share of entity tokens whose nearest token (by cosine) in another language
         has the same type.
     """
-    vectors = tokens.vectors - tokens.vectors.mean(axis=0)
-    vectors /= numpy.maximum(numpy.linalg.norm(vectors, axis=1, keepdims=True), 1e-8)
+    vectors = normalise(tokens.vectors - tokens.vectors.mean(axis=0))
     labels, langs = numpy.array(tokens.labels), numpy.array(tokens.langs)
     similar = vectors @ vectors.T
     similar[langs[:, None] == langs[None, :]] = -numpy.inf

@@ -17,12 +17,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
-import spacy
 import srsly
 from spacy.language import Language
 from spacy.tokens import Doc
 
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.files import write_json
+from spacy_crossner.pipeline.load import load_pipeline
 from spacy_crossner.ship.package import read_texts
 
 PROBE = Path(__file__).parent / "probe.py"
@@ -72,10 +73,7 @@ def verify(
     for wheel in wheels:
         if not wheel.is_file() or wheel.name.count("-") != 4:
             raise CrossnerError(Errors.CN720.format(wheel=wheel))
-    try:
-        nlp = spacy.load(against)
-    except OSError as error:
-        raise CrossnerError(Errors.CN611.format(model=against, reason=error)) from None
+    nlp = load_pipeline(against)
     by_language = read_texts(texts)
     return [
         verify_wheel(wheel, nlp, spread(by_language, wheel, limit), install) for wheel in wheels
@@ -99,9 +97,7 @@ def write_verified(results: Iterable[Verified], output: Path) -> None:
     """
     output.parent.mkdir(parents=True, exist_ok=True)
     found = {r.wheel.name: {"texts": r.texts, "entities": r.entities} for r in results}
-    temporary = output.with_name(f".{output.name}.tmp")
-    srsly.write_json(temporary, found)
-    temporary.replace(output)
+    write_json(output, found)
 
 
 def verify_wheel(

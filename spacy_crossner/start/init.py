@@ -14,6 +14,7 @@ from spacy_crossner.data.convert import Report, convert
 from spacy_crossner.data.encoding import read_lines
 from spacy_crossner.data.shards import read_docs, write_docs
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.files import write_file
 from spacy_crossner.ship.folder import atomic_folder
 from spacy_crossner.start.plan import Plan, Target, read_plan, write_plan
 from spacy_crossner.start.recipes import find_recipe, find_recipes
@@ -126,9 +127,7 @@ def add_languages(
     changed = path.exists() and path.read_text(encoding="utf8") != before
     if changed:
         shutil.copy(path, folder / f"{PROJECT}.old")
-    temporary = folder / f".{PROJECT}.tmp"
-    temporary.write_text(render_project(plan), encoding="utf8")
-    temporary.replace(path)
+    write_file(path, render_project(plan))
     write_plan(plan, folder / PLAN)
     return plan, reports, changed
 

@@ -8,6 +8,7 @@ import srsly
 from thinc.api import Config
 
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.files import write_json
 from spacy_crossner.start.recipes import find_recipe
 
 # Seen on two cores with the embedded encoder, in words a second.
@@ -129,9 +130,7 @@ class Plan:
 
 def write_plan(plan: Plan, path: Path) -> None:
     """Save a plan as JSON, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    srsly.write_json(temporary, asdict(plan))
-    temporary.replace(path)
+    write_json(path, asdict(plan))
 
 
 def read_plan(path: Path) -> Plan:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Optional
 
 import numpy
-import srsly
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from tqdm import tqdm
@@ -14,6 +13,7 @@ from tqdm import tqdm
 from spacy_crossner.data.shards import find_shards, iter_runs, read_docs, write_docs
 from spacy_crossner.data.view import get_group, get_view, set_view
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.files import write_json
 from spacy_crossner.translate.cache import Cache, make_key
 from spacy_crossner.translate.codeswitch import ensure_view
 from spacy_crossner.translate.corpus_align import align_corpus
@@ -412,9 +412,7 @@ def write_report(path: Path, report: Report) -> None:
     content = {target: asdict(one) for target, one in report.items()}
     for one in content.values():
         del one["reused"]  # a run that was interrupted has the same report
-    part = path.with_name(f"{path.name}.part")
-    srsly.write_json(part, content)
-    part.replace(path)
+    write_json(path, content)
 
 
 def _chunks(groups: Iterable[list[Doc]]) -> Iterator[list[list[Doc]]]:
