@@ -280,15 +280,15 @@ class Errors(metaclass=_Coded):
         "No doc of {paths} passes the filter (languages: {langs}; kinds of view: {kinds}). The "
         "crossner command inspect says what the files hold."
     )
-    CN276 = (
-        "{path} has no entities and no soft targets, so there are no entity types to learn. "
-        "Convert labelled text without --unlabelled, or annotate plain text with a teacher."
-    )
-    CN273 = "The setting {setting} is {value}, but has to be at least 1."
+    CN273 = "The setting {setting} is {value}, but has to be at least {least}."
     CN274 = (
         "The augmenter cut '{text}' into {found} tokens, where there were {expected}, and gave "
         "it no view, so that nothing tells which of them go together. Use an augmenter that keeps "
         "tokens, such as spacy.lower_case.v1, or one of this package."
+    )
+    CN276 = (
+        "{path} has no entities and no soft targets, so there are no entity types to learn. "
+        "Convert labelled text without --unlabelled, or annotate plain text with a teacher."
     )
 
     CN280 = (

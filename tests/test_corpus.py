@@ -158,6 +158,26 @@ def test_filters(nlp, shards):
         list(create_parallel_corpus(shards, langs=["fi"])(nlp))
 
 
+def test_views_are_drawn_anew_in_each_epoch(nlp, shards):
+    corpus = create_parallel_corpus(shards, max_views=1, seed=3)
+    epochs = [read_words(corpus, nlp) for _ in range(3)]
+    for epoch in epochs:
+        kinds = Counter(kind for _, kind in epoch)
+        # each group keeps its source, and one of its two other views
+        assert kinds["source"] == 40
+        assert kinds["translation"] + kinds["codeswitch"] == 40
+    assert epochs[0] != epochs[1]
+    again = create_parallel_corpus(shards, max_views=1, seed=3)
+    assert [read_words(again, nlp) for _ in range(3)] == epochs
+
+
+def test_groups_with_few_views_are_read_whole(nlp, shards):
+    everything = read_words(create_parallel_corpus(shards), nlp)
+    assert read_words(create_parallel_corpus(shards, max_views=2), nlp) == everything
+    with pytest.raises(CrossnerError, match=r"CN273.*max_views is -1.*at least 0"):
+        create_parallel_corpus(shards, max_views=-1)
+
+
 def test_empty_docs_are_left_out(nlp, tmp_path):
     write_docs(tmp_path / "a.spacy", [Doc(Vocab(), words=[]), Doc(Vocab(), words=["a"])])
     assert len(list(create_parallel_corpus(tmp_path / "a.spacy")(nlp))) == 1

@@ -41,7 +41,7 @@ def configure_batch_by_group(
     """
     for setting, value in (("size", size), ("buffer", buffer)):
         if isinstance(value, int) and value < 1:
-            raise CrossnerError(Errors.CN273.format(setting=setting, value=value))
+            raise CrossnerError(Errors.CN273.format(setting=setting, value=value, least=1))
     return partial(
         batch_by_group,
         size=size,
@@ -121,5 +121,5 @@ def _iter_sizes(size: Sizing) -> Iterator[int]:
     for last in size:  # type: ignore[union-attr]
         yield int(last)
     if last < 1:
-        raise CrossnerError(Errors.CN273.format(setting="size", value=size))
+        raise CrossnerError(Errors.CN273.format(setting="size", value=size, least=1))
     yield from repeat(int(last))

@@ -30,6 +30,7 @@ def create_parallel_corpus(
     buffer: int = 2000,
     langs: Optional[list[str]] = None,
     kinds: Optional[list[str]] = None,
+    max_views: int = 0,
     augmenter: Optional[Callable[[Language, Example], Iterator[Example]]] = None,
 ) -> Callable[[Language], Iterator[Example]]:
     """Read groups of views, the docs of a group one after the other.
@@ -47,14 +48,18 @@ def create_parallel_corpus(
     buffer (int): How many groups are held at a time to shuffle those of different files.
     langs (List[str]): Only read views in these languages. None reads all.
     kinds (List[str]): Only read views of these kinds. None reads all.
+    max_views (int): Read so many views of a group beside its source, others in each epoch. With
+        many languages, a batch then holds more sentences instead of more views of the same ones.
+        0 reads all.
     augmenter (Callable[[Language, Example], Iterator[Example]]): Changes or adds examples, anew in
         each epoch, e.g. `spacy-crossner.codeswitch_augmenter.v1`. What it makes of an example stays
         in its group.
     """
     if not path:
         raise CrossnerError(Errors.CN270)
-    if buffer < 1:
-        raise CrossnerError(Errors.CN273.format(setting="buffer", value=buffer))
+    for setting, value, least in (("buffer", buffer, 1), ("max_views", max_views, 0)):
+        if value < least:
+            raise CrossnerError(Errors.CN273.format(setting=setting, value=value, least=least))
     paths = path if isinstance(path, list) else [path]
     return ParallelCorpus(
         [part for path in paths for part in split_path(path)],
@@ -64,6 +69,7 @@ def create_parallel_corpus(
         buffer=buffer,
         langs=langs,
         kinds=kinds,
+        max_views=max_views,
         augmenter=augmenter,
     )
 
@@ -93,6 +99,7 @@ class ParallelCorpus:
         buffer: int = 2000,
         langs: Optional[Sequence[str]] = None,
         kinds: Optional[Sequence[str]] = None,
+        max_views: int = 0,
         augmenter: Optional[Augmenter] = None,
     ) -> None:
         self.paths = list(paths)
@@ -102,6 +109,7 @@ class ParallelCorpus:
         self.buffer = buffer
         self.langs = langs
         self.kinds = kinds
+        self.max_views = max_views
         self.augmenter = augmenter
         self.epoch = 0
 
@@ -121,6 +129,9 @@ class ParallelCorpus:
         groups = filter(None, groups)
         if self.limit:
             groups = islice(groups, self.limit)
+        if self.max_views:
+            rng = self._make_rng(epoch, "views")
+            groups = (draw_views(group, self.max_views, rng) for group in groups)
         if self.shuffle:
             groups = shuffle_buffered(groups, self.buffer, self._make_rng(epoch, "buffer"))
         empty = True
@@ -158,6 +169,22 @@ class ParallelCorpus:
 
     def _make_rng(self, epoch: int, use: str) -> random.Random:
         return random.Random(f"{self.seed} {epoch} {use}")
+
+
+def draw_views(group: Group, most: int, rng: random.Random) -> Group:
+    """Draw some of the views of a group.
+
+    group (List[Doc]): The docs of the group.
+    most (int): How many views to draw beside the source.
+    rng (random.Random): Decides which.
+    RETURNS (List[Doc]): The source, where there is one, and the drawn views, in their old order.
+    """
+    views = [get_view(doc) for doc in group]
+    others = [i for i, view in enumerate(views) if view is None or view.kind != "source"]
+    if len(others) <= most:
+        return group
+    left_out = set(others) - set(rng.sample(others, most))
+    return [doc for i, doc in enumerate(group) if i not in left_out]
 
 
 def make_example(reference: Doc) -> Example:

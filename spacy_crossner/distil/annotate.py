@@ -177,7 +177,7 @@ def annotate(
         ("shard_size", shard_size),
     ):
         if number < 1:
-            raise CrossnerError(Errors.CN273.format(setting=setting, value=number))
+            raise CrossnerError(Errors.CN273.format(setting=setting, value=number, least=1))
     files = find_texts(path)
     if out.resolve() in (path.resolve(), *path.resolve().parents):
         raise CrossnerError(Errors.CN213.format(path=out))

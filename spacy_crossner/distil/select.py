@@ -170,9 +170,12 @@ def select(
     """
     check_range("min_certainty", min_certainty, 0.0, 1.0)
     check_range("min_agreement", min_agreement, 0.0, 1.0)
-    for setting, number in (("per_language", per_language + 1), ("shard_size", shard_size)):
-        if number < 1:
-            raise CrossnerError(Errors.CN273.format(setting=setting, value=number))
+    for setting, number, least in (
+        ("per_language", per_language, 0),
+        ("shard_size", shard_size, 1),
+    ):
+        if number < least:
+            raise CrossnerError(Errors.CN273.format(setting=setting, value=number, least=least))
     if balance and not per_language:
         raise CrossnerError(Errors.CN521)
     shards = find_shards(path)
