@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from safetensors.torch import load_file, save_file
 
 from tests.tiny import write_tiny_encoder
 
@@ -36,6 +37,17 @@ SENTENCES = {
 def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Hugging Face directory: 4-layer random BERT, 32 wide, with a unigram tokenizer."""
     return write_tiny_encoder(tmp_path_factory.mktemp("encoder") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def half_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny encoder, with word embeddings that 16 bits hold exactly."""
+    path = write_tiny_encoder(tmp_path_factory.mktemp("half") / "encoder")
+    state = load_file(path / "model.safetensors")
+    key = "embeddings.word_embeddings.weight"
+    state[key] = state[key].half().float()
+    save_file(state, path / "model.safetensors", metadata={"format": "pt"})
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,10 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Optional, cast
 
 import numpy
+import srsly
 import torch
 from spacy.tokens import Doc, Token
 from spacy_transformers.data_classes import (
@@ -23,7 +23,6 @@ from spacy_transformers.data_classes import (
     TransformerData,
     WordpieceBatch,
 )
-from spacy_transformers.layers.hf_shim import HFShim
 from spacy_transformers.layers.split_trf import split_trf_batch
 from spacy_transformers.layers.trfs2arrays import trfs2arrays
 from thinc.api import (
@@ -31,19 +30,16 @@ from thinc.api import (
     Model,
     chain,
     get_array_module,
-    get_torch_default_device,
     torch2xp,
     xp2torch,
 )
 from thinc.layers.pytorchwrapper import forward as pytorch_forward
 from thinc.types import Floats2d, Ints1d, Ints2d, Ragged
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast
-from transformers.modeling_utils import no_init_weights
-from transformers.utils import ModelOutput, logging
+from transformers import PreTrainedTokenizerFast
+from transformers.utils import ModelOutput
 
 from spacy_crossner.errors import CrossnerError, Errors, Warnings
-from spacy_crossner.ml.freeze import freeze_encoder
-from spacy_crossner.ml.shim import SteadyShim
+from spacy_crossner.ml.loading import EncoderShim, load_encoder
 from spacy_crossner.ml.windows import align_by_offsets, cut_windows, pack_by_length, shorten_giants
 
 # Longer than any word: only what is no word at all reaches it.
@@ -81,81 +77,20 @@ class TextBatch(FullTransformerBatch):
         return TextBatch(self.spans, self.wordpieces, output, self.align, self.cached_doc_data)
 
 
-class BareEncoder:
-    """`AutoModel` without the pooler, which no token classifier uses and nobody trains."""
+class EncoderModel(Model[list[Doc], FullTransformerBatch]):
+    """The model around an encoder, which holds no more than one copy of what it loads."""
 
-    @staticmethod
-    def from_pretrained(name: str, config: Any) -> torch.nn.Module:
-        """Load an encoder by path or hub name, in float32; a missing weight is an error."""
-        level = logging.get_verbosity()
-        logging.set_verbosity_error()  # it would warn of the pooler that is dropped anyway
-        try:
-            encoder, report = AutoModel.from_pretrained(
-                name, config=config, torch_dtype=torch.float32, output_loading_info=True
-            )
-        finally:
-            logging.set_verbosity(level)
-        missing = [key for key in report["missing_keys"] if not key.startswith("pooler.")]
-        if missing:
-            raise ValueError(f"the weights lack {', '.join(missing[:3])}.")
-        return _drop_pooler(encoder)
+    def from_bytes(self, bytes_data: bytes) -> "EncoderModel":
+        """Load from bytes.
 
-    @staticmethod
-    def from_config(config: Any) -> torch.nn.Module:
-        """Build an encoder whose weights will be loaded next: none are drawn."""
-        config.torch_dtype = torch.float32
-        with no_init_weights():
-            return _drop_pooler(AutoModel.from_config(config))
-
-
-def _drop_pooler(encoder: torch.nn.Module) -> torch.nn.Module:
-    if getattr(encoder, "pooler", None) is not None:
-        encoder.pooler = None  # type: ignore[assignment]
-    return encoder
-
-
-class EncoderShim(SteadyShim, HFShim):
-    """spacy-transformers' shim that keeps frozen parts frozen and loads all weights or none."""
-
-    def __init__(
-        self,
-        objects: HFObjects,
-        *,
-        freeze_embeddings: bool,
-        freeze_layers: int,
-        mixed_precision: bool,
-        grad_scaler_config: dict,
-    ):
-        self.freeze_embeddings = freeze_embeddings
-        self.freeze_layers = freeze_layers
-        super().__init__(
-            objects,
-            mixed_precision=mixed_precision,
-            grad_scaler_config=dict(grad_scaler_config),
-            model_cls=BareEncoder,
-        )
-
-    def freeze(self) -> None:
-        """Apply the settings to whatever encoder is set now."""
-        freeze_encoder(self._model, embeddings=self.freeze_embeddings, layers=self.freeze_layers)
-
-    @property
-    def trainable(self) -> bool:
-        """RETURNS (bool): Whether any parameter of the encoder still learns."""
-        return any(parameter.requires_grad for parameter in self._model.parameters())
-
-    def from_bytes(self, bytes_data: bytes) -> "EncoderShim":
-        """Load tokenizer and weights; nothing is looked up outside of the bytes."""
-        with warnings.catch_warnings():
-            # spacy-transformers would go on with random weights where keys are missing
-            warnings.filterwarnings("error", message="Error loading saved torch state_dict")
-            try:
-                super().from_bytes(bytes_data)
-            except UserWarning as warning:
-                reason = warning.__context__
-                raise CrossnerError(Errors.CN024.format(reason=reason)) from None
-        if self._model is not None:
-            self.freeze()
+        bytes_data (bytes): What `to_bytes` made.
+        RETURNS (EncoderModel): The model itself.
+        """
+        saved = srsly.msgpack_loads(bytes_data)
+        del bytes_data  # Thinc would keep it, and what it holds, to the end
+        shims = saved["shims"]
+        self.from_dict({**saved, "shims": [[] for _ in shims]})
+        get_shim(self).from_bytes(shims.pop().pop())
         return self
 
 
@@ -202,7 +137,7 @@ def TransformerModel(  # noqa: N802 (a Thinc layer)
         attrs={"convert_inputs": _to_torch, "convert_outputs": _from_torch},
         shims=[shim],
     )
-    return Model(
+    return EncoderModel(
         "transformer",
         # in the closure and not in attrs, which would be saved and outlive a changed config
         partial(forward, window=window, stride=stride),
@@ -288,39 +223,6 @@ def init(
     if longest and window + n_special > longest:
         limit = longest - n_special
         raise CrossnerError(Errors.CN026.format(window=window, name=name, limit=limit))
-
-
-def load_encoder(name: str, tokenizer_config: dict, transformer_config: dict) -> HFObjects:
-    """Load a tokenizer and an encoder, by path or hub name.
-
-    name (str): A folder or a hub name.
-    tokenizer_config (dict): Settings for the tokenizer.
-    transformer_config (dict): Settings for the encoder's config.
-    RETURNS (HFObjects): Both, the encoder on the active device.
-    """
-    source = str(Path(name).absolute()) if Path(name).exists() else name
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source, **tokenizer_config)
-        config = AutoConfig.from_pretrained(source, **{**transformer_config, "return_dict": True})
-        encoder = BareEncoder.from_pretrained(source, config)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise CrossnerError(Errors.CN020.format(name=name, reason=reason)) from error
-    if not isinstance(tokenizer, PreTrainedTokenizerFast):
-        raise CrossnerError(Errors.CN021.format(name=name))
-    encoder.to(get_torch_default_device())
-    return HFObjects(tokenizer, encoder, _vocab_file_contents(tokenizer))
-
-
-def _vocab_file_contents(tokenizer: PreTrainedTokenizerFast) -> Optional[bytes]:
-    """spacy-transformers saves this file beside the tokenizer, where the class has one."""
-    path = getattr(tokenizer, "vocab_file", None)
-    if path is None:
-        # a fast tokenizer needs none, but the attribute alone makes HFShim look for the file
-        if hasattr(tokenizer, "vocab_file"):
-            del tokenizer.vocab_file
-        return None
-    return Path(path).read_bytes()
 
 
 def forward(

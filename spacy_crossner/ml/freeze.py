@@ -1,5 +1,7 @@
 """Freezing of an encoder's lower part: torch only."""
 
+from typing import Optional
+
 from torch import nn
 
 from spacy_crossner.errors import CrossnerError, Errors
@@ -31,15 +33,21 @@ def find_embeddings(encoder: nn.Module) -> nn.Module:
     block = getattr(encoder, "embeddings", None)
     if isinstance(block, nn.Module):
         return block
-    try:
-        words = encoder.get_input_embeddings()  # type: ignore[operator]
-    except (AttributeError, NotImplementedError):
-        words = None
-    if not isinstance(words, nn.Module):
+    words = find_words(encoder)
+    if words is None:
         raise CrossnerError(
             Errors.CN022.format(setting="freeze_embeddings", name=type(encoder), off="false")
         )
     return words
+
+
+def find_words(encoder: nn.Module) -> Optional[nn.Module]:
+    """RETURNS (Optional[nn.Module]): The word embeddings of an encoder, if it says where."""
+    try:
+        words = encoder.get_input_embeddings()  # type: ignore[operator]
+    except (AttributeError, NotImplementedError):
+        return None
+    return words if isinstance(words, nn.Module) else None
 
 
 def find_layers(encoder: nn.Module) -> nn.ModuleList:

@@ -157,22 +157,6 @@ def bert_state(
     return state
 
 
-def smallest(weights: "torch.Tensor") -> "torch.Tensor":
-    """Store weights in 16 bits if they can be had back exactly.
-
-    weights (torch.Tensor): The weights, of any type.
-    RETURNS (torch.Tensor): The same values, as float16, bfloat16 or what they were.
-    """
-    import torch
-
-    if weights.is_floating_point():
-        for dtype in (torch.float16, torch.bfloat16):
-            stored = weights.to(dtype)
-            if torch.equal(stored.to(weights.dtype), weights):
-                return stored
-    return weights
-
-
 def rewrap_tokenizer(
     tokenizer: "PreTrainedTokenizerFast", backend: "Tokenizer"
 ) -> "PreTrainedTokenizerFast":
@@ -268,6 +252,8 @@ def _plain_tokenizer(**settings: Any) -> "PreTrainedTokenizerFast":
 
 
 def _save(encoder: Encoder, folder: Path) -> None:
+    from spacy_crossner.ml.small import smallest
+
     state = {key: smallest(value) for key, value in encoder.state.items()}
     # the model is a float32 one, so that is what its config names, however the weights are stored
     encoder.model.save_pretrained(folder, state_dict=state)

@@ -31,7 +31,7 @@ from spacy_crossner.data.view import get_view
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.pipeline.strip import strip_training_components
 from spacy_crossner.ship.folder import disk_errors
-from spacy_crossner.ship.trim import Trimmed, find_encoders, store_small, trim_pipeline
+from spacy_crossner.ship.trim import Trimmed, find_encoders, trim_pipeline
 from spacy_crossner.ship.wheel import write_wheel
 
 MULTIPLE = "xx"
@@ -97,7 +97,6 @@ def package(
         for code, group in [(MULTIPLE, languages), *((code, [code]) for code in languages)]:
             nlp = strip_training_components(open_pipeline(pipeline, code))
             trimmed = trim_pipeline(nlp, pick_texts(all_texts, group)) if trim else None
-            store_small(nlp)
             nlp.meta.update(
                 name=name,
                 version=version,

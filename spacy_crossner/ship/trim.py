@@ -26,8 +26,9 @@ from spacy.language import Language
 from tokenizers import Tokenizer
 
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.ml.encoder import EncoderShim
-from spacy_crossner.ship.embedded import rewrap_tokenizer, smallest
+from spacy_crossner.ml.loading import EncoderShim
+from spacy_crossner.ml.small import SmallEmbedding
+from spacy_crossner.ship.embedded import rewrap_tokenizer
 
 # Scripts with a smaller share of a text's letters are visitors: their seen pieces stay, no others.
 LEAST_SHARE = 0.01
@@ -163,25 +164,16 @@ def trim_embeddings(encoder: torch.nn.Module, keep: numpy.ndarray) -> None:
             setattr(config, name, new_ids.get(value))
     config.vocab_size = len(keep)
     rows = torch.from_numpy(keep).to(old.weight.device)
-    embeddings = torch.nn.Embedding.from_pretrained(
-        old.weight.detach()[rows],
-        freeze=not old.weight.requires_grad,
-        padding_idx=None if old.padding_idx is None else new_ids[old.padding_idx],
+    padding = None if old.padding_idx is None else new_ids[old.padding_idx]
+    weight = old.weight.detach()[rows]
+    embeddings = (
+        SmallEmbedding(weight, padding)
+        if isinstance(old, SmallEmbedding)
+        else torch.nn.Embedding.from_pretrained(
+            weight, freeze=not old.weight.requires_grad, padding_idx=padding
+        )
     )
     encoder.set_input_embeddings(embeddings)  # type: ignore[operator]
-
-
-def store_small(nlp: Language) -> None:
-    """Prepare a pipeline for saving: hold weights in 16 bits where that loses nothing.
-
-    That is so for embeddings that were 16 bits in their source, and frozen. Loading makes float32
-    of them again. In between, the pipeline can't predict.
-
-    nlp (Language): The pipeline.
-    """
-    for shim in find_encoders(nlp):
-        for parameter in shim._hfmodel.transformer.parameters():
-            parameter.data = smallest(parameter.data)
 
 
 def main_scripts(texts: Iterable[str], least_share: float = LEAST_SHARE) -> set[str]:

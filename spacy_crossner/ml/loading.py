@@ -1,0 +1,160 @@
+"""Where an encoder comes from: a folder of Hugging Face, or what a pipeline saved."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Optional
+
+import srsly
+import torch
+from spacy.util import SimpleFrozenDict
+from spacy_transformers.data_classes import HFObjects
+from spacy_transformers.layers.hf_shim import HFShim
+from spacy_transformers.util import make_tempdir
+from thinc.api import get_torch_default_device
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast
+from transformers.modeling_utils import no_init_weights
+from transformers.utils import logging
+
+from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.ml.freeze import freeze_encoder
+from spacy_crossner.ml.shim import SteadyShim
+from spacy_crossner.ml.small import hold_words_small
+
+
+class BareEncoder:
+    """`AutoModel` without the pooler, which no token classifier uses and nobody trains."""
+
+    @staticmethod
+    def from_pretrained(name: str, config: Any) -> torch.nn.Module:
+        """Load an encoder by path or hub name, in float32; a missing weight is an error."""
+        level = logging.get_verbosity()
+        logging.set_verbosity_error()  # it would warn of the pooler that is dropped anyway
+        try:
+            encoder, report = AutoModel.from_pretrained(
+                name, config=config, torch_dtype=torch.float32, output_loading_info=True
+            )
+        finally:
+            logging.set_verbosity(level)
+        missing = [key for key in report["missing_keys"] if not key.startswith("pooler.")]
+        if missing:
+            raise ValueError(f"the weights lack {', '.join(missing[:3])}.")
+        return _drop_pooler(encoder)
+
+    @staticmethod
+    def from_config(config: Any) -> torch.nn.Module:
+        """Build an encoder whose weights will be loaded next: none are drawn."""
+        config.torch_dtype = torch.float32
+        with no_init_weights():
+            return _drop_pooler(AutoModel.from_config(config))
+
+
+def _drop_pooler(encoder: torch.nn.Module) -> torch.nn.Module:
+    if getattr(encoder, "pooler", None) is not None:
+        encoder.pooler = None  # type: ignore[assignment]
+    return encoder
+
+
+class EncoderShim(SteadyShim, HFShim):
+    """spacy-transformers' shim that keeps frozen parts frozen and loads all weights or none,
+    with no more memory than they need."""
+
+    def __init__(
+        self,
+        objects: HFObjects,
+        *,
+        freeze_embeddings: bool,
+        freeze_layers: int,
+        mixed_precision: bool,
+        grad_scaler_config: dict,
+    ):
+        self.freeze_embeddings = freeze_embeddings
+        self.freeze_layers = freeze_layers
+        super().__init__(
+            objects,
+            mixed_precision=mixed_precision,
+            grad_scaler_config=dict(grad_scaler_config),
+            model_cls=BareEncoder,
+        )
+
+    def freeze(self) -> None:
+        """Apply the settings to whatever encoder is set now."""
+        freeze_encoder(self._model, embeddings=self.freeze_embeddings, layers=self.freeze_layers)
+        hold_words_small(self._model)
+
+    @property
+    def trainable(self) -> bool:
+        """RETURNS (bool): Whether any parameter of the encoder still learns."""
+        return any(parameter.requires_grad for parameter in self._model.parameters())
+
+    def from_bytes(self, bytes_data: bytes) -> "EncoderShim":
+        """Load tokenizer and weights; nothing is looked up outside of the bytes.
+
+        bytes_data (bytes): What `to_bytes` made.
+        RETURNS (EncoderShim): The shim itself.
+        """
+        saved = srsly.msgpack_loads(bytes_data)
+        del bytes_data  # as big as the weights
+        if not saved["config"]:
+            settings = saved["_init_tokenizer_config"], saved["_init_transformer_config"]
+            self._hfmodel = HFObjects(None, None, None, *settings)
+            return self
+        with make_tempdir() as folder:
+            srsly.write_json(folder / "config.json", saved["config"])
+            config = AutoConfig.from_pretrained(folder / "config.json")
+            # before the tokenizer, so that the saved weights are gone when it takes its memory
+            self._load_weights(BareEncoder.from_config(config), saved.pop("state"))
+            settings = saved["tokenizer"].pop("kwargs", {})
+            for name, content in saved["tokenizer"].items():
+                (folder / name).write_bytes(content)
+            tokenizer = AutoTokenizer.from_pretrained(folder, **settings)
+            contents = _vocab_file_contents(tokenizer)
+        no_settings = SimpleFrozenDict(), SimpleFrozenDict()
+        self._hfmodel = HFObjects(tokenizer, self._model, contents, *no_settings)
+        return self
+
+    def _load_weights(self, encoder: torch.nn.Module, data: bytes) -> None:
+        weights = torch.load(BytesIO(data), map_location="cpu", weights_only=True)
+        del data
+        try:
+            # the loaded tensors become the encoder's: what it came with was never written to
+            encoder.load_state_dict(weights, assign=True)
+        except RuntimeError as error:
+            raise CrossnerError(Errors.CN024.format(reason=error)) from None
+        self._model = encoder
+        self.freeze()
+        for parameter in encoder.parameters():
+            parameter.data = parameter.data.float()
+        encoder.to(get_torch_default_device())
+
+
+def load_encoder(name: str, tokenizer_config: dict, transformer_config: dict) -> HFObjects:
+    """Load a tokenizer and an encoder, by path or hub name.
+
+    name (str): A folder or a hub name.
+    tokenizer_config (dict): Settings for the tokenizer.
+    transformer_config (dict): Settings for the encoder's config.
+    RETURNS (HFObjects): Both, the encoder on the active device.
+    """
+    source = str(Path(name).absolute()) if Path(name).exists() else name
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, **tokenizer_config)
+        config = AutoConfig.from_pretrained(source, **{**transformer_config, "return_dict": True})
+        encoder = BareEncoder.from_pretrained(source, config)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise CrossnerError(Errors.CN020.format(name=name, reason=reason)) from error
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise CrossnerError(Errors.CN021.format(name=name))
+    encoder.to(get_torch_default_device())
+    return HFObjects(tokenizer, encoder, _vocab_file_contents(tokenizer))
+
+
+def _vocab_file_contents(tokenizer: PreTrainedTokenizerFast) -> Optional[bytes]:
+    """spacy-transformers saves this file beside the tokenizer, where the class has one."""
+    path = getattr(tokenizer, "vocab_file", None)
+    if path is None:
+        # a fast tokenizer needs none, but the attribute alone makes HFShim look for the file
+        if hasattr(tokenizer, "vocab_file"):
+            del tokenizer.vocab_file
+        return None
+    return Path(path).read_bytes()
