@@ -1,0 +1,236 @@
+"""Everything in the README that can be run is run, on small data and a tiny encoder."""
+
+import contextlib
+import io
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib import invalidate_caches
+from pathlib import Path
+
+import pytest
+import typer
+from spacy.cli._util import app
+from spacy.cli.init_config import fill_config
+from spacy.training.initialize import init_nlp
+from spacy.util import resolve_dot_names
+from thinc.api import Config
+from transformers import BertConfig, BertModel
+from typer.testing import CliRunner
+
+from spacy_crossner.data.convert import convert
+from spacy_crossner.data.sample import make_corpus
+from spacy_crossner.translate.dictionaries import freedict_indexes
+from tests.pipelines import TRAIN_DATA, make_examples, make_nlp, train
+from tests.test_lexicon import write_dictd
+from tests.tiny import write_tiny_encoder
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf8")
+SPACY = ["python", "-m", "spacy"]
+CROSSNER = [*SPACY, "crossner"]
+
+# Commands that are only looked at, by their beginnings, and why.
+NOT_RUN = {
+    "python -m pip install -c constraints.txt": "installs this package, which is there",
+    "python -m pytest": "is running",
+    "python -m spacy project run all": "takes half an hour; test_project runs its parts",
+    "python -m spacy crossner verify": "makes an environment for each wheel; see test_package",
+    "python -m spacy crossner benchmark uner": "trains for hours; see test_benchmark",
+}
+# What makes a command quick, behind what the README says.
+QUICK = {
+    "python -m spacy crossner encoder": "--source {tiny} --force",
+    "python -m spacy train": "--training.max_steps 2 --training.eval_frequency 2",
+    "python -m spacy crossner speed": "--what prediction,training --runs 1 --limit 2",
+    "python -m pip install packages/": "--no-deps --no-index --quiet --target {site}",
+}
+# Target languages of the sample that the README speaks of.
+LANGUAGES = ("de", "es", "fr")
+# Blocks in no language: a picture.
+PICTURES = ["labels ── corpus"]
+
+
+@dataclass
+class Block:
+    """A fenced block: its language, its text, and the line where it begins."""
+
+    lang: str
+    text: str
+    line: int
+
+    def commands(self) -> list[str]:
+        """RETURNS (List[str]): The commands of a shell block."""
+        lines = self.text.replace("\\\n", " ").splitlines()
+        return [part.strip() for line in lines for part in line.split("&&") if part.strip()]
+
+
+BLOCKS = [
+    Block(found[1], found[2], README[: found.start()].count("\n") + 2)
+    for found in re.finditer(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+]
+COMMANDS = [
+    (command, block.line)
+    for block in BLOCKS
+    if block.lang == "bash"
+    for command in block.commands()
+]
+PROSE = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
+INLINE = [" ".join(found.split()) for found in re.findall(r"`([^`]+)`", PROSE)]
+
+
+def find(prefixes, command: str) -> str:
+    """RETURNS (str): The longest of the beginnings that a command has, or nothing."""
+    return max((one for one in prefixes if command.startswith(one)), key=len, default="")
+
+
+def parse(command: str) -> tuple[typer.core.TyperCommand, dict, list[str]]:
+    """Find a command of spaCy or ours, and read its options without running it.
+
+    RETURNS (tuple): The command, its parameters, and what is left over.
+    """
+    words = shlex.split(command)
+    assert words[:3] == SPACY, command
+    found, words = typer.main.get_command(app), words[3:]
+    while hasattr(found, "commands"):
+        assert words[0] in found.commands, f"there is no {words[0]!r}: {command}"
+        found, words = found.commands[words[0]], words[1:]
+    # an unknown option is an error of click, unless the command takes overrides
+    context = found.make_context(found.name, list(words), resilient_parsing=True)
+    given, rest, _ = found.make_parser(context).parse_args(list(words))
+    return found, given, rest
+
+
+def is_given(value) -> bool:
+    return isinstance(value, (str, list, tuple)) and bool(value)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory) -> Path:
+    """A checkout of a few sentences: what the README's commands find before them."""
+    folder = tmp_path_factory.mktemp("readme")
+    encoder = write_tiny_encoder(folder / "tiny")
+    # as many positions as the recipes' windows take
+    config = BertConfig.from_pretrained(encoder, max_position_embeddings=300)
+    BertModel(config, add_pooling_layer=False).save_pretrained(encoder)
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    copy_sample(ROOT / "assets" / "sample", folder / "assets" / "sample")
+    make_corpus(folder / "assets" / "sample", folder / "corpus", LANGUAGES)
+    # what `project run all` has made by then
+    for name in ("views", "lexicons", "annotated", "packages", "metrics"):
+        (folder / name).mkdir()
+    shutil.copy(folder / "corpus" / "parallel.spacy", folder / "views")
+    nlp = make_nlp(encoder, token_pair_ner={})
+    train(nlp, make_examples(nlp), steps=60)
+    (folder / "training" / "teacher").mkdir(parents=True)
+    nlp.to_disk(folder / "training" / "teacher" / "model-best")
+    # what a person has
+    for name in ("my-labels.conll", "labels.conll"):
+        convert([folder / "corpus" / "source.spacy"], folder / name)
+    texts = [text for text, _ in TRAIN_DATA]
+    for name in ("my-german-text.txt", "italian.txt", "german.txt"):
+        (folder / name).write_text("\n".join(texts) + "\n", encoding="utf8")
+    return folder
+
+
+def copy_sample(source: Path, target: Path, most: int = 16) -> None:
+    for lang, name in [("en", "train-news.txt"), ("en", "dev.txt")] + [
+        (lang, f"{kind}.txt") for lang in LANGUAGES for kind in ("memory", "test", "unlabelled")
+    ]:
+        (target / lang).mkdir(parents=True, exist_ok=True)
+        lines = (source / lang / name).read_text(encoding="utf8").splitlines()[: most + 1]
+        (target / lang / name).write_text("\n".join(lines) + "\n", encoding="utf8")
+
+
+@pytest.fixture
+def dictionary(tmp_path, monkeypatch):
+    """FreeDict as Debian installs it."""
+    write_dictd(tmp_path, "eng-deu", ["Monday /x/\nMontag", "harbour /x/\nHafen"])
+    monkeypatch.setitem(freedict_indexes.__kwdefaults__, "directory", tmp_path)
+
+
+def run_command(command: str) -> None:
+    """Run a command of a shell block, made quick."""
+    more = QUICK[find(QUICK, command)] if find(QUICK, command) else ""
+    words = shlex.split(command) + more.format(tiny="tiny", site="site").split()
+    if words[0] == "cd":
+        assert Path(words[1]).is_dir()
+        return
+    if words[:3] == SPACY:
+        result = CliRunner().invoke(app, words[3:])
+        assert result.exit_code == 0, (command, result.output, result.exception)
+        return
+    done = subprocess.run(
+        [sys.executable if words[0] == "python" else words[0], *words[1:]],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, (command, done.stderr)
+    # a wheel may have come
+    invalidate_caches()
+
+
+def check_config(config: Config, text: str) -> Config:
+    """Lay a block over a config, fill it up, initialize the pipeline, and read its corpora.
+
+    RETURNS (Config): The config as it was written, not filled up.
+    """
+    config = Config().from_str(f"{config.to_str()}\n{text}", interpolate=False)
+    config.to_disk("base.cfg", interpolate=False)
+    _, filled = fill_config(Path("filled.cfg"), Path("base.cfg"), silent=True)
+    nlp = init_nlp(filled)
+    assert nlp.get_pipe("token_pair_ner").labels == ("LOC", "ORG", "PER")
+    names = ["corpora.train", "corpora.dev"]
+    for read in resolve_dot_names(nlp.config.interpolate(), names):
+        assert next(read(nlp)).reference.has_annotation("ENT_IOB")
+    return config
+
+
+def test_no_block_is_overlooked():
+    fences = [line for line in README.splitlines() if line.strip().startswith(("```", "~~~"))]
+    assert len(fences) == 2 * len(BLOCKS)
+    assert {block.lang for block in BLOCKS} <= {"", "python", "bash", "ini", "conll"}
+    pictures = [block.text for block in BLOCKS if not block.lang]
+    assert [text.startswith(one) for text, one in zip(pictures, PICTURES, strict=True)]
+
+
+@pytest.mark.parametrize(("command", "line"), COMMANDS, ids=[f"line{n}" for _, n in COMMANDS])
+def test_commands_exist_with_their_options(command, line):
+    if shlex.split(command)[:3] != SPACY:
+        assert find((*NOT_RUN, *QUICK, "cd "), command), command
+        return
+    found, given, rest = parse(command)
+    for parameter in found.params:
+        assert not parameter.required or is_given(given[parameter.name]), parameter.name
+    overrides = [word for word in rest if word.startswith("--")]
+    assert all(re.match(r"--\w+(\.\w+)+$", word) for word in overrides), overrides
+
+
+def test_blocks_run(workspace, dictionary, monkeypatch):
+    """In the order of the README, each with what those before it have made."""
+    monkeypatch.chdir(workspace)
+    monkeypatch.syspath_prepend(workspace / "site")
+    namespace: dict = {}
+    config = Config()
+    left_out = set()
+    for block in BLOCKS:
+        if block.lang == "conll":
+            Path("block.conll").write_text(block.text, encoding="utf8")
+            assert convert([Path("block.conll")], Path("block.spacy"), strict=True).entities
+        elif block.lang == "python":
+            code = compile("\n" * (block.line - 1) + block.text, "README.md", "exec")
+            with contextlib.redirect_stdout(io.StringIO()):
+                exec(code, namespace)
+        elif block.lang == "ini":
+            config = check_config(config, block.text)
+        elif block.lang == "bash":
+            for command in block.commands():
+                reason = find(NOT_RUN, command)
+                left_out.add(reason)
+                if not reason:
+                    run_command(command)
+    assert left_out == {"", *NOT_RUN}
