@@ -11,7 +11,13 @@ from spacy_transformers.data_classes import HFObjects
 from spacy_transformers.layers.hf_shim import HFShim
 from spacy_transformers.util import make_tempdir
 from thinc.api import get_torch_default_device
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import (
+    MODEL_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PreTrainedTokenizerFast,
+)
 from transformers.modeling_utils import no_init_weights
 from transformers.utils import logging
 
@@ -30,7 +36,7 @@ class BareEncoder:
         level = logging.get_verbosity()
         logging.set_verbosity_error()  # it would warn of the pooler that is dropped anyway
         try:
-            encoder, report = AutoModel.from_pretrained(
+            encoder, report = (find_class(config) or AutoModel).from_pretrained(
                 name, config=config, torch_dtype=torch.float32, output_loading_info=True
             )
         finally:
@@ -44,8 +50,19 @@ class BareEncoder:
     def from_config(config: Any) -> torch.nn.Module:
         """Build an encoder whose weights will be loaded next: none are drawn."""
         config.torch_dtype = torch.float32
+        build = find_class(config) or AutoModel.from_config
         with no_init_weights():
-            return _drop_pooler(AutoModel.from_config(config))
+            return _drop_pooler(build(config))
+
+
+def find_class(config: Any) -> Optional[Any]:
+    """Find the one class that `AutoModel` would take. It imports all models before it looks.
+
+    config (PretrainedConfig): The config of an encoder.
+    RETURNS (Optional[Any]): The class, or None if there are several, or the library has none.
+    """
+    found = MODEL_MAPPING.get(type(config), None)
+    return found if isinstance(found, type) else None
 
 
 def _drop_pooler(encoder: torch.nn.Module) -> torch.nn.Module:
