@@ -467,12 +467,17 @@ def speed_cli(
             help="An interpreter that has gliner and span_marker installed, to measure them too."
         ),
     ] = "",
+    pipelines: Annotated[
+        str,
+        typer.Option(help="Folders of trained pipelines, by commas, to measure beside the peers."),
+    ] = "",
 ) -> None:
     """Measure speed as ratios: what is compared runs in turn."""
     from spacy_crossner.measure.speed import measure
     from spacy_crossner.measure.timing import Job
 
-    job = Job(encoder, texts, runs=runs, limit=limit, peer_python=peer_python)
+    paths = tuple(Path(part) for part in pipelines.split(",") if part)
+    job = Job(encoder, texts, runs, limit, peer_python, paths)
     rows = []
     for figure in measure(what.split(","), job):
         ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -105,6 +106,14 @@ def test_peers(job, tmp_path, monkeypatch):
     }
     memory = [figure for figure in figures if figure.unit == "MiB"]
     assert {figure.ratio for figure in memory} == {1.0}
+    assert {figure.what.partition(", ")[2] for figure in memory} == {
+        "peak memory of reading",
+        "peak memory of loading",
+    }
+    given = replace(other, pipelines=(tmp_path / "shipped",))
+    figures = list(peers.measure_peers(given))
+    against = {figure.against for figure in figures if figure.what.startswith("shipped, peak")}
+    assert against == {"GLiNER", "SpanMarker"}
 
 
 def test_errors(job, tmp_path, monkeypatch):

@@ -13,8 +13,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import spacy
+
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.measure import worker
+from spacy_crossner.measure.evaluate import read_examples
 from spacy_crossner.measure.timing import SPACY_NER, Figure, Job, build_reader, compare, in_turn
 
 OURS = ("token_label_ner", "token_pair_ner")
@@ -50,7 +53,8 @@ class Process:
         )
         loaded = self.hear()
         self.load_seconds = loaded["seconds"]
-        self.mebibytes = loaded["mebibytes"]
+        self.load_mebibytes = loaded["mebibytes"]
+        self.mebibytes = 0.0
 
     def __enter__(self) -> "Process":
         """RETURNS (Process): Itself."""
@@ -80,8 +84,9 @@ class Process:
 
 
 def measure_peers(job: Job) -> Iterator[Figure]:
-    """Compare our pipelines with spaCy's `ner` and a full table of pairs on the same encoder; and,
-    where an interpreter has them, with GLiNER and SpanMarker of base size."""
+    """Compare untrained components of ours with spaCy's `ner` and a full table of pairs on the same
+    encoder, or given pipelines as they are; where an interpreter has them, with GLiNER and
+    SpanMarker of base size as well."""
     with TemporaryDirectory() as path, ExitStack() as stack:
         texts, commands = prepare(job, Path(path))
         systems = {
@@ -91,17 +96,15 @@ def measure_peers(job: Job) -> Iterator[Figure]:
         few = {name: _task(system, texts[:SINGLE], 1) for name, system in systems.items()}
         throughput = in_turn(many, job.runs)
         latency = in_turn(few, job.runs)
-        for ours in OURS:
-            for theirs in systems:
-                if theirs not in OURS:
-                    yield compare(throughput, ours, theirs)
+        all_ours = [path.name for path in job.pipelines] or OURS
+        pairs = [(mine, name) for mine in all_ours for name in systems if name not in all_ours]
+        for mine, other in pairs:
+            yield compare(throughput, mine, other)
         words = sum(len(text.split()) for text in texts)
         for name, seconds in throughput.items():
             yield Figure(f"{name}, throughput", words / min(seconds), unit="words/s")
-        for ours in OURS:
-            for theirs in systems:
-                if theirs not in OURS:
-                    yield from _compare_singles(ours, theirs, latency, systems)
+        for mine, other in pairs:
+            yield from _compare_singles(mine, other, latency, systems)
 
 
 def _task(system: Process, texts: list[str], batch_size: int) -> Callable[[int], None]:
@@ -115,7 +118,9 @@ def _compare_singles(
     yield Figure(f"{ours}, one text", single.value / SINGLE, theirs, single.ratio)
     mine, other = systems[ours], systems[theirs]
     ratio = other.mebibytes / mine.mebibytes
-    yield Figure(f"{ours}, peak memory", mine.mebibytes, theirs, ratio, "MiB")
+    yield Figure(f"{ours}, peak memory of reading", mine.mebibytes, theirs, ratio, "MiB")
+    ratio = other.load_mebibytes / mine.load_mebibytes
+    yield Figure(f"{ours}, peak memory of loading", mine.load_mebibytes, theirs, ratio, "MiB")
     ratio = other.load_seconds / mine.load_seconds
     yield Figure(f"{ours}, loading", mine.load_seconds, theirs, ratio)
 
@@ -129,12 +134,17 @@ def prepare(job: Job, folder: Path) -> tuple[list[str], dict[str, tuple[str, str
     """
     commands: dict[str, tuple[str, str, Path]] = {}
     texts: list[str] = []
-    for name, section in COMPONENTS.items():
-        nlp, examples = build_reader(job, section)
+    if job.pipelines:
+        examples = read_examples(spacy.blank("xx"), job.texts, job.limit)
         texts = [example.reference.text for example in examples]
-        commands[name] = sys.executable, "spacy", folder / name
-        nlp.to_disk(folder / name)
-    commands[FULL_TABLE] = sys.executable, "full-table", job.encoder.resolve()
+        commands = {path.name: (sys.executable, "spacy", path) for path in job.pipelines}
+    else:
+        for name, section in COMPONENTS.items():
+            nlp, examples = build_reader(job, section)
+            texts = [example.reference.text for example in examples]
+            commands[name] = sys.executable, "spacy", folder / name
+            nlp.to_disk(folder / name)
+        commands[FULL_TABLE] = sys.executable, "full-table", job.encoder.resolve()
     for kind, name in PEERS.items() if job.peer_python else ():
         commands[name] = job.peer_python, kind, folder / kind
         prepare_peer(job, kind, folder)

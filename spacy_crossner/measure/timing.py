@@ -48,6 +48,7 @@ class Job:
     runs (int): Runs of each task.
     limit (int): Sentences to read; 0 takes all.
     peer_python (str): An interpreter that has other NER packages installed.
+    pipelines (Tuple[Path, ...]): Pipelines to compare with them, in place of untrained ones.
     """
 
     encoder: Path
@@ -55,6 +56,7 @@ class Job:
     runs: int = 10
     limit: int = 0
     peer_python: str = ""
+    pipelines: tuple[Path, ...] = ()
 
 
 @dataclass

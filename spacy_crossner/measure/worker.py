@@ -3,7 +3,8 @@
 It runs as a script, under any interpreter that has the system installed: for other systems than
 ours, it imports nothing of the package. Its arguments are the kind of system and the folder that it
 loads. Each line of its input is a JSON object with "texts" and "batch_size", each line of its
-output one with "seconds" and "mebibytes". With "prepare" as the first argument it writes a system
+output one with "seconds" and "mebibytes", the first of them on the loading, where that memory is
+counted apart (on Linux). With "prepare" as the first argument it writes a system
 with untrained weights of the usual size.
 """
 
@@ -142,6 +143,7 @@ def serve(load: Callable[[Path], Read], folder: Path, lines: Iterable[str], say:
     # the first text makes some systems load the rest
     read(["Warm up."], 1)
     say({"seconds": time.perf_counter() - start, "mebibytes": peak_mebibytes()})
+    forget_peak()
     for line in lines:
         task = json.loads(line)
         start = time.perf_counter()
