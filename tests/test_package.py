@@ -1,5 +1,6 @@
 """Wheels: what is in them, and that they work in a clean environment without a network."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -63,7 +64,7 @@ def wheels(trained):
         ],
     )
     assert shown.exit_code == 0, shown.output
-    return {path.name.split("-")[0]: path for path in (trained / "out").iterdir()}
+    return {path.name.split("-")[0]: path for path in (trained / "out").glob("*.whl")}
 
 
 def read_member(wheel, member):
@@ -86,6 +87,15 @@ def test_wheels_are_complete(wheels):
     with zipfile.ZipFile(wheel) as archive:
         assert archive.testzip() is None
         assert sorted(record) == sorted(archive.namelist())
+
+
+def test_checksums_name_all_wheels(wheels):
+    folder = next(iter(wheels.values())).parent
+    lines = (folder / "SHA256SUMS").read_text(encoding="utf8").splitlines()
+    found = dict(reversed(line.split("  ")) for line in lines)
+    assert found == {
+        wheel.name: hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in wheels.values()
+    }
 
 
 def test_meta_and_config(wheels):

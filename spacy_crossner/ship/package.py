@@ -29,13 +29,16 @@ from spacy_crossner.data.languages import get_tokenizer
 from spacy_crossner.data.shards import find_shards, read_docs
 from spacy_crossner.data.view import get_view
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.files import write_file
 from spacy_crossner.pipeline.strip import strip_training_components
+from spacy_crossner.ship.download import file_hash
 from spacy_crossner.ship.folder import disk_errors
 from spacy_crossner.ship.trim import Trimmed, find_encoders, trim_pipeline
 from spacy_crossner.ship.wheel import write_wheel
 
 MULTIPLE = "xx"
 DISTRIBUTION = "spacy-crossner"
+CHECKSUMS = "SHA256SUMS"
 
 
 class Packed(NamedTuple):
@@ -77,7 +80,7 @@ def package(
     sources (Optional[Path]): A JSON list of objects with name, url and license, for the meta.json.
     license_name (str): The licence of the pipelines.
     trim (bool): Whether to trim the vocabulary.
-    RETURNS (List[Packed]): The wheels.
+    RETURNS (List[Packed]): The wheels. Their checksums stand beside them, in SHA256SUMS.
     """
     if not (pipeline / "config.cfg").is_file():
         raise CrossnerError(Errors.CN710.format(pipeline=pipeline))
@@ -110,6 +113,9 @@ def package(
                 spacy_version=get_minor_version_range(spacy_version),
             )
             wheels.append(Packed(pack(nlp, output), tuple(group), trimmed))
+        # stands for the wheels where reading a gigabyte of them would take too long
+        sums = [f"{file_hash(wheel.path)}  {wheel.path.name}\n" for wheel in wheels]
+        write_file(output / CHECKSUMS, "".join(sums))
     return wheels
 
 
