@@ -1042,3 +1042,19 @@ def verify_cli(
     if output is not None:
         write_verified(results, output)
         msg.good(f"Wrote what was found to {output}")
+
+
+@command("reference")
+def reference_cli(
+    output: Annotated[Optional[Path], typer.Option(help="Markdown file to write it to.")] = None,
+) -> None:
+    """Print the reference: every setting, command, function and message."""
+    from spacy_crossner.files import write_file
+    from spacy_crossner.reference import write_reference
+
+    text = write_reference()
+    if output is None:
+        typer.echo(text)
+    else:
+        write_file(output, text)
+        msg.good(f"Wrote the reference to {output}")

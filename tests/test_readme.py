@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from importlib import invalidate_caches
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,10 @@ from thinc.api import Config
 from transformers import BertConfig, BertModel
 from typer.testing import CliRunner
 
+from spacy_crossner import cli
 from spacy_crossner.data.convert import convert
 from spacy_crossner.data.sample import make_corpus
+from spacy_crossner.errors import Errors, Warnings
 from spacy_crossner.translate.dictionaries import freedict_indexes
 from tests.pipelines import TRAIN_DATA, make_examples, make_nlp, train
 from tests.test_lexicon import write_dictd
@@ -39,6 +42,8 @@ NOT_RUN = {
     "python -m pytest": "is running",
     "python -m spacy project run all": "takes half an hour; test_project runs its parts",
     "python -m spacy crossner verify": "makes an environment for each wheel; see test_package",
+    "python -m spacy crossner encoder --source xlm-roberta-base": "needs the model hub",
+    "python -m spacy train configs/crossner.cfg --output training/xlmr": "needs that encoder",
     "python -m spacy crossner benchmark uner": "trains for hours; see test_benchmark",
 }
 # What makes a command quick, behind what the README says.
@@ -79,7 +84,15 @@ COMMANDS = [
     for command in block.commands()
 ]
 PROSE = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
-INLINE = [" ".join(found.split()) for found in re.findall(r"`([^`]+)`", PROSE)]
+OURS = typer.main.get_command(cli.app).commands
+# Commands and options that the text speaks of.
+MENTIONED = sorted(
+    {
+        code
+        for code in (" ".join(found.split()) for found in re.findall(r"`([^`]+)`", PROSE))
+        if code.startswith(("python -m spacy", "--")) or (" " in code and code.split()[0] in OURS)
+    }
+)
 
 
 def find(prefixes, command: str) -> str:
@@ -95,13 +108,23 @@ def parse(command: str) -> tuple[typer.core.TyperCommand, dict, list[str]]:
     words = shlex.split(command)
     assert words[:3] == SPACY, command
     found, words = typer.main.get_command(app), words[3:]
-    while hasattr(found, "commands"):
+    while hasattr(found, "commands") and words != ["--help"]:
         assert words[0] in found.commands, f"there is no {words[0]!r}: {command}"
         found, words = found.commands[words[0]], words[1:]
-    # an unknown option is an error of click, unless the command takes overrides
-    context = found.make_context(found.name, list(words), resilient_parsing=True)
+    # an unknown option is an error here, unless the command takes overrides
+    context = found.context_class(found, info_name=found.name, **found.context_settings)
     given, rest, _ = found.make_parser(context).parse_args(list(words))
     return found, given, rest
+
+
+def check_command(command: str) -> None:
+    """Fail if a command line has an option that does not exist, or lacks one that is needed."""
+    found, given, rest = parse(command)
+    for parameter in found.params:
+        assert not parameter.required or is_given(given.get(parameter.name)), parameter.name
+    # what is no option of `spacy train` is a setting of its config
+    for word in rest:
+        assert not word.startswith("--") or re.match(r"--\w+(\.\w+)+$", word), word
 
 
 def is_given(value) -> bool:
@@ -193,9 +216,9 @@ def check_config(config: Config, text: str) -> Config:
 def test_no_block_is_overlooked():
     fences = [line for line in README.splitlines() if line.strip().startswith(("```", "~~~"))]
     assert len(fences) == 2 * len(BLOCKS)
-    assert {block.lang for block in BLOCKS} <= {"", "python", "bash", "ini", "conll"}
+    assert {block.lang for block in BLOCKS} <= {"", "python", "bash", "ini", "conll", "json"}
     pictures = [block.text for block in BLOCKS if not block.lang]
-    assert [text.startswith(one) for text, one in zip(pictures, PICTURES, strict=True)]
+    assert all(text.startswith(one) for text, one in zip(pictures, PICTURES, strict=True))
 
 
 @pytest.mark.parametrize(("command", "line"), COMMANDS, ids=[f"line{n}" for _, n in COMMANDS])
@@ -203,11 +226,65 @@ def test_commands_exist_with_their_options(command, line):
     if shlex.split(command)[:3] != SPACY:
         assert find((*NOT_RUN, *QUICK, "cd "), command), command
         return
-    found, given, rest = parse(command)
-    for parameter in found.params:
-        assert not parameter.required or is_given(given[parameter.name]), parameter.name
-    overrides = [word for word in rest if word.startswith("--")]
-    assert all(re.match(r"--\w+(\.\w+)+$", word) for word in overrides), overrides
+    check_command(command)
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        ("python -m spacy crossner evalute model test.spacy", "there is no 'evalute'"),
+        ("python -m spacy crossner evaluate model test.spacy --outptu x", "(?i)no such option"),
+        ("python -m spacy crossner evaluate model", "tests"),
+        ("python -m spacy crossner lexicon de.tsv --to de", "source"),
+        ("python -m spacy train config.cfg --ouptut x", "--ouptut"),
+    ],
+)
+def test_a_wrong_command_is_noticed(command, problem):
+    with pytest.raises(Exception, match=problem):
+        check_command(command)
+
+
+@pytest.mark.parametrize("code", MENTIONED)
+def test_commands_and_options_in_the_text_exist(code):
+    """Such as `--threshold`, `convert --drop-labels TYPE` or a whole command line."""
+    if not code.startswith("--"):
+        parse(code if code.startswith("python") else " ".join([*CROSSNER, code]))
+    elif "." not in code and code != "--help":
+        known = [*OURS.values(), typer.main.get_command(app).commands["train"]]
+        options = {one for command in known for p in command.params for one in p.opts}
+        options |= {one for command in known for p in command.params for one in p.secondary_opts}
+        assert code.split()[0] in options
+
+
+def test_names_exist():
+    """Those of registries and of relative links."""
+    names = {point.name for point in distribution("spacy-crossner").entry_points}
+    assert set(re.findall(r"spacy-crossner\.\w+\.v\d", README)) <= names
+    anchors = {
+        re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+        for title in re.findall(r"^#+ (.+)$", README, re.MULTILINE)
+    }
+    for link in re.findall(r"\]\(([^)]+)\)", PROSE):
+        if link.startswith("#"):
+            assert link[1:] in anchors
+        elif "://" not in link:
+            assert (ROOT / link).exists(), link
+
+
+@pytest.mark.parametrize("quoted", re.findall(r"`(\[CN.+?)`", PROSE))
+def test_messages_are_quoted_as_they_are(quoted):
+    code = quoted[1 : quoted.index("]")]
+    message = getattr(Warnings if code.startswith("CNW") else Errors, code)
+    place = 0
+    for part in quoted.split("..."):
+        place = message.find(part.strip(), place)
+        assert place >= 0, f"{part!r} is not in {message!r}"
+
+
+def test_the_quoted_messages_are_those_of_beginners():
+    """What the first hour can bring: no encoder, wrong files, no labels, no engine, no test."""
+    floors = {code[2] for code in re.findall(r"`\[(CN\d+)\]", PROSE)}
+    assert floors >= set("0124567")
 
 
 def test_blocks_run(workspace, dictionary, monkeypatch):
@@ -221,6 +298,8 @@ def test_blocks_run(workspace, dictionary, monkeypatch):
         if block.lang == "conll":
             Path("block.conll").write_text(block.text, encoding="utf8")
             assert convert([Path("block.conll")], Path("block.spacy"), strict=True).entities
+        elif block.lang == "json":
+            Path("sources.json").write_text(block.text, encoding="utf8")
         elif block.lang == "python":
             code = compile("\n" * (block.line - 1) + block.text, "README.md", "exec")
             with contextlib.redirect_stdout(io.StringIO()):

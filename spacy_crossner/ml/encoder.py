@@ -401,6 +401,7 @@ def split_vectors(
 ) -> FullTransformerBatch:
     """Hand each doc its rows in the form that listeners expect.
 
+    model (Model): The transformer, which shares the work out among listeners.
     texts (List[Optional[ReadText]]): One per doc.
     vectors (Floats2d): (n_pieces, width) of all docs.
     RETURNS (FullTransformerBatch): The batch, with the docs' data already split.

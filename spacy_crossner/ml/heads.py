@@ -222,6 +222,7 @@ def spread_units(
 ) -> list[Floats2d]:
     """Give the gradient of each unit to its first token; its pieces get it from there.
 
+    head (Model): The head, for its operations.
     flat (Floats2d): (n_units, width) of all docs.
     starts (List[numpy.ndarray]): First token of each unit of each doc.
     n_tokens (List[int]): Number of tokens of each doc.
