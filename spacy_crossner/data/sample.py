@@ -29,6 +29,8 @@ def make_corpus(sample: Path, output: Path, languages: Sequence[str]) -> dict[st
     languages (Sequence[str]): Target languages.
     RETURNS (Dict[str, int]): Number of docs in each file.
     """
+    if not sample.is_dir():
+        raise CrossnerError(Errors.CN202.format(path=sample))
     for language in (SOURCE, *languages):
         if not (sample / language).is_dir():
             there = sorted(path.name for path in sample.iterdir() if path.is_dir())

@@ -5,7 +5,6 @@ whoever reads it holds one shard at a time. A group of views never crosses from 
 the next.
 """
 
-import os
 import random
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -20,6 +19,7 @@ from srsly.msgpack import Packer, Unpacker
 
 from spacy_crossner.data.view import USER_DATA_KEY, get_group
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.files import remove, temporary_beside
 
 T = TypeVar("T")
 
@@ -131,6 +131,8 @@ def _naming(shard: Path) -> Iterator[None]:
         yield
     except CrossnerError:
         raise
+    except FileNotFoundError:
+        raise CrossnerError(Errors.CN202.format(path=shard)) from None
     except Exception as error:
         raise CrossnerError(Errors.CN217.format(path=shard, problem=repr(error))) from error
 
@@ -158,7 +160,7 @@ def write_docs(out: Path, docs: Iterable[Doc], shard_size: int = 0) -> int:
         0 writes one file.
     RETURNS (int): The number of docs.
     """
-    temporary = out.with_name(f".{out.name}.tmp{os.getpid()}")
+    temporary = temporary_beside(out)
     count = 0
     try:
         if shard_size:
@@ -175,9 +177,7 @@ def write_docs(out: Path, docs: Iterable[Doc], shard_size: int = 0) -> int:
             count = len(docbin)
         temporary.replace(out)
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
     return count
 
 

@@ -11,6 +11,7 @@ from spacy.training import Example
 
 from spacy_crossner.data.readers import ParallelCorpus
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.files import atomic_folder
 from spacy_crossner.measure.bootstrap import f1
 from spacy_crossner.pipeline.load import load_pipeline
 from spacy_crossner.pipeline.ner import CrossnerNER
@@ -77,7 +78,8 @@ def calibrate_pipeline(
         raise CrossnerError(Errors.CN610.format(path=dev))
     nlp = load_pipeline(model)
     results = calibrate(nlp, ParallelCorpus([dev])(nlp), fit_threshold=fit_threshold)
-    nlp.to_disk(output)
+    with atomic_folder(output) as folder:
+        nlp.to_disk(folder)
     return results
 
 

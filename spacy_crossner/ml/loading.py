@@ -118,6 +118,7 @@ class EncoderShim(SteadyShim, HFShim):
         with make_tempdir() as folder:
             srsly.write_json(folder / "config.json", saved["config"])
             config = AutoConfig.from_pretrained(folder / "config.json")
+            config._name_or_path = ""  # no two loads share the folder, and the name would be saved
             # before the tokenizer, so that the saved weights are gone when it takes its memory
             self._load_weights(BareEncoder.from_config(config), saved.pop("state"))
             settings = saved["tokenizer"].pop("kwargs", {})

@@ -15,9 +15,10 @@ import srsly
 
 from spacy_crossner.about import __version__
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.files import atomic_folder
 from spacy_crossner.ship.blocks import Sizes, read_weights
 from spacy_crossner.ship.download import Wheel, cache_folder, fetch_wheel, file_hash
-from spacy_crossner.ship.folder import atomic_folder, disk_errors
+from spacy_crossner.ship.folder import disk_errors
 
 if TYPE_CHECKING:  # both take seconds to import, and most commands of this package need neither
     import torch
@@ -108,7 +109,7 @@ def write_encoder(
         encoder = _load_embedded(cache_dir or cache_folder())
     else:
         encoder = _load_source(source)
-    with atomic_folder(output) as folder:
+    with disk_errors(output.parent), atomic_folder(output) as folder:
         _save(encoder, folder)
         files = {path.name: file_hash(path) for path in sorted(folder.iterdir())}
         manifest = {

@@ -82,11 +82,13 @@ def verify(
 
 def find_wheels(paths: Iterable[Path]) -> list[Path]:
     """RETURNS (List[Path]): The wheels that are named, and those in folders that are."""
-    return [
-        wheel
-        for path in paths
-        for wheel in (sorted(path.glob("*.whl")) if path.is_dir() else [path])
-    ]
+    wheels = []
+    for path in paths:
+        found = sorted(path.glob("*.whl")) if path.is_dir() else [path]
+        if not found:
+            raise CrossnerError(Errors.CN724.format(folder=path))
+        wheels += found
+    return wheels
 
 
 def write_verified(results: Iterable[Verified], output: Path) -> None:

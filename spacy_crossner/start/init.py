@@ -14,8 +14,7 @@ from spacy_crossner.data.convert import Report, convert
 from spacy_crossner.data.encoding import read_lines
 from spacy_crossner.data.shards import read_docs, write_docs
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.files import write_file
-from spacy_crossner.ship.folder import atomic_folder
+from spacy_crossner.files import atomic_folder, write_file
 from spacy_crossner.start.plan import Plan, Target, read_plan, write_plan
 from spacy_crossner.start.recipes import find_recipe, find_recipes
 from spacy_crossner.translate.dictionaries import freedict_indexes

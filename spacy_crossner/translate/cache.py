@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.files import is_disk_full
 from spacy_crossner.translate.engines import Failure, Labelled, Mark, Outcome, Segment
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS translations (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID"
@@ -65,6 +66,8 @@ class Cache:
         try:
             yield
         except sqlite3.Error as error:
+            if is_disk_full(error):
+                raise CrossnerError(Errors.CN015.format(path=self.path)) from error
             raise CrossnerError(Errors.CN406.format(path=self.path, problem=error)) from error
 
 
