@@ -98,8 +98,8 @@ class Errors(metaclass=_Coded):
         "or use a BERT-like encoder."
     )
     CN023 = (
-        "The setting freeze_layers is {value}, but it has to lie between 0 and the encoder's "
-        "number of layers, {n_layers}."
+        "The setting freeze_layers is {value}, but it has to be a share of the encoder's layers, "
+        "from 0 to 1, or a whole number of them, at most {most}."
     )
     CN024 = (
         "The saved weights of the encoder don't fit this version of transformers, and loading a "

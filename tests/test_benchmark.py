@@ -76,7 +76,7 @@ def test_runs_resume_and_are_compared(sample, tmp_path, tiny_encoder, monkeypatc
     assert set(run["minutes"]) == {"train", "calibrate", "test", "annotate"}
     assert run["steps"] == 4
     assert [set(teacher) for teacher in run["teachers"]] == [{"dev", "de", "zh"}]
-    assert "token_pair_ner_distil" in run["losses"]
+    assert "token_label_ner_distil" in run["losses"]
     assert "label_contrast" in run["losses"]
     table = json.loads(
         (output / "sample" / "all" / "table-against-baseline.json").read_text(encoding="utf8")
@@ -120,9 +120,10 @@ def test_recipes_that_ship():
     assert len(parts) == len({recipe.slug for recipe in parts}) > 5
     for recipe in recipes.values():
         config = spacy.util.load_config(recipe.config, overrides=recipe.set, interpolate=False)
-        for key, value in recipe.set.items():
-            assert config["components"][key.split(".")[1]], key
-            assert isinstance(value, float)
+        for key in recipe.set:
+            section, *_, name = key.split(".")
+            assert config[section], key
+            assert name in str(config), key
 
 
 @pytest.mark.parametrize(

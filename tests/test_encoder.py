@@ -90,8 +90,10 @@ def test_frozen_embeddings_stay(tiny_encoder):
         assert torch.equal(value, after[key]) == key.startswith("embeddings."), key
 
 
-def test_frozen_layers_get_no_gradient_and_no_optimizer(tiny_encoder):
-    nlp = make_nlp(tiny_encoder, transformer={"freeze_layers": 2}, token_label_ner={})
+# the tiny encoder has four layers
+@pytest.mark.parametrize("freeze_layers", [2, 0.5])
+def test_frozen_layers_get_no_gradient_and_no_optimizer(tiny_encoder, freeze_layers):
+    nlp = make_nlp(tiny_encoder, transformer={"freeze_layers": freeze_layers}, token_label_ner={})
     examples = make_examples(nlp)
     optimizer = nlp.initialize(lambda: examples)
     before = weights_of(nlp)
@@ -138,6 +140,7 @@ def test_settings_that_make_no_sense(tiny_encoder, tmp_path):
     for settings, code in (
         ({"freeze_layers": 5}, "CN023"),
         ({"freeze_layers": -1}, "CN023"),
+        ({"freeze_layers": 2.5}, "CN023"),
         ({"stride": 101}, "CN025"),
         ({"stride": 0}, "CN025"),
         ({"window": 500}, "CN026"),

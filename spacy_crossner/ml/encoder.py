@@ -101,7 +101,7 @@ def TransformerModel(  # noqa: N802 (a Thinc layer)
     mixed_precision: bool = False,
     grad_scaler_config: dict[str, Any] = {},  # noqa: B006
     freeze_embeddings: bool = True,
-    freeze_layers: int = 0,
+    freeze_layers: float = 0,
     window: int = 256,
     stride: int = 192,
 ) -> Model[list[Doc], FullTransformerBatch]:
@@ -114,15 +114,16 @@ def TransformerModel(  # noqa: N802 (a Thinc layer)
     grad_scaler_config (Dict[str, Any]): Settings of the gradient scaler for mixed precision.
     freeze_embeddings (bool): Leave the embedding block as it is. It holds most of a multilingual
         encoder's parameters and much of what its languages share.
-    freeze_layers (int): Number of layers to leave as they are, counted from below.
+    freeze_layers (float): Number of layers to leave as they are, counted from below; or, if it is
+        less than 1, their share: 0.5 for the lower half.
     window (int): Longest stretch of text to read at once, in word pieces.
     stride (int): Distance between two windows of a longer text, in word pieces.
     RETURNS (Model[List[Doc], FullTransformerBatch]): The model.
     """
     if not 0 < stride <= window:
         raise CrossnerError(Errors.CN025.format(window=window, stride=stride))
-    if freeze_layers < 0:
-        raise CrossnerError(Errors.CN023.format(value=freeze_layers, n_layers="its"))
+    if freeze_layers < 0 or (freeze_layers > 1 and freeze_layers % 1):
+        raise CrossnerError(Errors.CN023.format(value=freeze_layers, most="all"))
     objects = HFObjects(None, None, None, dict(tokenizer_config), dict(transformer_config))
     shim = EncoderShim(
         objects,
@@ -161,7 +162,7 @@ def Tok2VecTransformer(  # noqa: N802 (a Thinc layer)
     mixed_precision: bool = False,
     grad_scaler_config: dict[str, Any] = {},  # noqa: B006
     freeze_embeddings: bool = True,
-    freeze_layers: int = 0,
+    freeze_layers: float = 0,
     window: int = 256,
     stride: int = 192,
     grad_factor: float = 1.0,

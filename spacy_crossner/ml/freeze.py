@@ -7,7 +7,7 @@ from torch import nn
 from spacy_crossner.errors import CrossnerError, Errors
 
 
-def freeze_encoder(encoder: nn.Module, *, embeddings: bool, layers: int) -> None:
+def freeze_encoder(encoder: nn.Module, *, embeddings: bool, layers: float) -> None:
     """Switch gradients off for the embedding block and the lowest layers.
 
     Frozen parameters get no gradient, so the optimizer never sees them, and since everything below
@@ -15,7 +15,8 @@ def freeze_encoder(encoder: nn.Module, *, embeddings: bool, layers: int) -> None
 
     encoder (nn.Module): A Hugging Face encoder.
     embeddings (bool): Freeze the embedding block.
-    layers (int): Number of layers to freeze from below. More than 0 freezes the embeddings too.
+    layers (float): Number of layers to freeze from below, or their share if it is less than 1.
+        More than 0 freezes the embeddings too.
     """
     encoder.requires_grad_(True)
     if embeddings or layers:
@@ -23,8 +24,9 @@ def freeze_encoder(encoder: nn.Module, *, embeddings: bool, layers: int) -> None
     if layers:
         stack = find_layers(encoder)
         if layers > len(stack):
-            raise CrossnerError(Errors.CN023.format(value=layers, n_layers=len(stack)))
-        for layer in list(stack)[:layers]:
+            raise CrossnerError(Errors.CN023.format(value=layers, most=len(stack)))
+        count = int(layers * len(stack)) if layers < 1 else int(layers)
+        for layer in list(stack)[:count]:
             layer.requires_grad_(False)
 
 

@@ -80,7 +80,7 @@ class EncoderShim(SteadyShim, HFShim):
         objects: HFObjects,
         *,
         freeze_embeddings: bool,
-        freeze_layers: int,
+        freeze_layers: float,
         mixed_precision: bool,
         grad_scaler_config: dict,
     ):
