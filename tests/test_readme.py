@@ -17,7 +17,7 @@ import typer
 from spacy.cli._util import app
 from spacy.cli.init_config import fill_config
 from spacy.training.initialize import init_nlp
-from spacy.util import resolve_dot_names
+from spacy.util import load_config, resolve_dot_names
 from thinc.api import Config
 from transformers import BertConfig, BertModel
 from typer.testing import CliRunner
@@ -146,7 +146,9 @@ def workspace(tmp_path_factory) -> Path:
     for name in ("views", "lexicons", "annotated", "packages", "metrics"):
         (folder / name).mkdir()
     shutil.copy(folder / "corpus" / "parallel.spacy", folder / "views")
-    nlp = make_nlp(encoder, token_pair_ner={})
+    # a teacher of the student's kind
+    head = load_config(ROOT / "configs" / "crossner.cfg")["nlp"]["pipeline"][-1]
+    nlp = make_nlp(encoder, **{head: {}})
     train(nlp, make_examples(nlp), steps=60)
     (folder / "training" / "teacher").mkdir(parents=True)
     nlp.to_disk(folder / "training" / "teacher" / "model-best")
