@@ -17,7 +17,6 @@ from wasabi import msg
 
 from spacy_crossner.about import __version__
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.files import is_disk_full
 
 app = typer.Typer(
     name="crossner",
@@ -60,6 +59,8 @@ def explain(error: Exception) -> Optional[str]:
     error (Exception): What stopped a command.
     RETURNS (Optional[str]): The message, or None if the mistake is ours.
     """
+    from spacy_crossner.files import is_disk_full
+
     if isinstance(error, CrossnerError):
         return str(error)
     path = getattr(error, "filename", None) or "what the command writes"
