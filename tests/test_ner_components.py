@@ -17,7 +17,7 @@ from spacy_crossner.data.view import SoftTargets, View, set_view
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.ml.modules import TokenLabelModule, TokenPairModule
 from spacy_crossner.pipeline.gold import read_gold
-from spacy_crossner.pipeline.select import without_overlap, write_spans
+from spacy_crossner.pipeline.select import trim_spaces, without_overlap, write_spans
 from spacy_crossner.pipeline.token_pair_ner import sample_pairs
 from spacy_crossner.types import Mention
 from tests.pipelines import TRAIN_DATA, found, make_config, make_examples, make_nlp, scored, train
@@ -132,6 +132,20 @@ def test_empty_docs(trained):
     assert [found(doc) for doc in trained.pipe(["", ""])] == [[], []]
     losses = trained.update([Example(Doc(trained.vocab), Doc(trained.vocab))])
     assert losses[name_of(trained)] == 0.0
+
+
+def test_white_space_is_cut_off_both_ends():
+    spaces = numpy.array([True, False, True, False, True])
+    mentions = [
+        Mention((0, 1), "PER", 0.9),
+        Mention((1, 2, 3, 4), "LOC", 0.8),
+        Mention((1,), "PER", 0.7),
+        Mention((4,), "ORG", 0.6),
+    ]
+    assert trim_spaces(mentions, spaces) == [
+        Mention((1,), "PER", 0.9),
+        Mention((1, 2, 3), "LOC", 0.8),
+    ]
 
 
 def test_disk_and_bytes(trained, tmp_path, tiny_encoder):
@@ -520,6 +534,8 @@ def test_bilinear_form_is_what_it_says():
             + module.last.weight[r] @ normed[i + d]
             + module.distance[d, r]
         )
+        if r:
+            expected += module.any_first(normed[i])[0] + module.any_last(normed[i + d])[0]
         torch.testing.assert_close(logits[i, d, r], expected)
 
 

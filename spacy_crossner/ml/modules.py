@@ -9,9 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# Nearly all pairs of tokens are no mention. A head that starts by saying so learns from the first
-# step on, instead of unlearning the opposite.
+# Nearly all pairs of two tokens are no mention, the rarer the farther they are apart. A head that
+# starts by saying so learns from the first step on, instead of unlearning the opposite. About a
+# token alone it starts undecided: what speaks against it has to come from its vector, for a constant
+# would outweigh the vectors of other languages, which are less clear.
 RARE = -5.0
+NEAR = 2.0
 
 
 class TokenLabelModule(nn.Module):
@@ -43,6 +46,9 @@ class TokenPairModule(nn.Module):
 
         score[i, d, r] = <w[r] * q[i], k[i + d]> + <u[r], x[i]> + <v[r], x[i + d]> + b[d, r]
 
+    The first relation joins words whatever they are. All others, one for each label, have a part
+    of u and of v in common, which the few mentions of every label teach.
+
     in_width (int): Width of the token vectors.
     hidden_width (int): Width of queries and keys, the rank of the form.
     n_relations (int): Number of relations.
@@ -59,7 +65,10 @@ class TokenPairModule(nn.Module):
         self.pair = nn.Parameter(torch.empty(n_relations, hidden_width))
         self.first = nn.Linear(in_width, n_relations, bias=False)
         self.last = nn.Linear(in_width, n_relations, bias=False)
-        self.distance = nn.Parameter(torch.full((max_span_length, n_relations), RARE))
+        self.any_first = nn.Linear(in_width, 1, bias=False)
+        self.any_last = nn.Linear(in_width, 1, bias=False)
+        rare = RARE * (1.0 - torch.exp(-torch.arange(max_span_length) / NEAR))
+        self.distance = nn.Parameter(rare[:, None].repeat(1, n_relations))
         nn.init.normal_(self.pair, std=hidden_width**-0.5)
 
     def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -75,8 +84,11 @@ class TokenPairModule(nn.Module):
         # (n, r, h) x (n, h, d): per token, the relation-weighted query against the keys in reach
         weighted = queries[:, None, :] * self.pair
         logits = torch.matmul(weighted, in_reach(keys, self.max_span_length)).transpose(1, 2)
-        last = in_reach(self.last(vectors), self.max_span_length).transpose(1, 2)
-        logits = logits + self.first(vectors)[:, None, :] + last + self.distance
+        n_labels = self.pair.shape[0] - 1
+        first = self.first(vectors) + F.pad(self.any_first(vectors).expand(-1, n_labels), (1, 0))
+        last = self.last(vectors) + F.pad(self.any_last(vectors).expand(-1, n_labels), (1, 0))
+        last = in_reach(last, self.max_span_length).transpose(1, 2)
+        logits = logits + first[:, None, :] + last + self.distance
         return logits, queries, keys
 
 

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, ClassVar, Optional
 
 import numpy
+from spacy.attrs import IS_SPACE
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples, validate_get_examples
@@ -19,7 +20,12 @@ from spacy_crossner.errors import CrossnerError, Errors, Warnings
 from spacy_crossner.ml.heads import build_head
 from spacy_crossner.ml.losses import loss_and_gradient
 from spacy_crossner.pipeline.gold import Gold, read_gold, reference_mentions
-from spacy_crossner.pipeline.select import without_overlap, write_entities, write_spans
+from spacy_crossner.pipeline.select import (
+    trim_spaces,
+    without_overlap,
+    write_entities,
+    write_spans,
+)
 from spacy_crossner.pipeline.settings import Distil, SelfTraining
 from spacy_crossner.pipeline.storage import LazyPipe
 from spacy_crossner.pipeline.units import to_units
@@ -170,7 +176,8 @@ class CrossnerNER(LazyPipe):
             return [Prediction([], []) for _ in docs]
         if self.cfg["nI"] is None:
             raise CrossnerError(Errors.CN115.format(name=self.name))
-        return self.decode(self.model.predict(docs), self.threshold)
+        predictions = self.decode(self.model.predict(docs), self.threshold)
+        return [_trim(found, doc) for found, doc in zip(predictions, docs, strict=True)]
 
     def set_annotations(self, docs: Iterable[Doc], predictions: list[Prediction]) -> None:
         """Write entities to `doc.ents` and candidates with their scores to `doc.spans`.
@@ -350,6 +357,16 @@ class CrossnerNER(LazyPipe):
         self.cfg.update({key: saved[key] for key in LEARNED})
         if self.cfg["nI"] is not None:
             build_head(self.model, self.cfg["nI"], len(self.classes))
+
+
+def _trim(prediction: Prediction, doc: Doc) -> Prediction:
+    # as in spaCy, no entity begins or ends with white space
+    spaces = doc.to_array([IS_SPACE]).astype(bool)
+    if not spaces.any():
+        return prediction
+    return Prediction(
+        trim_spaces(prediction.entities, spaces), trim_spaces(prediction.candidates, spaces)
+    )
 
 
 def flat_entities(candidates: list[list[Mention]]) -> list[Prediction]:

@@ -46,3 +46,19 @@ def write_spans(doc: Doc, candidates: list[Mention], spans_key: str) -> None:
     if torn:
         group.attrs[DISCONTINUOUS] = torn
     doc.spans[spans_key] = group
+
+
+def trim_spaces(mentions: Iterable[Mention], spaces: numpy.ndarray) -> list[Mention]:
+    """Cut white space off both ends of mentions.
+
+    mentions (Iterable[Mention]): Mentions, best first.
+    spaces (numpy.ndarray): bool, shape (n_tokens,): which tokens are white space.
+    RETURNS (List[Mention]): What is left of them, each once, with its best score.
+    """
+    trimmed: dict[tuple[tuple[int, ...], str], Mention] = {}
+    for mention in mentions:
+        words = [i for i, token in enumerate(mention.tokens) if not spaces[token]]
+        if words:
+            tokens = mention.tokens[words[0] : words[-1] + 1]
+            trimmed.setdefault((tokens, mention.label), mention._replace(tokens=tokens))
+    return list(trimmed.values())
