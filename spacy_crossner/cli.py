@@ -116,13 +116,16 @@ def init_cli(
     dictionary: Annotated[
         Optional[list[str]],
         typer.Option(
-            help="LANGUAGE=FILE, a table of words and translations, or a Wiktionary file (.txt); "
+            help="LANGUAGE=FILE, a .tsv of words and translations, or a Wiktionary file (.txt); "
             "repeat. FreeDict dictionaries are found where they are installed."
         ),
     ] = None,
     memory: Annotated[
         Optional[list[Path]],
-        typer.Option(help="A translation memory, as translate takes it; repeat."),
+        typer.Option(
+            help="Translated sentences, such as a .tsv whose first line names the languages; see "
+            "translate; repeat."
+        ),
     ] = None,
     model: Annotated[str, typer.Option(help="A translation model: a folder or a hub name.")] = "",
     dev: Annotated[
@@ -190,11 +193,14 @@ def init_cli(
             msg.warn(f"Skipped sentences: {report.skipped}")
     for line in describe(plan):
         msg.text(line)
-    msg.good(f"{folder} is ready. To run it: cd {folder} && python -m spacy project run all")
+    msg.good(f"{folder} is ready." if run else f"{folder} is ready. To run it:")
     if run:
         from weasel.cli.run import project_run
 
         project_run(folder, "all")
+    else:
+        # a message would be wrapped, and a wrapped command can't be copied
+        typer.echo(f"cd {folder} && python -m spacy project run all")
 
 
 def _ask(what: str, option: str) -> str:

@@ -141,6 +141,12 @@ class TestMemory:
             Segment("Good morning.")
         ]
 
+    def test_spaces_of_token_files_do_not_matter(self, tmp_path):
+        path = write_table(tmp_path / "m.tsv", ("en", "de"), ("Don't go, Ann.", "Geh nicht, Ann."))
+        assert self.make(path).translate([Segment("Do n't go , Ann . ")]) == [
+            Segment("Geh nicht, Ann.")
+        ]
+
     def test_json_lines(self, tmp_path):
         path = tmp_path / "m.jsonl"
         path.write_text('{"en": "A & <b>", "de": "<b> & A", "n": 1}\n\n', encoding="utf8")

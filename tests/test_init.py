@@ -51,7 +51,12 @@ def test_labels_alone(mine, tmp_path):
     project = srsly.read_yaml(tmp_path / "p" / "project.yml")
     assert project["workflows"]["all"] == ["encoder", "train", *LAST]
     text = "\n".join(describe(plan))
-    for said in ("27 sentences in en", "no plain text", "nothing will say how good", "Minutes"):
+    for said in (
+        "27 sentences in en to train on, 3 more",
+        "no plain text",
+        "nothing will say how good",
+        "Minutes",
+    ):
         assert said in text
 
 
@@ -96,6 +101,20 @@ def test_steps_follow_what_there_is(mine, tmp_path, files, steps):
     init(tmp_path / "p", mine / "labels.jsonl", "en", ["is"], given)
     project = srsly.read_yaml(tmp_path / "p" / "project.yml")
     assert steps == set(project["workflows"]["all"]) - {"encoder", *LAST}
+
+
+def test_sentences_of_the_memory_are_counted(mine, tmp_path):
+    """Whatever the spaces are that the labelled file leaves between tokens."""
+    tokens = "London\tB-LOC\nand\tO\nParis\tB-LOC\n.\tO\n\nA\tO\nbank\tO\n.\tO\n\n"
+    (mine / "labels.iob2").write_text(tokens, encoding="utf8")
+    (mine / "known.tsv").write_text(
+        "en\tit\nLondon and Paris.\tLondra e Parigi.\n", encoding="utf8"
+    )
+    labelled = mine / "labels.iob2"
+    files = Files(memory=[mine / "known.tsv"])
+    plan, _ = init(tmp_path / "p", labelled, "en", ["it"], files, dev=labelled)
+    assert (plan.targets["it"].engine, plan.targets["it"].known, plan.kept_back) == ("memory", 1, 0)
+    assert "translated by memory (1 of 2 sentences are in it)" in "\n".join(describe(plan))
 
 
 def test_language_is_added_later(mine, tmp_path):

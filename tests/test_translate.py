@@ -439,6 +439,13 @@ def test_encoder_gives_a_vector_to_each_token(tiny_encoder):
     assert numpy.allclose(vectors[1], alone[0], atol=1e-5)
 
 
+def test_encoder_has_nothing_to_align(corpus, tmp_path, tiny_encoder):
+    (tmp_path / "memory.tsv").write_text("en\tde\nWho?\tWer?\n", encoding="utf8")
+    settings = EngineSettings(memory=[tmp_path / "memory.tsv"])
+    docs, report = run_it(corpus, settings, encoder=str(tiny_encoder))
+    assert len(report["de"].failed) == report["de"].sentences == len(docs) > 0
+
+
 def test_encoder_takes_part(corpus, settings, tiny_encoder):
     docs, report = run_it(corpus, settings, encoder=str(tiny_encoder))
     again, _ = run_it(corpus, settings, encoder=str(tiny_encoder))

@@ -18,7 +18,7 @@ from spacy_crossner.files import atomic_folder, write_file
 from spacy_crossner.start.plan import Plan, Target, read_plan, write_plan
 from spacy_crossner.start.recipes import find_recipe, find_recipes
 from spacy_crossner.translate.dictionaries import freedict_indexes
-from spacy_crossner.translate.engines import AUTO, EngineSettings, make_engine
+from spacy_crossner.translate.engines import AUTO, EngineSettings, Segment, make_engine
 
 PLAN = "crossner.json"
 PROJECT = "project.yml"
@@ -99,6 +99,8 @@ def init(
         counts = reports[0]
         plan = Plan(source, dict(counts.entities), counts.docs, counts.tokens)
         plan.recipe, plan.encoder, plan.gpu_id = recipe, encoder, gpu_id
+        if dev is None:
+            plan.kept_back = sum(1 for _ in read_docs(data / "dev.spacy", Vocab()))
         reports += _add_targets(plan, targets, files, data)
         shutil.copytree(find_recipe(recipe).parent, new / "configs", ignore=_not_configs)
         write_plan(plan, new / PLAN)
@@ -191,7 +193,7 @@ def _add_targets(plan: Plan, targets: Sequence[str], files: Files, data: Path) -
             reports.append(convert([files.test[lang]], data / f"test-{lang}.spacy", lang=lang))
             target.test = True
         target.dictionary = _find_dictionary(plan.source, lang, files, data) or target.dictionary
-        target.engine = find_engine(plan, lang, data) or target.engine
+        target.engine, target.known = find_engine(plan, lang, data) or (target.engine, target.known)
     return reports
 
 
@@ -231,22 +233,26 @@ def _find_dictionary(source: str, lang: str, files: Files, data: Path) -> Option
     return "--freedict auto"
 
 
-def find_engine(plan: Plan, lang: str, data: Path) -> Optional[str]:
+def find_engine(plan: Plan, lang: str, data: Path) -> Optional[tuple[str, Optional[int]]]:
     """Find what can translate into a language.
 
     plan (Plan): The plan.
     lang (str): The language.
     data (Path): The folder of the project's data.
-    RETURNS (Optional[str]): The engine, or None.
+    RETURNS (Optional[Tuple[str, Optional[int]]]): The engine, and if it is a memory, how many of
+        the labelled sentences it has. None if there is no engine.
     """
     memory = [data / "memory"] if plan.memory else []
     try:
-        name, _ = make_engine(
+        name, engine = make_engine(
             AUTO, plan.source, lang, EngineSettings(memory=memory, model=plan.model)
         )
     except CrossnerError:
         return None
-    return name
+    if name != "memory":
+        return name, None
+    texts = [Segment(doc.text) for doc in read_docs(data / "source.spacy", Vocab())]
+    return name, sum(isinstance(one, Segment) for one in engine.translate(texts))
 
 
 def render_project(plan: Plan) -> str:

@@ -28,6 +28,8 @@ class Target:
     """What there is for one target language.
 
     engine (Optional[str]): What translates into it.
+    known (Optional[int]): How many of the sentences to train on a translation memory has; None if
+        it is something else that translates.
     dictionary (Optional[str]): What its lexicon is made of: settings of the command `lexicon`.
     text (Optional[str]): Its plain text, a file of the project.
     words (int): Words of that text.
@@ -35,6 +37,7 @@ class Target:
     """
 
     engine: Optional[str] = None
+    known: Optional[int] = None
     dictionary: Optional[str] = None
     text: Optional[str] = None
     words: int = 0
@@ -49,6 +52,7 @@ class Plan:
     labels (Dict[str, int]): Entities by type.
     sentences (int): Sentences to train on.
     words (int): Their words.
+    kept_back (int): Further sentences of the labels, kept back to select and calibrate on.
     recipe (str): Name of the config.
     encoder (str): "embedded", a folder, or a name on the Hugging Face hub.
     gpu_id (int): The GPU to use, -1 for the CPU.
@@ -61,6 +65,7 @@ class Plan:
     labels: dict[str, int]
     sentences: int
     words: int
+    kept_back: int = 0
     recipe: str = "crossner"
     encoder: str = "embedded"
     gpu_id: int = -1
@@ -149,15 +154,16 @@ def describe(plan: Plan) -> list[str]:
     plan (Plan): The plan.
     RETURNS (List[str]): Plain sentences.
     """
+    kept = f" to train on, {plan.kept_back} more kept back to select and calibrate on"
     lines = [
-        f"Labels: {plan.sentences} sentences in {plan.source}, "
+        f"Labels: {plan.sentences} sentences in {plan.source}{kept if plan.kept_back else ''}: "
         + ", ".join(f"{label} {count}" for label, count in sorted(plan.labels.items()))
     ]
     rare = [label for label, count in sorted(plan.labels.items()) if count < 30]
     if rare:
         lines.append(f"Few examples of {', '.join(rare)}: do not expect much of them.")
     for lang, target in plan.targets.items():
-        lines.append(f"{lang}: {_describe_target(target)}")
+        lines.append(f"{lang}: {_describe_target(target, plan.sentences)}")
     if not plan.tested:
         lines.append(
             "No target language has labelled test sentences, so nothing will say how good the "
@@ -169,9 +175,10 @@ def describe(plan: Plan) -> list[str]:
     return lines
 
 
-def _describe_target(target: Target) -> str:
+def _describe_target(target: Target, sentences: int) -> str:
+    known = "" if target.known is None else f" ({target.known} of {sentences} sentences are in it)"
     parts = [
-        f"translated by {target.engine}" if target.engine else "no translation",
+        f"translated by {target.engine}{known}" if target.engine else "no translation",
         "words mixed in from a dictionary" if target.dictionary else "no dictionary",
         f"{target.words} words of text for a student to learn from"
         if target.text

@@ -73,9 +73,9 @@ def make_memory(source: str, target: str, settings: EngineSettings) -> Engine:
 
 
 def normalize(text: str) -> str:
-    """RETURNS (str): The text without what doesn't tell two sentences apart: kinds of spaces, and
-    ways to write an accent."""
-    return unicodedata.normalize("NFC", " ".join(text.split()))
+    """RETURNS (str): The text without what doesn't tell two sentences apart: spaces, of which files
+    of tokens have others than people write, and ways to write an accent."""
+    return unicodedata.normalize("NFC", "".join(text.split()))
 
 
 def read_rows(paths: Sequence[Path], source: str, target: str) -> Iterator[Row]:

@@ -184,7 +184,7 @@ class Translation:
                 for index, doc, target, segment in self._find_translations(groups)
             ]
             vectors: dict[int, numpy.ndarray] = {}
-            if self.vectors is not None:
+            if self.vectors is not None and found:
                 both = {id(doc): doc for _, source, _, _, view in found for doc in (source, view)}
                 vectors = dict(zip(both, self.vectors(list(both.values())), strict=True))
             views: dict[int, list[Doc]] = {}
