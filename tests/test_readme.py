@@ -27,6 +27,7 @@ from spacy_crossner.data.convert import convert
 from spacy_crossner.data.sample import make_corpus
 from spacy_crossner.errors import Errors, Warnings
 from spacy_crossner.translate.dictionaries import freedict_indexes
+from spacy_crossner.translate.engine_memory import read_rows
 from tests.pipelines import TRAIN_DATA, make_examples, make_nlp, train
 from tests.test_lexicon import write_dictd
 from tests.tiny import write_tiny_encoder
@@ -218,7 +219,7 @@ def check_config(config: Config, text: str) -> Config:
 def test_no_block_is_overlooked():
     fences = [line for line in README.splitlines() if line.strip().startswith(("```", "~~~"))]
     assert len(fences) == 2 * len(BLOCKS)
-    assert {block.lang for block in BLOCKS} <= {"", "python", "bash", "ini", "conll", "json"}
+    assert {block.lang for block in BLOCKS} <= {"", "python", "bash", "ini", "conll", "json", "tsv"}
     pictures = [block.text for block in BLOCKS if not block.lang]
     assert all(text.startswith(one) for text, one in zip(pictures, PICTURES, strict=True))
 
@@ -300,6 +301,10 @@ def test_blocks_run(workspace, dictionary, monkeypatch):
         if block.lang == "conll":
             Path("block.conll").write_text(block.text, encoding="utf8")
             assert convert([Path("block.conll")], Path("block.spacy"), strict=True).entities
+        elif block.lang == "tsv":
+            Path("block.tsv").write_text(block.text, encoding="utf8")
+            (row,) = read_rows([Path("block.tsv")], "en", "it")
+            assert set(row) == {"en", "it"}
         elif block.lang == "json":
             Path("sources.json").write_text(block.text, encoding="utf8")
         elif block.lang == "python":
