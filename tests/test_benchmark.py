@@ -77,7 +77,7 @@ def test_runs_resume_and_are_compared(sample, tmp_path, tiny_encoder, monkeypatc
     assert run["steps"] == 4
     assert [set(teacher) for teacher in run["teachers"]] == [{"dev", "de", "zh"}]
     assert "token_label_ner_distil" in run["losses"]
-    assert "label_contrast" in run["losses"]
+    assert "sentence_contrast" in run["losses"]
     table = json.loads(
         (output / "sample" / "all" / "table-against-baseline.json").read_text(encoding="utf8")
     )

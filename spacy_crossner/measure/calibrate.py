@@ -18,7 +18,8 @@ from spacy_crossner.pipeline.ner import CrossnerNER
 
 # Candidates below this score are surely wrong, and would drown the rest.
 LEAST_SCORE = 0.02
-TEMPERATURES = numpy.geomspace(0.25, 8.0, 61)
+# Rounded, since a saved pipeline keeps 16 digits: it must score as the one in memory does.
+TEMPERATURES = numpy.geomspace(0.25, 8.0, 61).round(4)
 BINS = 10
 BATCH_SIZE = 64
 THRESHOLDS = numpy.arange(1, 13) / 20
