@@ -593,22 +593,22 @@ class Warnings(metaclass=_Coded):
 
     # 1xx: components
     CNW10 = (
-        "'{name}' met {count} entities that begin or end inside a token or word piece. Their "
+        "'{name}' met entities that begin or end inside a token or word piece: {count}. Their "
         "tokens are left out of training. Use a tokenizer that splits there, or the tokens of "
         "the labelled file."
     )
     CNW11 = (
-        "'{name}' met {count} entities that overlap another one or have gaps. Token labels can't "
+        "'{name}' met entities that overlap another one or have gaps: {count}. Token labels can't "
         "hold them; the outermost is kept. token_pair_ner can."
     )
     CNW12 = (
-        "'{name}' met {count} entities longer than max_span_length ({width} tokens). Their tokens "
+        "'{name}' met entities longer than max_span_length ({width} tokens): {count}. Their tokens "
         "are left out of training. Raise components.{name}.model.max_span_length to keep them."
     )
 
     # 2xx: data
     CNW20 = (
-        "Left out {count} groups that are larger than the batch size. Raise the size of "
+        "Left out groups that are larger than the batch size: {count}. Raise the size of "
         "batch_by_group, or set discard_oversize = false to train on them."
     )
 
