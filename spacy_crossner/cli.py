@@ -778,8 +778,9 @@ def translate_cli(
     incomplete: Annotated[
         str,
         typer.Option(
-            help="A translation in which an entity has no place: drop leaves it out, unlabelled "
-            "writes it without labels, keep writes it with those that it has."
+            help="A translation in which an entity has no place: drop leaves it out; unlabelled "
+            "keeps it as contrast for its sentence, and no labels train on it; keep writes it with "
+            "the entities that it has, as if there were no others."
         ),
     ] = "drop",
     cache: Annotated[

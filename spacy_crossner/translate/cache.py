@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import is_disk_full
@@ -85,14 +86,17 @@ def make_key(identity: str, source: str, target: str, segment: Segment) -> str:
 
 
 def _write(outcome: Outcome) -> str:
-    value = {"failed": outcome.reason} if isinstance(outcome, Failure) else outcome
+    if isinstance(outcome, Failure):
+        value: Any = {"failed": outcome.reason, "missing": outcome.missing}
+    else:
+        value = outcome
     return json.dumps(value, ensure_ascii=False)
 
 
 def _read(value: str) -> Outcome:
     found = json.loads(value)
     if isinstance(found, dict):
-        return Failure(found["failed"])
+        return Failure(found["failed"], found.get("missing", False))
     text, marks, labels = found
     return Segment(
         text,

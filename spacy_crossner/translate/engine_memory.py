@@ -46,7 +46,7 @@ class MemoryEngine:
     def translate(self, segments: Sequence[Segment]) -> list[Outcome]:
         """Look texts up. Marks are not carried."""
         return [
-            self.pairs.get(normalize(segment.text), Failure("It is not in the memory."))
+            self.pairs.get(normalize(segment.text), Failure("It is not in the memory.", True))
             for segment in segments
         ]
 

@@ -72,9 +72,12 @@ class Failure(NamedTuple):
     """What an engine returns for a text that it can't translate.
 
     reason (str): Why, for the report.
+    missing (bool): Whether nothing went wrong: the engine has translations of some texts only, and
+        this is none of them.
     """
 
     reason: str
+    missing: bool = False
 
 
 Outcome = Union[Segment, Failure]

@@ -59,6 +59,8 @@ class LanguageReport:
     sentences (int): In the source.
     views (int): Translated views that were written.
     incomplete (int): Translations in which an entity has no place.
+    missing (list[dict]): Sentences that the engine, a translation memory, does not have: group and
+        text.
     failed (list[dict]): Sentences that could not be translated: group, text and reason.
     labels (dict[str, LabelCounts]): What became of the entities.
     examples (dict[str, list[dict]]): Some that were repaired and some that were dropped.
@@ -69,6 +71,7 @@ class LanguageReport:
     sentences: int = 0
     views: int = 0
     incomplete: int = 0
+    missing: list[dict[str, str]] = field(default_factory=list)
     failed: list[dict[str, str]] = field(default_factory=list)
     labels: dict[str, LabelCounts] = field(default_factory=dict)
     examples: dict[str, list[dict[str, str]]] = field(default_factory=dict)
@@ -156,8 +159,11 @@ class Translation:
             report.reused += key in known
             outcome = known[key] if key in known else new[key]
             if isinstance(outcome, Failure):
-                group = get_group(doc) or ""
-                report.failed.append({"group": group, "text": doc.text, "reason": outcome.reason})
+                place = {"group": get_group(doc) or "", "text": doc.text}
+                if outcome.missing:
+                    report.missing.append(place)
+                else:
+                    report.failed.append({**place, "reason": outcome.reason})
 
     def align(self, docs: Iterable[Doc]) -> None:
         """Learn from all sentences which words go together.
@@ -304,7 +310,8 @@ def translate(
     eflomal (bool): Also align words by what that package learns from the corpus.
     min_confidence (float): Entities below it count as not placed.
     incomplete (str): What to do with a translation in which an entity has no place: "drop" it,
-        write it "unlabelled", or "keep" it with those that it has.
+        write it "unlabelled", so that it serves as contrast and trains no labels, or "keep" it
+        with those that it has.
     cache (Optional[Path]): File that keeps the translations. If None, it is beside the output.
     report_path (Optional[Path]): File to write the report to.
     progress (bool): Show progress bars, if there is a terminal.
@@ -435,7 +442,7 @@ def describe(report: LanguageReport) -> Iterator[str]:
     report (LanguageReport): Of one language.
     YIELDS (str): Lines.
     """
-    translated = report.sentences - len(report.failed)
+    translated = report.sentences - len(report.missing) - len(report.failed)
     yield (
         f"{translated} of {report.sentences} sentences translated, {report.reused} of them before; "
         f"{report.incomplete} with an entity that has no place"
@@ -444,7 +451,12 @@ def describe(report: LanguageReport) -> Iterator[str]:
         for one in examples:
             became = f" -> '{one['translated']}'" if "translated" in one else ""
             yield f"{kind}: '{one['entity']}'{became} in: {one['translation']}"
+    if report.missing:
+        yield (
+            f"{len(report.missing)} of {report.sentences} sentences are not in the memory; they "
+            "train without a translation"
+        )
     for one in report.failed[:EXAMPLES]:
         yield f"failed: {one['text']}: {one['reason']}"
     if len(report.failed) > EXAMPLES:
-        yield f"and {len(report.failed) - EXAMPLES} others failed; the report has them all"
+        yield f"failed in all: {len(report.failed)}; the report has all of them"
