@@ -77,7 +77,6 @@ def test_runs_resume_and_are_compared(sample, tmp_path, tiny_encoder, monkeypatc
     assert run["steps"] == 4
     assert [set(teacher) for teacher in run["teachers"]] == [{"dev", "de", "zh"}]
     assert "token_label_ner_distil" in run["losses"]
-    assert "sentence_contrast" in run["losses"]
     table = json.loads(
         (output / "sample" / "all" / "table-against-baseline.json").read_text(encoding="utf8")
     )
@@ -116,7 +115,7 @@ def test_recipes_that_ship():
     assert {"baseline", "concner", "mclner", "crossner"} <= set(recipes)
     assert recipes["baseline x2"].config == recipes["baseline"].config
     assert recipes["baseline x2"].steps == 2
-    parts = choose_recipes(recipes, ["crossner without *", "crossner"], ROOT)
+    parts = choose_recipes(recipes, ["crossner with*", "crossner"], ROOT)
     assert len(parts) == len({recipe.slug for recipe in parts}) > 5
     for recipe in recipes.values():
         config = spacy.util.load_config(recipe.config, overrides=recipe.set, interpolate=False)

@@ -207,7 +207,7 @@ def is_finished(path: Path, stages: Sequence[Stage]) -> bool:
 
 
 def run_stage(stage: Stage, *, annotating: bool) -> None:
-    """Train once, calibrate on source text, and test; unless that was done.
+    """Train once, calibrate on source text as the workflow does, and test; unless that was done.
 
     stage (Stage): The training.
     annotating (bool): Whether to annotate the target text for a student.
@@ -231,7 +231,8 @@ def _run_stage(stage: Stage, folder: Path, annotating: bool) -> dict[str, Any]:
     nlp, log = train(stage, folder)
     clock.note("train")
     dev = read_gold(setup.corpus / "dev.spacy", nlp.vocab, setup.test_limit)
-    calibration = calibrate(nlp, map(make_example, dev))
+    found = calibrate(nlp, map(make_example, dev), fit_threshold=True)
+    calibration = next(iter(found.values()))
     clock.note("calibrate")
     tests = {"dev": score_pipeline(nlp, dev)}
     for path in sorted(setup.corpus.glob("test-*.spacy")):
@@ -255,7 +256,8 @@ def _run_stage(stage: Stage, folder: Path, annotating: bool) -> dict[str, Any]:
         "steps": stage.steps,
         "minutes": clock.minutes,
         "cpu_minutes": clock.cpu_minutes,
-        "temperature": next(iter(calibration.values())).temperature,
+        "temperature": calibration.temperature,
+        "threshold": calibration.threshold,
         "losses": log[-1]["losses"],
         "tests": tests,
     }

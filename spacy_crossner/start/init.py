@@ -276,6 +276,7 @@ def render_project(plan: Plan) -> str:
         "evaluate": True,
         "report": True,
         "package": True,
+        "verify": True,
     }
     environment = Environment(
         loader=PackageLoader("spacy_crossner.start", "templates"), keep_trailing_newline=True

@@ -129,7 +129,7 @@ class Plan:
         if self.annotated:
             minutes["annotate"] = 1 + round(self.text_words / READ / 60)
             minutes["student"] = train(self.view_words + self.text_words)
-        minutes["calibrate, evaluate, report, package"] = 4
+        minutes["calibrate, evaluate, report, package, verify"] = 5
         return minutes
 
 
