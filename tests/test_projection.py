@@ -363,6 +363,15 @@ class TestChoice:
     def test_taken(self):
         assert choose([self.make((0, 2))], [numpy.array([4.0, 0.0])], [(1, 3)]) == []
 
+    def test_lower_case_speaks_against_names_only(self):
+        target = make_sentence("trita due cipolle", "it")
+        penalties = [FEATURES.index("lower_start"), FEATURES.index("lower_inside")]
+        for text, expected in (("chop two onions", False), ("chop Two Onions", True)):
+            source = make_sentence(text)
+            alignment = align(source, target, [[word] for word in source.words])
+            candidates = describe_candidates(make_entity(source, 1, 3), source, target, alignment)
+            assert candidates.features[:-1, penalties].any() == expected
+
     def test_features_have_names(self):
         source = make_sentence("Ann lives")
         candidates = describe_candidates(

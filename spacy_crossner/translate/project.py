@@ -278,7 +278,9 @@ def describe_candidates(
     from_entity = _Sums(mass * meaning)
     meaningful = numpy.maximum(_Sums(meaning)(starts, ends), 1)
     outside = numpy.concatenate([[0.0], mass * meaning, [0.0]])
-    lower = numpy.array([word[:1].islower() for word in target.words])
+    # of no name, such as "two onions", the translation is no name either
+    named = not all(source.words[i][:1].islower() for i in content)
+    lower = numpy.array([named and word[:1].islower() for word in target.words])
     joins = numpy.array([word in JOINERS for word in target.words])
     punctuation = numpy.array([not any(map(str.isalnum, word)) for word in target.words])
     cut = _find_cuts(target, joins)
