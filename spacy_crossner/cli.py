@@ -185,7 +185,7 @@ def init_cli(
     else:
         plan, reports, changed = add_languages(folder, languages, files)
         if changed:
-            msg.warn("project.yml had been changed by hand: the old one is project.yml.old")
+            msg.warn("project.yml had been changed, or is of another version: see project.yml.old")
     for report in reports:
         for line in describe_problems(report):
             msg.text(line)

@@ -104,6 +104,15 @@ def test_steps_follow_what_there_is(mine, tmp_path, files, steps):
     assert steps == set(project["workflows"]["all"]) - {"encoder", *LAST}
 
 
+@pytest.mark.parametrize(("recipe", "contrasts"), [("concner", True), ("crossner", False)])
+def test_views_without_labels_are_for_contrast(mine, tmp_path, recipe, contrasts):
+    files = Files(dictionary={"it": mine / "it.tsv"}, memory=[mine / "memory.tsv"])
+    init(tmp_path / "p", mine / "labels.jsonl", "en", ["it"], files, recipe=recipe)
+    text = (tmp_path / "p" / "project.yml").read_text(encoding="utf8")
+    assert ("--incomplete unlabelled" in text) == contrasts
+    assert ("--unlabelled-views" in text) == contrasts
+
+
 def test_sentences_of_the_memory_are_counted(mine, tmp_path):
     """Whatever the spaces are that the labelled file leaves between tokens."""
     tokens = "London\tB-LOC\nand\tO\nParis\tB-LOC\n.\tO\n\nA\tO\nbank\tO\n.\tO\n\n"

@@ -117,8 +117,8 @@ def add_languages(
     targets (Sequence[str]): The languages.
     files (Files): What there is for them.
     RETURNS (Tuple[Plan, List[Report], bool]): What the project will do, what was wrong with
-        files, and whether its project.yml had been changed by hand: then the old one is kept as
-        project.yml.old.
+        files, and whether its project.yml had been changed, by hand or since another version made
+        it: then the old one is kept as project.yml.old.
     """
     plan = read_plan(folder / PLAN)
     _check_languages(plan.source, targets, files)

@@ -100,6 +100,12 @@ class Plan:
         return all(lang in seen for lang in self.targets)
 
     @property
+    def contrasts(self) -> bool:
+        """RETURNS (bool): Whether the recipe contrasts sentences: views then need no labels."""
+        components = Config().from_disk(find_recipe(self.recipe))["components"]
+        return components.get("sentence_contrast", {}).get("weight", 0.0) > 0
+
+    @property
     def view_words(self) -> int:
         """RETURNS (int): Words of all views, roughly."""
         return self.words * (1 + len(self.translated) + bool(self.switched))
