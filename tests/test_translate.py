@@ -198,6 +198,7 @@ class TestViews:
             _, report = run_it(corpus, settings)
             assert (report["de"].sentences, report["de"].failed) == (4, [])
             assert report["de"].missing == [{"group": "d", "text": "No translation for Oslo"}]
+        assert report["de"].reused == 3
 
     def test_spans_move_too(self, tmp_path, settings):
         doc = make_doc(*SENTENCES[0])

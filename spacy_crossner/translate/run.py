@@ -156,8 +156,8 @@ class Translation:
         self.cache.put(new)
         report.sentences += len(docs)
         for key, doc in zip(keys, docs, strict=True):
-            report.reused += key in known
             outcome = known[key] if key in known else new[key]
+            report.reused += key in known and isinstance(outcome, Segment)
             if isinstance(outcome, Failure):
                 place = {"group": get_group(doc) or "", "text": doc.text}
                 if outcome.missing:
