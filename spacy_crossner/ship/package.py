@@ -175,7 +175,7 @@ def pick_texts(texts: Mapping[Optional[str], Sequence[str]], languages: Iterable
 def describe(nlp: Language, languages: Iterable[str]) -> str:
     """RETURNS (str): One sentence on what the pipeline does."""
     labels = sorted({label for values in nlp.pipe_labels.values() for label in values})
-    return f"Named entities ({', '.join(labels)}) in texts of the languages {', '.join(languages)}."
+    return f"Named entities ({', '.join(labels)}) in texts. Languages: {', '.join(languages)}."
 
 
 def get_requirements(nlp: Language) -> list[str]:
