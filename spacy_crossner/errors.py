@@ -133,12 +133,26 @@ class Errors(metaclass=_Coded):
     CN035 = "There is no {what}. Give it with {option}."
     CN036 = "'{value}' names no file. Write LANGUAGE=FILE, each language once: it=italian.txt"
     CN037 = "spaCy has no language '{lang}'. Give codes such as de, it, zh: https://spacy.io/usage/models"
+    CN038 = (
+        "The current folder can't become a project, for it would be replaced while you are in it. "
+        "Name a new folder in it; or go to the folder above and name '{name}' there."
+    )
+    CN039 = (
+        "{path} has entities of the type '{label}', but {labels} has none to learn it from, only: "
+        "{known}. Label some there; or convert {path} with `python -m spacy crossner convert`: it "
+        "renames types with --label-map, and drops this one with --drop-labels {label}."
+    )
+    CN040 = (
+        "The sentences of {path} to select and calibrate on have no entities. Name labelled ones "
+        "in the source language with --dev."
+    )
+    CN041 = (
+        "{path} can't be copied to {place} of the project: another translation memory is there. "
+        "Rename it; or, if it is a newer version of that file, delete the old one first."
+    )
 
     # 1xx: components
     CN101 = "A mention has the label '{label}', but the labels here are: {labels}."
-    CN102 = (
-        "Tag {position} is '{tag}'. Use 'O', or a label after 'B-', 'I-', 'E-', 'S-', 'L-' or 'U-'."
-    )
     CN103 = (
         "These mentions can't be written as IOB2 tags: {mentions}. Tags hold no mention that "
         "overlaps another, leaves tokens out or reaches beyond the document."
@@ -208,7 +222,10 @@ class Errors(metaclass=_Coded):
         "Can't write {path}: the output ends in .spacy, .iob2, .conll or .jsonl, or has no ending "
         "and is a folder of .spacy files."
     )
-    CN212 = "Can't write {path}: there is no folder {folder}. Make it first."
+    CN212 = (
+        "Can't write {path}: there can be no folder {folder}, for a file is in its place. Give "
+        "another name."
+    )
     CN213 = "The output {path} would replace an input. Give it another name."
     CN214 = "'{pair}' is no label and its new name. Write OLD=NEW,OLD=NEW with each label once."
     CN217 = (
@@ -327,14 +344,6 @@ class Errors(metaclass=_Coded):
         "after the label, and close the mark right after the name."
     )
     CN296 = "{where}: the mark '[{label} {content}' is never closed. Add a ']'."
-    CN297 = (
-        "The span {span} can't be marked in '{text}': it is empty, out of the text, has spaces at "
-        "an edge, or overlaps another one without lying inside it."
-    )
-    CN298 = (
-        "The sentence '{id}' can't be written to {path}: an id has no spaces and no '#' in front, "
-        "and a sentence is one line that is not empty."
-    )
 
     # 3xx: objectives
     CN301 = (
@@ -504,6 +513,10 @@ class Errors(metaclass=_Coded):
     CN610 = "The test file {path} does not exist. Make it with `python -m spacy crossner convert`."
     CN611 = "The pipeline '{model}' can't be loaded: {reason}"
     CN612 = "{path} has no gold entities to compare with. Convert it without --unlabelled."
+    CN613 = (
+        "{first} and {second} would both be reported as '{name}', and one would hide the other. "
+        "Rename one of them, or give them in two runs."
+    )
     CN620 = "There is no benchmark '{name}'. There are: {known}."
     CN621 = (
         "{name} can't be measured: {reason}. Give an interpreter that has it installed with "
@@ -522,6 +535,14 @@ class Errors(metaclass=_Coded):
     )
     CN636 = "'{value}' is no setting. Write SECTION.KEY=VALUE, the value as in a config file."
     CN637 = "No run of '{name}' is finished, so there is nothing to compare with. Run it first."
+    CN638 = (
+        "The recipe '{name}' trains on views that {corpus} does not have: {kinds}. Leave the recipe "
+        "out, or make a corpus that has them: the command prepare says which assets they need."
+    )
+    CN639 = (
+        "{path} was made of the data set '{found}' with {unlabelled} unlabelled sentences of each "
+        "language. Name another folder, or delete it."
+    )
     CN645 = (
         "The pipeline '{model}' has no shared transformer to take vectors from. Give one that was "
         "not merged by replace_listeners."

@@ -1,6 +1,7 @@
 """Files and folders, written whole or not at all."""
 
 import errno
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,18 +12,32 @@ from typing import Any, Optional, Union
 
 import srsly
 
+from spacy_crossner.errors import CrossnerError, Errors
+
 # SQLite and the Rust writers of safetensors and tokenizers raise no OSError, but say what it is.
 SIGNS_OF_A_FULL_DISK = ("(os error 28)", "disk is full", "No space left on device")
+
+
+def make_parent(path: Path) -> None:
+    """Make the folder that a file or folder is to be written to, if it is not there.
+
+    path (Path): The file or folder.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise CrossnerError(Errors.CN212.format(path=path, folder=path.parent)) from None
 
 
 def temporary_beside(path: Path) -> Path:
     """Name a neighbour of a file or folder, to be written first and then put in its place.
 
-    What killed processes left under such names is deleted.
+    The folder of both is made. What killed processes left under such names is deleted.
 
     path (Path): The file or folder.
     RETURNS (Path): The neighbour, which no other process writes.
     """
+    make_parent(path)
     for left in path.parent.glob(f".{escape(path.name)}.tmp*"):
         number = left.name.rpartition(".tmp")[2]
         if number.isdigit() and not _is_other_process(int(number)):
@@ -82,7 +97,6 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     path (Path): The folder to make or to replace.
     YIELDS (Path): The folder to fill. Nothing is left of it if the block fails.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     scratch = temporary_beside(path)
     new = scratch / "new"
     try:
@@ -93,6 +107,18 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         new.rename(path)
     finally:
         remove(scratch)
+
+
+def fingerprint(path: Path) -> str:
+    """RETURNS (str): A checksum of a file, or of a folder's files and their names."""
+    digest = hashlib.blake2b(digest_size=16)
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            digest.update(file.relative_to(path).as_posix().encode())
+            with file.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+    return digest.hexdigest()
 
 
 def is_disk_full(error: Optional[BaseException]) -> bool:

@@ -13,9 +13,9 @@ from spacy_crossner import cli
 from spacy_crossner.data.shards import read_docs, write_docs
 from spacy_crossner.data.view import View, get_view, set_view
 from spacy_crossner.errors import CrossnerError
-from spacy_crossner.measure.benchmark import choose_docs
+from spacy_crossner.measure.benchmark import Setup, check_views, choose_docs
 from spacy_crossner.measure.characters import entities_of, make_input, score_pipeline
-from spacy_crossner.measure.datasets import prepare
+from spacy_crossner.measure.datasets import Dataset, prepare
 from spacy_crossner.measure.recipes import Recipe, choose_recipes, parse_settings, read_recipes
 from spacy_crossner.measure.summary import read_runs, summarize, to_markdown
 
@@ -105,7 +105,7 @@ def test_runs_resume_and_are_compared(sample, tmp_path, tiny_encoder, monkeypatc
 
 
 def _dataset_with(targets):
-    from spacy_crossner.measure.datasets import Dataset, make_sample
+    from spacy_crossner.measure.datasets import make_sample
 
     return Dataset(targets, Path("assets/sample"), make_sample)
 
@@ -143,6 +143,28 @@ def test_recipe_errors(tmp_path, text, problem):
     path.write_text(text, encoding="utf8")
     with pytest.raises(CrossnerError, match=f"CN633.*{problem}"):
         read_recipes(path)
+
+
+def test_a_corpus_is_made_once(tmp_path, monkeypatch):
+    calls = []
+
+    def make(data, corpus, unlabelled):
+        calls.append(unlabelled)
+        if unlabelled == 2:
+            raise CrossnerError("broken")
+
+    tiny = Dataset((), tmp_path, make)
+    monkeypatch.setattr("spacy_crossner.measure.datasets.DATASETS", {"one": tiny, "two": tiny})
+    for _ in range(2):
+        prepare("one", tmp_path / "corpus", unlabelled=5)
+    assert calls == [5]
+    with pytest.raises(CrossnerError, match=r"CN639.*'one' with 5 "):
+        prepare("one", tmp_path / "corpus", unlabelled=6)
+    with pytest.raises(CrossnerError, match="CN639"):
+        prepare("two", tmp_path / "corpus", unlabelled=5)
+    with pytest.raises(CrossnerError, match="broken"):
+        prepare("one", tmp_path / "other", unlabelled=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
 
 
 def test_other_errors(tmp_path):
@@ -188,6 +210,47 @@ def test_views_are_chosen(tmp_path):
         ("a", "source", True),
         ("a", "codeswitch", False),
     ]
+
+
+def test_a_recipe_without_its_views_is_refused(tmp_path, capsys):
+    docs = []
+    for kind in ("source", "translation"):
+        doc = Doc(Vocab(), words=[kind])
+        set_view(doc, View("a", kind=kind, lang="en"))
+        docs.append(doc)
+    write_docs(tmp_path / "parallel.spacy", docs)
+    setup = Setup("sample", tmp_path, tmp_path / "runs", tmp_path)
+
+    def check(**settings):
+        check_views(setup, {"one": Recipe("one", tmp_path, **settings)})
+
+    check()
+    check(views=["translation"])
+    assert not capsys.readouterr().out
+    check(views=["translation", "codeswitch"])
+    assert "no views of the kind codeswitch" in " ".join(capsys.readouterr().out.split())
+    with pytest.raises(CrossnerError, match=r"CN638.*codeswitch"):
+        check(views=["codeswitch"])
+    with pytest.raises(CrossnerError, match=r"CN638.*bitext"):
+        check(bitext=True)
+
+
+def test_another_encoder_or_corpus_is_another_training(tmp_path):
+    for name in ("encoder", "corpus"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("one")
+
+    def inputs():
+        setup = Setup("sample", tmp_path / "corpus", tmp_path, tmp_path / "encoder")
+        return setup.inputs["encoder"], setup.inputs["corpus"]
+
+    first = inputs()
+    assert inputs() == first
+    (tmp_path / "encoder" / "file").write_text("two")
+    second = inputs()
+    assert second[0] != first[0] and second[1] == first[1]
+    (tmp_path / "corpus" / "more").write_text("two")
+    assert inputs()[1] != first[1]
 
 
 def test_scoring_by_characters():

@@ -25,15 +25,9 @@ from spacy_crossner.distil.inputs import Survey, Text, find_texts, iter_texts, s
 from spacy_crossner.distil.lessons import Lesson, make_lessons
 from spacy_crossner.distil.manifest import Manifest, Tally, open_folder, write_manifest
 from spacy_crossner.distil.opinions import join
-from spacy_crossner.distil.teachers import (
-    Teacher,
-    ask,
-    collect,
-    find_folder,
-    fingerprint,
-    load_teacher,
-)
+from spacy_crossner.distil.teachers import Teacher, ask, collect, find_folder, load_teacher
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.files import fingerprint
 
 # Key of a doc's user data: how sure the teachers are of a text, and how far they agree.
 JUDGEMENT = "spacy_crossner.judgement"

@@ -1,6 +1,5 @@
 """Pipelines that teach: what they say of texts, from one forward pass each."""
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,15 +132,3 @@ def collect(batch: list[Doc], teachers: list[Teacher]) -> list[Opinion]:
         ner = teacher.ner
         opinions.append(Opinion(ner.scheme, ner.labels, probs, starts, n_tokens))
     return opinions
-
-
-def fingerprint(path: Path) -> str:
-    """RETURNS (str): A checksum of a file, or of a folder's files and their names."""
-    digest = hashlib.blake2b(digest_size=16)
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        if file.is_file():
-            digest.update(file.relative_to(path).as_posix().encode())
-            with file.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
-    return digest.hexdigest()

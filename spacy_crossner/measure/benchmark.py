@@ -11,8 +11,9 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 from itertools import chain, islice
 from pathlib import Path
@@ -34,7 +35,7 @@ from spacy_crossner.data.shards import read_docs, read_groups, write_docs
 from spacy_crossner.data.view import get_view, set_view
 from spacy_crossner.distil.annotate import annotate
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.files import write_file
+from spacy_crossner.files import fingerprint, write_file
 from spacy_crossner.measure.calibrate import calibrate
 from spacy_crossner.measure.characters import score_pipeline
 from spacy_crossner.measure.logger import read_log
@@ -72,6 +73,11 @@ class Setup:
     settings: dict[str, Any] = field(default_factory=dict)
     gpu_id: int = -1
 
+    @cached_property
+    def inputs(self) -> dict[str, str]:
+        """RETURNS (Dict[str, str]): Checksums of the encoder and the corpus."""
+        return {"encoder": fingerprint(self.encoder), "corpus": fingerprint(self.corpus)}
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -104,7 +110,8 @@ class Stage:
         """RETURNS (Dict[str, Any]): All that has to be the same for it to be the same training."""
         setup, recipe = self.setup, self.recipe
         return {
-            "config": hashlib.sha256(recipe.config.read_bytes()).hexdigest()[:16],
+            **setup.inputs,
+            "config": fingerprint(recipe.config),
             "set": self.changes,
             "views": sorted(recipe.views),
             "contrast": sorted(recipe.contrast),
@@ -173,6 +180,7 @@ def benchmark(setup: Setup, recipes: Sequence[Recipe], seeds: Sequence[int]) -> 
         for recipe in recipes
     }
     todo = [path for path, stages in plan.items() if not is_finished(path, stages)]
+    check_views(setup, {stages[-1].recipe.name: stages[-1].recipe for stages in plan.values()})
     # what is a result of one recipe may be the teacher of another
     teachers = {stage.annotated for path in todo for stage in plan[path][:-1]}
     for number, path in enumerate(todo, start=1):
@@ -302,6 +310,26 @@ def _add_up(costs: Iterable[dict[str, float]]) -> dict[str, float]:
         for name, minutes in cost.items():
             total[name] = round(total.get(name, 0.0) + minutes, 3)
     return total
+
+
+def check_views(setup: Setup, recipes: Mapping[str, Recipe]) -> None:
+    """Refuse recipes that would train on nothing else than `baseline` does.
+
+    setup (Setup): What all runs share.
+    recipes (Mapping[str, Recipe]): The recipes by name.
+    """
+    path = setup.corpus / "parallel.spacy"
+    views = map(get_view, read_docs(path, Vocab()))
+    found = {view.kind for view in views if view is not None}
+    for name, recipe in recipes.items():
+        missing = sorted(set(recipe.views) - found)
+        if recipe.bitext and not (setup.corpus / "bitext.spacy").exists():
+            missing.append("bitext")
+        if missing and (recipe.bitext or not found.intersection(recipe.views)):
+            kinds = ", ".join(missing)
+            raise CrossnerError(Errors.CN638.format(name=name, corpus=setup.corpus, kinds=kinds))
+        if missing:
+            msg.warn(f"{name}: {setup.corpus} has no views of the kind {', '.join(missing)}")
 
 
 def choose_docs(corpus: Path, source: int, recipe: Recipe) -> Iterator[Doc]:

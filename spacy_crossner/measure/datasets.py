@@ -6,13 +6,13 @@ without labels), `test-*.spacy`, and perhaps `bitext.spacy` (sentences without l
 by its translations). The labels of the target languages are in the test files alone.
 """
 
-import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Optional
 
+import srsly
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from wasabi import msg
@@ -22,6 +22,7 @@ from spacy_crossner.data.sample import make_corpus
 from spacy_crossner.data.shards import read_docs, write_docs
 from spacy_crossner.data.view import get_group, get_view, set_view
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.files import atomic_folder
 from spacy_crossner.translate.build import make_lexicon
 from spacy_crossner.translate.codeswitch import codeswitch
 from spacy_crossner.translate.engines import EngineSettings
@@ -42,6 +43,8 @@ ALSO_TRANSLATED = ("es", "ca")
 WIKIANN_SOURCE = 5000
 WIKIANN_DEV = 1000
 SEED = 0
+# What a corpus was made of.
+MADE = "dataset.json"
 
 
 @dataclass(frozen=True)
@@ -60,21 +63,27 @@ class Dataset:
 
 
 def prepare(name: str, corpus: Path, data: Optional[Path] = None, unlabelled: int = 1000) -> None:
-    """Write the corpus of a data set, unless it is there.
+    """Write the corpus of a data set, unless it is there. One of another data set, or with another
+    number of unlabelled sentences, is refused.
 
     name (str): A name out of `DATASETS`.
     corpus (Path): The folder to write.
     data (Optional[Path]): The folder of the original files; None takes the data set's own.
     unlabelled (int): How many sentences of each target language to take as unlabelled text.
     """
-    if corpus.exists():
-        return
     dataset = get_dataset(name)
-    temporary = corpus.with_name(f".{corpus.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    dataset.make(data or dataset.folder, temporary, unlabelled)
-    temporary.replace(corpus)
+    made = {"dataset": name, "unlabelled": unlabelled}
+    if corpus.exists():
+        if (corpus / MADE).exists() and (found := srsly.read_json(corpus / MADE)) != made:
+            raise CrossnerError(
+                Errors.CN639.format(
+                    path=corpus, found=found["dataset"], unlabelled=found["unlabelled"]
+                )
+            )
+        return
+    with atomic_folder(corpus) as folder:
+        dataset.make(data or dataset.folder, folder, unlabelled)
+        srsly.write_json(folder / MADE, made)
 
 
 def get_dataset(name: str) -> Dataset:
