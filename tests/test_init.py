@@ -15,6 +15,7 @@ from spacy_crossner import cli
 from spacy_crossner.cli import app
 from spacy_crossner.data.shards import read_docs
 from spacy_crossner.errors import CrossnerError
+from spacy_crossner.pipeline.labels import read_labels
 from spacy_crossner.start.init import PLAN, Files, add_languages, init, parse_files, render_project
 from spacy_crossner.start.plan import Plan, Target, describe, read_plan
 from spacy_crossner.start.recipes import find_recipe, find_recipes
@@ -58,6 +59,38 @@ def test_labels_alone(mine, tmp_path):
         "Minutes",
     ):
         assert said in text
+
+
+def test_every_type_is_trained(mine, tmp_path):
+    """Also one that is only in sentences that would be kept back: calibrating needs all types."""
+    records = list(srsly.read_jsonl(mine / "labels.jsonl"))
+    for number in (10, 20):
+        records[number]["spans"][0]["label"] = "RARE"
+    srsly.write_jsonl(mine / "rare.jsonl", records)
+    plan, _ = init(tmp_path / "p", mine / "rare.jsonl", "en", ["ga"], Files())
+    data = tmp_path / "p" / "data"
+    assert read_labels(data / "source.spacy") == ["LOC", "ORG", "PER", "RARE"]
+    kept_back = [doc.text for doc in read_docs(data / "dev.spacy", Vocab())]
+    assert kept_back == [records[0]["text"], records[20]["text"]]
+    assert (plan.sentences, plan.kept_back, plan.labels["RARE"]) == (28, 2, 1)
+
+
+def test_sentences_to_calibrate_on_are_checked(mine, tmp_path):
+    folder, labels = tmp_path / "p", mine / "labels.jsonl"
+    records = list(srsly.read_jsonl(labels))
+    plain = [{"text": "a b", "spans": []}]
+    srsly.write_jsonl(mine / "plain.jsonl", plain)
+    with pytest.raises(CrossnerError, match=r"CN040.*plain\.jsonl"):
+        init(folder, labels, "en", ["ga"], Files(), dev=mine / "plain.jsonl")
+    srsly.write_jsonl(mine / "unlucky.jsonl", plain + records[1:10])
+    with pytest.raises(CrossnerError, match=r"CN040.*unlucky\.jsonl.*--dev"):
+        init(folder, mine / "unlucky.jsonl", "en", ["ga"], Files())
+    records[2]["spans"][0]["label"] = "RARE"
+    srsly.write_jsonl(mine / "dev.jsonl", records[:3])
+    said = r"CN039.*dev\.jsonl.*'RARE'.*labels\.jsonl.*LOC, ORG, PER.*--drop-labels RARE"
+    with pytest.raises(CrossnerError, match=said):
+        init(folder, labels, "en", ["ga"], Files(), dev=mine / "dev.jsonl")
+    assert not folder.exists()
 
 
 def test_every_command_exists_with_its_options(mine, tmp_path):
@@ -127,6 +160,53 @@ def test_sentences_of_the_memory_are_counted(mine, tmp_path):
     assert "translated by memory (1 of 2 sentences are in it)" in "\n".join(describe(plan))
 
 
+def test_memories_are_kept_apart(mine, tmp_path, monkeypatch):
+    """Those with the same name, and with the folder that names their language."""
+    texts = [record["text"] for record in srsly.read_jsonl(mine / "labels.jsonl")]
+    for place, content in {
+        "a/memory.tsv": f"en\tit\n{texts[1]}\tuno\n",
+        ".b/memory.tsv": f"en\tit\n{texts[2]}\tdue\n",
+        "en/memory.txt": f"one\t{texts[3]}\n",
+        "it/memory.txt": "one\ttre\n",
+        "new/a/memory.tsv": f"en\tfr\n{texts[1]}\tun\n",
+    }.items():
+        (mine / place).parent.mkdir(parents=True)
+        (mine / place).write_text(content, encoding="utf8")
+    monkeypatch.chdir(mine / "it")
+    files = Files(memory=[mine / "a/memory.tsv", mine / ".b", mine / "en/memory.txt", Path(".")])
+    folder = tmp_path / "p"
+    plan, _ = init(folder, mine / "labels.jsonl", "en", ["it"], files)
+    assert (plan.targets["it"].engine, plan.targets["it"].known) == ("memory", 3)
+    with pytest.raises(CrossnerError, match=r"CN041.*new/a.* data/memory/a/memory\.tsv"):
+        add_languages(folder, ["fr"], Files(memory=[mine / "new" / "a"]))
+    (mine / "new" / "a").rename(mine / "new" / "c")
+    again = Files(memory=[mine / "new" / "c", mine / "a"])
+    plan, _, _ = add_languages(folder, ["it", "fr"], again)
+    assert [plan.targets[lang].known for lang in ("it", "fr")] == [3, 1]
+
+
+def test_a_model_is_found_from_inside_of_the_project(mine, tmp_path, monkeypatch):
+    (mine / "models" / "en-it").mkdir(parents=True)
+    monkeypatch.chdir(mine)
+    name = "models/{source}-{target}"
+    labels = mine / "labels.jsonl"
+    plan, _ = init(tmp_path / "p", labels, "en", ["it"], Files(model="models/en-it"))
+    assert plan.model == (mine / "models" / "en-it").as_posix()
+    plan, _, _ = add_languages(tmp_path / "p", ["it"], Files(model=name))
+    assert plan.model == (mine / name).as_posix()
+    plan, _, _ = add_languages(tmp_path / "p", ["de"], Files(model="somebody/en-de"))
+    assert plan.model == "somebody/en-de"
+
+
+def test_the_current_folder_is_not_replaced(mine, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(CrossnerError, match=r"CN038.*'here'"):
+        init(Path("."), mine / "labels.jsonl", "en", ["ga"], Files())
+    plan, _ = init(Path("below"), mine / "labels.jsonl", "en", ["ga"], Files())
+    assert read_plan(tmp_path / "here" / "below" / PLAN) == plan
+
+
 def test_language_is_added_later(mine, tmp_path):
     folder = tmp_path / "p"
     first, _ = init(folder, mine / "labels.jsonl", "en", ["de"], Files())
@@ -186,6 +266,8 @@ def test_mistakes(mine, tmp_path):
         init(tmp_path / "p", labels, "en", ["en"], Files())
     with pytest.raises(CrossnerError, match=r"CN202.*none"):
         init(tmp_path / "p", labels, "en", ["it"], Files(test={"it": mine / "none"}))
+    with pytest.raises(CrossnerError, match=r"CN202.*none"):
+        init(tmp_path / "p", labels, "en", ["it"], Files(memory=[mine / "none"]))
     with pytest.raises(CrossnerError, match="CN031"):
         add_languages(mine, ["it"], Files())
     for values in (["it"], ["it="], ["it=a", "it=b"]):

@@ -1,5 +1,7 @@
 """Write a project for one's own labels and languages, and check the data on the way."""
 
+import filecmp
+import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,14 +9,16 @@ from pathlib import Path
 from typing import Optional
 
 from jinja2 import Environment, PackageLoader
+from spacy.tokens import Doc
 from spacy.util import get_lang_class
 from spacy.vocab import Vocab
 
 from spacy_crossner.data.convert import Report, convert
 from spacy_crossner.data.encoding import read_lines
-from spacy_crossner.data.shards import read_docs, write_docs
+from spacy_crossner.data.shards import find_files, read_docs, write_docs
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import atomic_folder, write_file
+from spacy_crossner.pipeline.gold import reference_mentions
 from spacy_crossner.start.plan import Plan, Target, read_plan, write_plan
 from spacy_crossner.start.recipes import find_recipe, find_recipes
 from spacy_crossner.translate.dictionaries import freedict_indexes
@@ -25,6 +29,8 @@ PROJECT = "project.yml"
 # One of so many sentences selects and calibrates, if there are no others for that.
 DEV_SHARE = 10
 PLAIN = (".txt", ".jsonl")
+# Where the recipes look for nested entities.
+SPANS_KEY = "sc"
 
 
 @dataclass
@@ -88,6 +94,8 @@ def init(
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CrossnerError(Errors.CN032.format(folder=folder))
+    if folder.resolve() == Path.cwd():
+        raise CrossnerError(Errors.CN038.format(name=folder.resolve().name))
     find_recipe(recipe)
     _check_languages(source, targets, files)
     if Path(encoder).is_dir():
@@ -141,12 +149,15 @@ def _check_languages(source: str, targets: Sequence[str], files: Files) -> None:
             get_lang_class(lang)
         except ImportError:
             raise CrossnerError(Errors.CN037.format(lang=lang)) from None
-    for values in (files.text, files.test, files.dictionary):
-        for lang, path in values.items():
-            if lang not in targets:
-                raise CrossnerError(Errors.CN033.format(lang=lang, known=", ".join(targets)))
-            if not path.exists():
-                raise CrossnerError(Errors.CN202.format(path=path))
+    by_language = [
+        pair for kind in (files.text, files.test, files.dictionary) for pair in kind.items()
+    ]
+    for lang, _ in by_language:
+        if lang not in targets:
+            raise CrossnerError(Errors.CN033.format(lang=lang, known=", ".join(targets)))
+    for path in (*(path for _, path in by_language), *files.memory):
+        if not path.exists():
+            raise CrossnerError(Errors.CN202.format(path=path))
 
 
 def _not_configs(folder: str, names: list[str]) -> set[str]:
@@ -159,31 +170,61 @@ def _write_labels(labels: Path, dev: Optional[Path], source: str, data: Path) ->
     report = convert([labels], path, lang=source)
     if not report.entities:
         raise CrossnerError(Errors.CN034.format(path=labels))
-    if dev is not None:
-        return [report, convert([dev], data / "dev.spacy", lang=source)]
     docs = list(read_docs(path, Vocab()))
-    kept = [doc for number, doc in enumerate(docs) if number % DEV_SHARE]
-    if not kept:
+    if dev is not None:
+        dev_report = convert([dev], data / "dev.spacy", lang=source)
+        known, found = _find_types(docs), _find_types(read_docs(data / "dev.spacy", Vocab()))
+        if not found:
+            raise CrossnerError(Errors.CN040.format(path=dev))
+        if not found <= known:
+            raise CrossnerError(
+                Errors.CN039.format(
+                    path=dev,
+                    label=min(found - known),
+                    labels=labels,
+                    known=", ".join(sorted(known)),
+                )
+            )
+        return [report, dev_report]
+    train, kept_back = _split(docs)
+    if not kept_back:
         raise CrossnerError(Errors.CN034.format(path=labels))
-    write_docs(data / "dev.spacy", docs[::DEV_SHARE])
-    write_docs(path, kept)
-    train = Report(problems=report.problems, skipped=report.skipped)
-    for doc in kept:
-        train.add_doc(doc)
-    return [train]
+    if not _find_types(kept_back):
+        raise CrossnerError(Errors.CN040.format(path=labels))
+    write_docs(data / "dev.spacy", kept_back)
+    write_docs(path, train)
+    rest = Report(problems=report.problems, skipped=report.skipped)
+    for doc in train:
+        rest.add_doc(doc)
+    return [rest]
+
+
+def _split(docs: Sequence[Doc]) -> tuple[list[Doc], list[Doc]]:
+    """RETURNS (Tuple[List[Doc], List[Doc]]): Docs to train on, and a tenth to keep back."""
+    train: list[Doc] = []
+    kept_back: list[Doc] = []
+    known = _find_types(doc for number, doc in enumerate(docs) if number % DEV_SHARE)
+    for number, doc in enumerate(docs):
+        found = _find_types([doc])
+        # a component can't be calibrated on a type that it did not learn
+        if number % DEV_SHARE or not found <= known:
+            train.append(doc)
+            known |= found
+        else:
+            kept_back.append(doc)
+    return train, kept_back
+
+
+def _find_types(docs: Iterable[Doc]) -> set[str]:
+    return {mention.label for doc in docs for mention in reference_mentions(doc, SPANS_KEY)}
 
 
 def _add_targets(plan: Plan, targets: Sequence[str], files: Files, data: Path) -> list[Report]:
     reports = []
     for path in files.memory:
-        place = data / "memory" / path.name
-        place.parent.mkdir(exist_ok=True)
-        if path.is_dir():
-            shutil.copytree(path, place, dirs_exist_ok=True)
-        else:
-            shutil.copy(path, place)
-        plan.memory = True
-    plan.model = files.model or plan.model
+        _take_memory(path, data)
+    plan.memory = (data / "memory").is_dir()
+    plan.model = _find_model(files.model, plan.source, [*plan.targets, *targets]) or plan.model
     for lang in targets:
         target = plan.targets.setdefault(lang, Target())
         if lang in files.text:
@@ -195,6 +236,29 @@ def _add_targets(plan: Plan, targets: Sequence[str], files: Files, data: Path) -
         target.dictionary = _find_dictionary(plan.source, lang, files, data) or target.dictionary
         target.engine, target.known = find_engine(plan, lang, data) or (target.engine, target.known)
     return reports
+
+
+def _take_memory(path: Path, data: Path) -> None:
+    """Copy a translation memory below the name of its folder, which may name its language."""
+    path = Path(os.path.abspath(path))
+    folder = path if path.is_dir() else path.parent
+    for file in find_files(folder) if path.is_dir() else [path]:
+        # what is in a hidden folder is not read
+        place = data / "memory" / folder.name.lstrip(".") / file.relative_to(folder)
+        if place.exists() and not filecmp.cmp(file, place, shallow=False):
+            shown = place.relative_to(data.parent).as_posix()
+            raise CrossnerError(Errors.CN041.format(path=file, place=shown))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, place)
+
+
+def _find_model(model: str, source: str, targets: Sequence[str]) -> str:
+    """RETURNS (str): What names the model from inside of the project, too."""
+    names = [model.replace("{source}", source).replace("{target}", lang) for lang in targets]
+    # a path without a name would be the current folder
+    if any(name and Path(name).is_dir() for name in names):
+        return Path(model).resolve().as_posix()
+    return model
 
 
 def _take_text(path: Path, lang: str, data: Path) -> tuple[str, int, Optional[Report]]:
