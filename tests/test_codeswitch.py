@@ -463,8 +463,8 @@ class TestWriter:
             codeswitch(path, out, {})
         with pytest.raises(CrossnerError, match="CN213"):
             codeswitch(path, path, lexicons)
-        with pytest.raises(CrossnerError, match="CN212"):
-            codeswitch(path, tmp_path / "nowhere" / "out.spacy", lexicons)
+        with pytest.raises(CrossnerError, match=r"CN212.*in\.spacy"):
+            codeswitch(path, path / "out.spacy", lexicons)
         with pytest.raises(CrossnerError, match=r"CN453.*is for en-de, but en-es"):
             codeswitch(path, out, {"es": lexicons["de"]})
 

@@ -116,8 +116,7 @@ def steps(tmp_path_factory, tiny_encoder):
     places = {"encoder": tiny_encoder, "sample": sample, "table": table}
     places["teacher"] = base / "teacher"
     work = base / "work"
-    for name in ("views", "metrics", "lexicons"):
-        (work / name).mkdir(parents=True)
+    work.mkdir()
     made = {}
     for number, (command, words) in enumerate(STEPS.items()):
         before = base / f"{number}"
@@ -213,6 +212,15 @@ def test_leftovers_of_the_dead_are_cleared_away(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == kept
     assert temporary.parent == tmp_path
     assert not temporary.exists()
+
+
+def test_missing_folders_are_made(tmp_path):
+    write_file(tmp_path / "a" / "b" / "file", "content")
+    assert read_all(tmp_path) == {"a/b/file": b"content"}
+    for path in (tmp_path / "a/b/file/c", tmp_path / "a/b/file/c/d"):
+        with pytest.raises(CrossnerError, match=r"CN212.*file/c.*a file is in its place"):
+            write_file(path, "content")
+    assert read_all(tmp_path) == {"a/b/file": b"content"}
 
 
 def test_folders_are_written_whole_or_not_at_all(tmp_path):

@@ -372,7 +372,7 @@ BAD_CALLS = {
         "no tokenizer for the language 'qq'",
     ),
     "output_ending": (["a.iob2"], "out.csv", {}, "CN211", "ends in .spacy"),
-    "output_folder_missing": (["a.iob2"], "no/out.spacy", {}, "CN212", "Make it first"),
+    "output_below_a_file": (["a.iob2"], "file/out.spacy", {}, "CN212", "a file is in its place"),
     "output_is_input": (["a.iob2"], "a.iob2", {}, "CN213", "would replace an input"),
     "output_holds_input": (["full/b.iob2"], "full", {}, "CN213", "would replace an input"),
     "output_folder_in_use": (["a.iob2"], "full", {}, "CN266", "holds 'b.iob2'"),

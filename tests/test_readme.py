@@ -143,11 +143,7 @@ def workspace(tmp_path_factory) -> Path:
     shutil.copytree(ROOT / "configs", folder / "configs")
     copy_sample(ROOT / "assets" / "sample", folder / "assets" / "sample")
     make_corpus(folder / "assets" / "sample", folder / "corpus", LANGUAGES)
-    # what `project run all` has made by then
-    for name in ("views", "lexicons", "annotated", "packages", "metrics"):
-        (folder / name).mkdir()
-    shutil.copy(folder / "corpus" / "parallel.spacy", folder / "views")
-    # a teacher of the student's kind
+    # a teacher of the student's kind, which `project run all` has made by then
     head = load_config(ROOT / "configs" / "crossner.cfg")["nlp"]["pipeline"][-1]
     nlp = make_nlp(encoder, **{head: {}})
     train(nlp, make_examples(nlp), steps=60)

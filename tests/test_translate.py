@@ -416,7 +416,7 @@ class TestMistakes:
         [
             ({"min_confidence": 1.5}, "CN407"),
             ({"incomplete": "maybe"}, "CN207"),
-            ({"report_path": Path("no/such/folder/report.json")}, "CN212"),
+            ({"report_path": Path(__file__) / "report.json"}, "CN212"),
             ({"targets": ["en"]}, "CN402"),
             ({"engine": "apertium", "targets": ["tlh"]}, "CN41[01]"),
             ({"encoder": "no/such/encoder"}, "CN020"),

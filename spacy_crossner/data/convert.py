@@ -399,8 +399,6 @@ def _check_choice(setting: str, value: str, choices: Sequence[str]) -> None:
 
 
 def _check_out(out: Path, files: Sequence[Path], shard_size: int) -> None:
-    if not out.parent.is_dir():
-        raise CrossnerError(Errors.CN212.format(path=out, folder=out.parent))
     target = out.resolve()
     if any(target in (path.resolve(), *path.resolve().parents) for path in files):
         raise CrossnerError(Errors.CN213.format(path=out))

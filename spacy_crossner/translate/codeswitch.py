@@ -287,8 +287,6 @@ def codeswitch(
     check_settings(ratio, mix)
     shards = find_shards(Path(path))
     out = Path(out)
-    if not out.parent.is_dir():
-        raise CrossnerError(Errors.CN212.format(path=out, folder=out.parent))
     if out.resolve() in (shard.resolve() for shard in shards):
         raise CrossnerError(Errors.CN213.format(path=out))
     switchers = read_switchers(lexicons)

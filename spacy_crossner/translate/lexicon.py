@@ -13,6 +13,7 @@ from typing import NamedTuple, Optional
 
 from spacy_crossner.data.encoding import read_lines
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.files import make_parent
 from spacy_crossner.translate.clean import plain
 from spacy_crossner.translate.inflection import AUXILIARY_FORMS, base_forms
 
@@ -289,8 +290,7 @@ def write_lexicon(path: Path, lexicon: Lexicon, *, notes: Iterable[str] = ()) ->
     lexicon (Lexicon): The lexicon.
     notes (Iterable[str]): Lines to put after the header, such as where the words come from.
     """
-    if not path.parent.is_dir():
-        raise CrossnerError(Errors.CN212.format(path=path, folder=path.parent))
+    make_parent(path)
     part = path.with_name(path.name + ".part")
     with part.open("w", encoding="utf8", newline="\n") as file:
         file.write(f"{HEADER}\t{lexicon.source}\t{lexicon.target}\n")

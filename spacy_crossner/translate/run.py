@@ -13,7 +13,7 @@ from tqdm import tqdm
 from spacy_crossner.data.shards import find_shards, iter_runs, read_docs, write_docs
 from spacy_crossner.data.view import get_group, get_view, set_view
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.files import write_json
+from spacy_crossner.files import make_parent, write_json
 from spacy_crossner.translate.cache import Cache, make_key
 from spacy_crossner.translate.codeswitch import ensure_view
 from spacy_crossner.translate.corpus_align import align_corpus
@@ -320,9 +320,6 @@ def translate(
     path, out = Path(path), Path(out)
     settings = settings or EngineSettings()
     shards = find_shards(path)
-    for written in filter(None, (out, report_path)):
-        if not written.parent.is_dir():
-            raise CrossnerError(Errors.CN212.format(path=written, folder=written.parent))
     if out.resolve() in (shard.resolve() for shard in shards):
         raise CrossnerError(Errors.CN213.format(path=out))
     if not 0.0 <= min_confidence <= 1.0:
@@ -344,6 +341,9 @@ def translate(
 
         vectors = load_vectors(encoder)
     total, labels = check_docs(iter_docs(shards, source), source, path)
+    # a report that can't be written shall not come to light after hours of translating
+    for written in filter(None, (out, report_path)):
+        make_parent(written)
 
     def iter_with_bar(title: str) -> Iterable[Doc]:
         docs = iter_docs(shards, source)
