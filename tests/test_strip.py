@@ -14,7 +14,11 @@ from thinc.api import Config
 
 from spacy_crossner.ml.encoder import get_shim
 from spacy_crossner.pipeline.contrast import TRAINING_ONLY
-from spacy_crossner.pipeline.strip import is_training_only, strip_training_components
+from spacy_crossner.pipeline.strip import (
+    create_strip_callback,
+    is_training_only,
+    strip_training_components,
+)
 from tests.pipelines import TRAIN_DATA, found, make_config, make_nlp, train
 from tests.test_contrast import CONTRAST, make_views, start
 
@@ -36,6 +40,12 @@ def trained(tiny_encoder):
 
 def all_found(nlp) -> list:
     return [found(doc) for doc in nlp.pipe(TEXTS)]
+
+
+def read_all(folder: Path) -> dict[str, bytes]:
+    """RETURNS (dict): The content of each file by its path."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def test_names_are_the_factories(trained):
@@ -120,6 +130,23 @@ def test_stripped_pipeline_loads_in_a_fresh_process(trained, tmp_path):
     pipe_names, entities = done.stdout.strip().split("\n")
     assert pipe_names == "['transformer', 'token_label_ner']"
     assert entities == repr(all_found(trained))
+
+
+def test_a_checkpoint_that_fails_leaves_the_one_before(trained, tmp_path, monkeypatch):
+    unstripped = tmp_path / "resume" / "model"
+    before_to_disk = create_strip_callback(unstripped)
+    before_to_disk(trained)
+    saved = read_all(tmp_path)
+
+    def stop_halfway(path, *, exclude=()):
+        path.mkdir()
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(trained.get_pipe("label_contrast"), "to_disk", stop_halfway)
+    with pytest.raises(OSError, match="the disk is full"):
+        before_to_disk(trained)
+    assert read_all(tmp_path) == saved
+    assert [path.name for path in unstripped.parent.iterdir()] == ["model"]
 
 
 # ---- with spaCy's own training loop ---------------------------------------------------------

@@ -1,7 +1,6 @@
 """Leaving out of a saved pipeline what only training needs."""
 
 import copy
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Optional
@@ -9,6 +8,7 @@ from typing import Any, Optional
 from spacy import registry
 from spacy.language import Language
 
+from spacy_crossner.files import atomic_folder
 from spacy_crossner.pipeline.contrast import TRAINING_ONLY
 
 
@@ -24,7 +24,8 @@ def create_strip_callback(unstripped: Optional[Path] = None) -> Callable[[Langua
 
     def before_to_disk(nlp: Language) -> Language:
         if unstripped is not None:
-            _save(nlp, Path(unstripped))
+            with atomic_folder(Path(unstripped)) as folder:
+                nlp.to_disk(folder)
         return strip_training_components(nlp)
 
     return before_to_disk
@@ -64,15 +65,3 @@ def is_training_only(nlp: Language, name: str) -> bool:
 
 def _without(values: dict[str, Any], names: set[str]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key not in names}
-
-
-def _save(nlp: Language, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh, old = (path.with_name(f"{path.name}.{suffix}") for suffix in ("tmp", "old"))
-    for leftover in (fresh, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    nlp.to_disk(fresh)
-    if path.exists():
-        path.rename(old)
-    fresh.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
