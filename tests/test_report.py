@@ -31,7 +31,7 @@ from spacy_crossner.measure.compare import (
     match,
     measure_reliability,
 )
-from spacy_crossner.measure.evaluate import evaluate, write_scores
+from spacy_crossner.measure.evaluate import evaluate, find_tests, write_scores
 from spacy_crossner.measure.report import read_logs, read_metrics, report
 from spacy_crossner.measure.sections import choose_errors, mean_losses, render_entities
 from spacy_crossner.measure.tables import make_tables
@@ -245,6 +245,23 @@ def test_command(folder, tmp_path):
     shown = CliRunner().invoke(cli.app, ["report", "no_such_pipeline", *arguments[1:]])
     assert shown.exit_code == 1
     assert "CN611" in shown.output
+
+
+@pytest.mark.parametrize("name", ["test-de.spacy", "de.spacy"])
+def test_no_test_hides_another(folder, tmp_path, name):
+    first, second = folder / "corpus" / "test-de.spacy", tmp_path / name
+    shutil.copy(first, second)
+    problem = rf"CN613.*{re.escape(str(first))} and {re.escape(str(second))}.*'de'.*Rename"
+    with pytest.raises(CrossnerError, match=problem):
+        evaluate(folder / "model", [folder / "corpus", second])
+    with pytest.raises(CrossnerError, match=problem):
+        report(folder / "model", [first, second], tmp_path / "out")
+
+
+def test_the_same_test_twice_is_one_test(folder):
+    corpus = folder / "corpus"
+    again = corpus / ".." / "corpus" / "test-de.spacy"
+    assert [path.stem for path in find_tests([corpus, again])] == ["test-ar", "test-de", "test-es"]
 
 
 def test_inputs_that_are_none(folder, tmp_path):

@@ -116,6 +116,18 @@ def test_peers(job, tmp_path, monkeypatch):
     assert against == {"GLiNER", "SpanMarker"}
 
 
+def test_pipelines_of_one_name_are_told_apart(job, tmp_path):
+    teacher, student = tmp_path / "teacher" / "model-best", tmp_path / "student" / "model-best"
+    shipped = tmp_path / "shipped"
+    given = replace(job, pipelines=(teacher, student, shipped, teacher))
+    _, commands = peers.prepare(given, tmp_path)
+    assert {name: path for name, (*_, path) in commands.items()} == {
+        teacher.as_posix(): teacher,
+        student.as_posix(): student,
+        "shipped": shipped,
+    }
+
+
 def test_errors(job, tmp_path, monkeypatch):
     with pytest.raises(CrossnerError, match="CN620"):
         list(speed.measure(["nothing"], job))

@@ -47,15 +47,20 @@ def find_tests(paths: Sequence[Path]) -> list[Path]:
 
     paths (Sequence[Path]): `.spacy` files, or folders, of which the files called `test-*.spacy`
         are taken.
-    RETURNS (List[Path]): The files.
+    RETURNS (List[Path]): The files, each once. No two have the same name, "test-" aside: scores
+        and reports go by it.
     """
-    files = []
+    files: dict[str, Path] = {}
     for path in paths:
         found = sorted(path.glob("test-*.spacy")) if path.is_dir() else [path]
         if not found or not found[0].exists():
             raise CrossnerError(Errors.CN610.format(path=path))
-        files += found
-    return files
+        for file in found:
+            name = file.stem.removeprefix("test-")
+            first = files.setdefault(name, file)
+            if first.resolve() != file.resolve():
+                raise CrossnerError(Errors.CN613.format(first=first, second=file, name=name))
+    return list(files.values())
 
 
 def score_file(nlp: Language, path: Path) -> dict[str, Any]:

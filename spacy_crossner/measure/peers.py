@@ -7,7 +7,8 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -96,7 +97,7 @@ def measure_peers(job: Job) -> Iterator[Figure]:
         few = {name: _task(system, texts[:SINGLE], 1) for name, system in systems.items()}
         throughput = in_turn(many, job.runs)
         latency = in_turn(few, job.runs)
-        all_ours = [path.name for path in job.pipelines] or OURS
+        all_ours = name_pipelines(job.pipelines) or OURS
         pairs = [(mine, name) for mine in all_ours for name in systems if name not in all_ours]
         for mine, other in pairs:
             yield compare(throughput, mine, other)
@@ -137,7 +138,10 @@ def prepare(job: Job, folder: Path) -> tuple[list[str], dict[str, tuple[str, str
     if job.pipelines:
         examples = read_examples(spacy.blank("xx"), job.texts, job.limit)
         texts = [example.reference.text for example in examples]
-        commands = {path.name: (sys.executable, "spacy", path) for path in job.pipelines}
+        commands = {
+            name: (sys.executable, "spacy", path)
+            for name, path in name_pipelines(job.pipelines).items()
+        }
     else:
         for name, section in COMPONENTS.items():
             nlp, examples = build_reader(job, section)
@@ -149,6 +153,14 @@ def prepare(job: Job, folder: Path) -> tuple[list[str], dict[str, tuple[str, str
         commands[name] = job.peer_python, kind, folder / kind
         prepare_peer(job, kind, folder)
     return texts, commands
+
+
+def name_pipelines(paths: Sequence[Path]) -> dict[str, Path]:
+    """RETURNS (Dict[str, Path]): The pipelines by the names of their folders, or by their paths
+    where several have the same name."""
+    unique = dict.fromkeys(paths)
+    count = Counter(path.name for path in unique)
+    return {path.name if count[path.name] == 1 else path.as_posix(): path for path in unique}
 
 
 def prepare_peer(job: Job, kind: str, folder: Path) -> None:
