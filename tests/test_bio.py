@@ -15,7 +15,6 @@ from spacy_crossner.schemes.bio import (
     class_names,
     decode,
     encode,
-    from_tags,
     to_iob2,
     viterbi,
 )
@@ -29,6 +28,10 @@ CLASSES = class_names(LABELS)
 
 def span(start: int, end: int, label: str) -> Mention:
     return Mention(tuple(range(start, end)), label)
+
+
+def read_tags(tags: list[str]) -> list[Mention]:
+    return [span(start, end + 1, label) for label, start, end in get_entities(tags)]
 
 
 def random_probs(seed, n_tokens, labels=LABELS, spread=0.3):
@@ -84,7 +87,7 @@ def test_flat_sets_come_back(document):
 def test_tags_come_back(document):
     n_tokens, mentions = document
     tags = to_iob2(mentions, n_tokens)
-    assert from_tags(tags) == mentions
+    assert read_tags(tags) == mentions
     assert tags == [CLASSES[i] for i in encode(mentions, LABELS, n_tokens)[0]]
 
 
@@ -133,7 +136,7 @@ def test_any_input_gives_valid_sequences(probs, data):
     found = decode(probs, lengths, LABELS)
     for mentions, length in zip(found, lengths, strict=True):
         tags = to_iob2(mentions, length)
-        assert from_tags(tags) == sorted(m._replace(score=1.0) for m in mentions)
+        assert read_tags(tags) == sorted(m._replace(score=1.0) for m in mentions)
         assert all(0.0 < mention.score < 1.0 for mention in mentions)
     for mention in chain.from_iterable(candidates(probs, lengths, LABELS, 0.1, 4)):
         assert 0.1 <= mention.score < 1.0
@@ -249,41 +252,3 @@ def test_only_flat_sets_become_tags():
     ):
         with pytest.raises(CrossnerError, match="CN103"):
             to_iob2(mentions, 3)
-
-
-@pytest.mark.parametrize(
-    ("tags", "expected"),
-    [
-        ("", []),
-        ("O O", []),
-        ("B-X I-X B-X", [(0, 2, "X"), (2, 3, "X")]),
-        # IOB1: B only between neighbours
-        ("I-X I-X B-X O I-X", [(0, 2, "X"), (2, 3, "X"), (4, 5, "X")]),
-        # strays open a mention
-        ("O I-X I-Y", [(1, 2, "X"), (2, 3, "Y")]),
-        ("B-X I-Y I-Y", [(0, 1, "X"), (1, 3, "Y")]),
-        ("E-X I-X O E-Y", [(0, 1, "X"), (1, 2, "X"), (3, 4, "Y")]),
-        # BIOES and BILOU
-        ("B-X I-X E-X S-X S-Y", [(0, 3, "X"), (3, 4, "X"), (4, 5, "Y")]),
-        ("B-X L-X I-X U-X B-Y", [(0, 2, "X"), (2, 3, "X"), (3, 4, "X"), (4, 5, "Y")]),
-        # a mention that nobody ended
-        ("B-X S-X B-X O", [(0, 1, "X"), (1, 2, "X"), (2, 3, "X")]),
-        ("B-a-b I-a-b", [(0, 2, "a-b")]),
-    ],
-)
-def test_reading_tags(tags, expected):
-    assert from_tags(tags.split()) == [span(*entry) for entry in expected]
-
-
-@SEEDED
-@given(st.lists(st.sampled_from(["O", *(f"{p}-{label}" for p in "BIES" for label in "XY")])))
-def test_reading_tags_like_seqeval(tags):
-    expected = [span(start, end + 1, label) for label, start, end in get_entities(tags)]
-    assert from_tags(tags) == expected
-    assert from_tags([t.replace("E-", "L-").replace("S-", "U-") for t in tags]) == expected
-
-
-@pytest.mark.parametrize("tag", ["X", "B", "B-", "Q-X", "-", "", "BI-X", "-X"])
-def test_what_is_not_a_tag_is_refused(tag):
-    with pytest.raises(CrossnerError, match="CN102"):
-        from_tags(["O", tag])

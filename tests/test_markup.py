@@ -1,4 +1,4 @@
-"""Marked text: what is read, what is written back, and what is refused with the place named."""
+"""Marked text: what is read, and what is refused with the place named."""
 
 from pathlib import Path
 
@@ -6,15 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_crossner.data.markup import (
-    Marked,
-    Span,
-    format_marks,
-    parse_marks,
-    read_marked,
-    write_marked,
-)
+from spacy_crossner.data.markup import Marked, Span, parse_marks, read_marked
 from spacy_crossner.errors import CrossnerError
+from tests.marks import format_marks
 
 
 def test_marks_become_spans_of_the_plain_text():
@@ -75,23 +69,6 @@ def test_broken_marks_are_refused(marked: str, code: str):
         parse_marks(marked, where="dev.txt, line 3")
 
 
-@pytest.mark.parametrize(
-    ("spans", "nested"),
-    [
-        ([(0, 0, "PER")], []),
-        ([(0, 4, "PER")], []),
-        ([(0, 99, "PER")], []),
-        ([(0, 8, "PER"), (4, 10, "PER")], []),
-        ([(0, 8, "PER"), (4, 8, "LOC")], []),
-        ([], [(0, 3, "LOC")]),
-        ([(0, 8, "PER")], [(4, 10, "LOC")]),
-    ],
-)
-def test_spans_that_cannot_be_marked_are_refused(spans: list[Span], nested: list[Span]):
-    with pytest.raises(CrossnerError, match="CN297"):
-        format_marks("abc defg hij", spans, nested)
-
-
 def write(path: Path, *lines: str) -> Path:
     path.write_text("\n".join(lines), encoding="utf8")
     return path
@@ -121,28 +98,6 @@ def test_broken_lines_are_named(tmp_path: Path, line: str, code: str):
     path = write(tmp_path / "dev.txt", "a-1\tFirst.", line)
     with pytest.raises(CrossnerError, match=rf"\[{code}\] .*dev\.txt, line 2: "):
         read_marked(path)
-
-
-def test_write_gives_what_read_takes(tmp_path: Path):
-    sentences = [
-        Marked("a-1", "The Bank of Ghana [sic]", ((4, 17, "ORG"),), ((12, 17, "LOC"),)),
-        Marked("a-2", "No names."),
-    ]
-    path = tmp_path / "out.txt"
-    write_marked(path, sentences, header="two\nlines")
-    assert path.read_text(encoding="utf8").startswith("# two\n# lines\na-1\tThe [ORG Bank of [LOC")
-    assert read_marked(path) == sentences
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize(
-    "sentence", [Marked("a 1", "x"), Marked("#1", "x"), Marked("a", ""), Marked("a", "x\ny")]
-)
-def test_sentences_that_are_no_line_are_refused(tmp_path: Path, sentence: Marked):
-    path = write(tmp_path / "out.txt", "before")
-    with pytest.raises(CrossnerError, match="CN298"):
-        write_marked(path, [sentence])
-    assert path.read_text(encoding="utf8") == "before"
 
 
 @st.composite

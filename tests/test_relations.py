@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.schemes import relations
 from spacy_crossner.schemes.relations import (
-    band_from_index,
     band_mask,
     decode,
     decode_batch,
@@ -33,7 +32,7 @@ def round_trip(mentions, n_tokens, labels=LABELS, width=WIDTH):
     """Encode, decode, and leave the scores out."""
     index, dropped = encode(mentions, labels, n_tokens, width)
     assert not dropped
-    band = band_from_index(index, n_tokens, width, len(labels))
+    band = flat_targets([index], [n_tokens], width, len(labels))
     found = decode(band.astype("float32"), labels, 0.5)
     assert len(found) == len({(m.tokens, m.label) for m in found})
     return {(m.tokens, m.label) for m in found}
@@ -282,8 +281,8 @@ def test_flat_layout():
     indices = [encode(m, LABELS, n, 3)[0] for m, n in zip(mentions, lengths, strict=True)]
     band = flat_targets(indices, lengths, 3, len(LABELS))
     assert band.shape == (5, 3, 4)
-    numpy.testing.assert_array_equal(band[:3], band_from_index(indices[0], 3, 3, 3))
-    numpy.testing.assert_array_equal(band[3:], band_from_index(indices[2], 2, 3, 3))
+    numpy.testing.assert_array_equal(band[:3], flat_targets(indices[:1], [3], 3, 3))
+    numpy.testing.assert_array_equal(band[3:], flat_targets(indices[2:], [2], 3, 3))
     assert band_mask(lengths, 3).tolist() == [
         [True, True, True],
         [True, True, False],

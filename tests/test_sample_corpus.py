@@ -8,7 +8,8 @@ import numpy
 import pytest
 from rapidfuzz import fuzz, process
 
-from spacy_crossner.data.markup import Marked, format_marks, iter_lines, read_marked
+from spacy_crossner.data.markup import Marked, iter_lines, read_marked
+from tests.marks import format_marks
 
 SAMPLE = Path(__file__).parents[1] / "assets" / "sample"
 CARD = SAMPLE / "README.md"
@@ -57,7 +58,7 @@ def test_every_english_file_is_known():
     assert names == {"dev.txt", *(f"train-{name}.txt" for name in REGISTERS)}
 
 
-def test_marks_are_written_as_the_module_writes_them():
+def test_marks_come_back_as_they_stand_there():
     for path in (SAMPLE / "en").glob("*.txt"):
         sentences = {sentence.id: sentence for sentence in read_marked(path)}
         for _, id_, marked in iter_lines(path):

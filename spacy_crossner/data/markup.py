@@ -11,12 +11,11 @@ and `\\`.
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.files import write_file
 
 LABELS: tuple[str, ...] = ("PER", "ORG", "LOC")
 ESCAPED = "[]\\"
@@ -98,38 +97,6 @@ def parse_marks(
     return text, spans, nested
 
 
-def format_marks(text: str, spans: Iterable[Span], nested: Iterable[Span] = ()) -> str:
-    """Write the marks into a text: the inverse of `parse_marks`.
-
-    text (str): The plain text, one line.
-    spans (Iterable[Span]): Entities that do not overlap each other.
-    nested (Iterable[Span]): Entities that each lie inside one of the spans.
-    RETURNS (str): Text with marks.
-    """
-    openings: dict[int, str] = {}
-    closings: dict[int, str] = {}
-    enclosing: list[Span] = []
-    ranked = [(span, 0) for span in spans] + [(span, 1) for span in nested]
-    for span, rank in sorted(ranked, key=lambda item: (item[0][0], -item[0][1], item[1])):
-        start, end, label = span
-        content = text[start:end]
-        if start < 0 or end > len(text) or not content or content != content.strip():
-            raise CrossnerError(Errors.CN297.format(span=span, text=text))
-        while enclosing and enclosing[-1][1] <= start:
-            enclosing.pop()
-        crosses = bool(enclosing) and enclosing[-1][1] < end
-        if crosses or bool(enclosing) != bool(rank):
-            raise CrossnerError(Errors.CN297.format(span=span, text=text))
-        enclosing.append(span)
-        openings[start] = openings.get(start, "") + f"[{label} "
-        closings[end] = closings.get(end, "") + "]"
-    pieces = []
-    for position, char in enumerate(text):
-        escaped = f"\\{char}" if char in ESCAPED else char
-        pieces += [closings.get(position, ""), openings.get(position, ""), escaped]
-    return "".join(pieces) + closings.get(len(text), "")
-
-
 def _is_line(marked: str) -> bool:
     return bool(marked) and marked == marked.strip() and "\n" not in marked
 
@@ -163,19 +130,3 @@ def read_marked(path: Path, labels: Collection[str] = LABELS) -> list[Marked]:
     RETURNS (list[Marked]): The sentences in order.
     """
     return [Marked(id_, *parse_marks(text, where, labels)) for where, id_, text in iter_lines(path)]
-
-
-def write_marked(path: Path, sentences: Iterable[Marked], header: str = "") -> None:
-    """Write a file of marked sentences, whole or not at all.
-
-    path (Path): Where to write.
-    sentences (Iterable[Marked]): The sentences.
-    header (str): Lines that are put on top as comments.
-    """
-    lines = [f"# {line}".rstrip() for line in header.splitlines()]
-    for sentence in sentences:
-        marked = format_marks(sentence.text, sentence.spans, sentence.nested)
-        if not _ID.fullmatch(sentence.id) or not _is_line(marked):
-            raise CrossnerError(Errors.CN298.format(id=sentence.id, path=path))
-        lines.append(f"{sentence.id}\t{marked}")
-    write_file(path, "".join(f"{line}\n" for line in lines))

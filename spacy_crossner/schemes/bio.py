@@ -18,11 +18,6 @@ from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.schemes.relations import bound, document_ends, ranked, score_floor
 from spacy_crossner.types import Mention
 
-# Prefixes of the IOB, BIOES and BILOU schemes that say that a mention is over, or a new one begins.
-ENDS = "ESLU"
-BEGINS = "BSU"
-GOES_ON = "IEL"
-
 
 def class_names(labels: Sequence[str]) -> tuple[str, ...]:
     """RETURNS (tuple[str, ...]): The names of the classes: "O", "B-x", "I-x", "B-y", ..."""
@@ -225,29 +220,3 @@ def to_iob2(mentions: Iterable[Mention], n_tokens: int) -> list[str]:
         raise CrossnerError(Errors.CN103.format(mentions=dropped))
     names = class_names(labels)
     return [names[i] for i in classes]
-
-
-def from_tags(tags: Sequence[str]) -> list[Mention]:
-    """Read tags in the IOB, IOB2, BIOES or BILOU scheme, forgiving the way conlleval is: a tag that
-    can't go on the mention before it opens a new one.
-
-    tags (Sequence[str]): One tag per token.
-    RETURNS (list[Mention]): The mentions, in the order of the text.
-    """
-    mentions = []
-    opened: list[int] = []
-    open_label = ""
-    for position, tag in enumerate([*tags, "O"]):
-        prefix, _, label = tag.partition("-")
-        if tag != "O" and (len(prefix) != 1 or prefix not in BEGINS + GOES_ON or not label):
-            raise CrossnerError(Errors.CN102.format(position=position, tag=tag))
-        if opened and (prefix not in GOES_ON or label != open_label):
-            mentions.append(Mention(tuple(opened), open_label))
-            opened = []
-        if tag != "O":
-            opened.append(position)
-            open_label = label
-        if opened and prefix in ENDS:
-            mentions.append(Mention(tuple(opened), open_label))
-            opened = []
-    return mentions

@@ -106,20 +106,6 @@ def flat_targets(
     return band
 
 
-def band_from_index(
-    index: numpy.ndarray, n_tokens: int, width: int, n_labels: int
-) -> numpy.ndarray:
-    """Lay the relations of one document out as a band.
-
-    index (numpy.ndarray): What `encode` made.
-    n_tokens (int): Number of tokens of the document.
-    width (int): Width of the band.
-    n_labels (int): Number of labels.
-    RETURNS (numpy.ndarray): bool, shape (n_tokens, width, 1 + n_labels).
-    """
-    return flat_targets([index], [n_tokens], width, n_labels)
-
-
 def band_mask(lengths: Sequence[int], width: int) -> numpy.ndarray:
     """Say which pairs of a flat band lie inside one document.
 
