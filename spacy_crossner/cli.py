@@ -308,7 +308,11 @@ def prepare_cli(
         typer.Option(help="Folder of the original files; by default where the project puts them."),
     ] = None,
     unlabelled: Annotated[
-        int, typer.Option(min=1, help="Sentences of each target language used without labels.")
+        int,
+        typer.Option(
+            min=1,
+            help="Sentences of each target language without labels; sample has a fixed number.",
+        ),
     ] = 1000,
 ) -> None:
     """Turn a data set into docs that train: source and views, target text and tests."""
@@ -373,11 +377,20 @@ def calibrate_cli(
             "the best, for scores are lower in languages without labels.",
         ),
     ] = False,
+    report: Annotated[
+        Optional[Path], typer.Option(help="JSON file to write what was found to.")
+    ] = None,
 ) -> None:
     """Make scores mean what they say: fit a temperature on labelled source text."""
+    from dataclasses import asdict
+
+    from spacy_crossner.files import write_json
     from spacy_crossner.measure.calibrate import calibrate_pipeline
 
-    for name, result in calibrate_pipeline(model, dev, output, fit_threshold=threshold).items():
+    results = calibrate_pipeline(model, dev, output, fit_threshold=threshold)
+    if report is not None:
+        write_json(report, {name: asdict(result) for name, result in results.items()})
+    for name, result in results.items():
         msg.good(
             f"{name}: temperature {result.temperature:.2f}, threshold {result.threshold:.2f}, "
             f"expected calibration error of {result.entities} entities {result.error_before:.3f} "
@@ -534,7 +547,11 @@ def benchmark_cli(
         typer.Option(help="Folder of the original files; by default assets/optional."),
     ] = None,
     unlabelled: Annotated[
-        int, typer.Option(min=1, help="Sentences of each target language used without labels.")
+        int,
+        typer.Option(
+            min=1,
+            help="Sentences of each target language without labels; sample has a fixed number.",
+        ),
     ] = 1000,
     test_limit: Annotated[
         int, typer.Option(min=0, help="Sentences of dev and of each test file, 0 for all.")
@@ -1009,7 +1026,10 @@ def package_cli(
         Optional[Path],
         typer.Option(help="JSON list of the data's name, url and license, for the meta.json."),
     ] = None,
-    license_name: Annotated[str, typer.Option("--license", help="Licence of the wheels.")] = "",
+    license_name: Annotated[
+        str,
+        typer.Option("--license", help="Licence of the wheels; by default those of the sources."),
+    ] = "",
     trim: Annotated[
         bool, typer.Option("--trim/--no-trim", help="Cut the vocabulary to the languages.")
     ] = True,

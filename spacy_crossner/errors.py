@@ -536,8 +536,8 @@ class Errors(metaclass=_Coded):
     CN636 = "'{value}' is no setting. Write SECTION.KEY=VALUE, the value as in a config file."
     CN637 = "No run of '{name}' is finished, so there is nothing to compare with. Run it first."
     CN638 = (
-        "The recipe '{name}' trains on views that {corpus} does not have: {kinds}. Leave the recipe "
-        "out, or make a corpus that has them: the command prepare says which assets they need."
+        "The recipe '{name}' trains on views that {corpus} does not have: {kinds}. Leave the "
+        "recipe out, or make a corpus that has them: the command prepare says which assets they need."
     )
     CN639 = (
         "{path} was made of the data set '{found}' with {unlabelled} unlabelled sentences of each "

@@ -248,7 +248,8 @@ def test_another_encoder_or_corpus_is_another_training(tmp_path):
     assert inputs() == first
     (tmp_path / "encoder" / "file").write_text("two")
     second = inputs()
-    assert second[0] != first[0] and second[1] == first[1]
+    assert second[0] != first[0]
+    assert second[1] == first[1]
     (tmp_path / "corpus" / "more").write_text("two")
     assert inputs()[1] != first[1]
 

@@ -1,11 +1,21 @@
 """The threshold that calibration chooses."""
 
+from dataclasses import fields
+
 import numpy
 import pytest
 import spacy
+import srsly
 from spacy.tokens import DocBin
+from typer.testing import CliRunner
 
-from spacy_crossner.measure.calibrate import THRESHOLDS, calibrate_pipeline, choose_threshold
+from spacy_crossner import cli
+from spacy_crossner.measure.calibrate import (
+    THRESHOLDS,
+    Calibration,
+    calibrate_pipeline,
+    choose_threshold,
+)
 from tests.pipelines import make_examples, make_nlp, train
 
 
@@ -58,3 +68,20 @@ def test_the_threshold_is_saved(tiny_encoder, tmp_path, factory):
     fitted = spacy.load(tmp_path / "fitted")
     assert fitted.get_pipe(factory).threshold == results[factory].threshold < 0.9
     assert fitted.config["components"][factory]["threshold"] == results[factory].threshold
+
+
+def test_what_was_found_is_written(tiny_encoder, tmp_path):
+    nlp = make_nlp(tiny_encoder, token_label_ner={})
+    examples = make_examples(nlp)
+    train(nlp, examples)
+    nlp.to_disk(tmp_path / "model")
+    DocBin(docs=[eg.reference for eg in examples]).to_disk(tmp_path / "dev.spacy")
+    folders = [str(tmp_path / name) for name in ("model", "dev.spacy", "calibrated")]
+    report = tmp_path / "calibration.json"
+    result = CliRunner().invoke(cli.app, ["calibrate", *folders, "--report", str(report)])
+    assert result.exit_code == 0, result.output
+    pipe = spacy.load(tmp_path / "calibrated").get_pipe("token_label_ner")
+    found = srsly.read_json(report)["token_label_ner"]
+    assert found["temperature"] == pytest.approx(pipe.temperature)
+    assert found["threshold"] == pytest.approx(pipe.threshold)
+    assert set(found) == {field.name for field in fields(Calibration)}

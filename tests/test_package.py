@@ -120,6 +120,16 @@ def test_meta_and_config(wheels):
     assert meta["performance"] == {}
 
 
+def test_licences_of_the_sources_are_the_pipelines(trained, tmp_path):
+    sources = [*SOURCES, {"name": "One more", "license": "CC-BY-SA-4.0"}, *SOURCES]
+    srsly.write_json(tmp_path / "sources.json", sources)
+    wheel = package(
+        trained / "pipeline", tmp_path, ["de"], sources=tmp_path / "sources.json", trim=False
+    )[0].path
+    meta = json.loads(read_member(wheel, "xx_crossner_trf/meta.json"))
+    assert meta["license"] == "CC0-1.0 AND CC-BY-SA-4.0"
+
+
 def test_tokenizers_of_languages(trained):
     text = "z.B. die Bank, 北京大学。"
     for language in ("de", "zh", "xx"):

@@ -38,6 +38,7 @@ from spacy_crossner.ship.wheel import write_wheel
 
 MULTIPLE = "xx"
 DISTRIBUTION = "spacy-crossner"
+NOT_STATED = "licence not stated"
 CHECKSUMS = "SHA256SUMS"
 
 
@@ -78,7 +79,7 @@ def package(
     version (str): Version of the wheels.
     scores (Optional[Path]): What `evaluate` wrote, for the meta.json.
     sources (Optional[Path]): A JSON list of objects with name, url and license, for the meta.json.
-    license_name (str): The licence of the pipelines.
+    license_name (str): The licence of the pipelines; by default those of the sources.
     trim (bool): Whether to trim the vocabulary.
     RETURNS (List[Packed]): The wheels. Their checksums stand beside them, in SHA256SUMS.
     """
@@ -103,7 +104,7 @@ def package(
             nlp.meta.update(
                 name=name,
                 version=version,
-                license=license_name or nlp.meta.get("license", ""),
+                license=license_name or nlp.meta.get("license") or _join_licences(all_sources),
                 description=describe(nlp, group),
                 languages=list(group),
                 sources=[{key: str(value) for key, value in item.items()} for item in all_sources],
@@ -251,9 +252,13 @@ def pack(nlp: Language, output: Path) -> Path:
 
 def _list_licences(sources: Iterable[Mapping[str, Any]]) -> str:
     return "\n".join(
-        f"- {source.get('name')}: {source.get('license', 'licence not stated')}"
-        for source in sources
+        f"- {source.get('name')}: {source.get('license', NOT_STATED)}" for source in sources
     )
+
+
+def _join_licences(sources: Iterable[Mapping[str, Any]]) -> str:
+    """RETURNS (str): Each licence once, as an SPDX expression."""
+    return " AND ".join(dict.fromkeys(str(source.get("license", NOT_STATED)) for source in sources))
 
 
 def _read_json(path: Path, kind: type) -> Any:
