@@ -537,7 +537,7 @@ class Errors(metaclass=_Coded):
     CN637 = "No run of '{name}' is finished, so there is nothing to compare with. Run it first."
     CN638 = (
         "The recipe '{name}' trains on views that {corpus} does not have: {kinds}. Leave the "
-        "recipe out, or make a corpus that has them: the command prepare says which assets they need."
+        "recipe out, or make a corpus that has them: the command prepare says what they need."
     )
     CN639 = (
         "{path} was made of the data set '{found}' with {unlabelled} unlabelled sentences of each "
