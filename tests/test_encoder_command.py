@@ -294,8 +294,10 @@ def test_a_disk_that_is_full_of_downloads_is_named(
 
 def test_a_folder_that_can_not_be_made_is_named(full_cache: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(CrossnerError, match=r"CN006.*file"):
+    with pytest.raises(CrossnerError, match=r"CN212.*file"):
         write_encoder(tmp_path / "file" / "encoder")
+    with pytest.raises(CrossnerError, match=r"CN006.*file"):
+        write_encoder(tmp_path / "encoder", cache_dir=tmp_path / "file" / "cache")
 
 
 def test_damaged_weights_leave_nothing(
