@@ -269,6 +269,10 @@ def test_inputs_that_are_none(folder, tmp_path):
     with pytest.raises(CrossnerError, match=r"CN640.*speed\.json"):
         read_metrics([path])
     assert list(read_metrics([path.parent])) == ["label", "other"]
+    assert list(read_metrics([path.parent, path.parent / "label.json"])) == ["label", "other"]
+    shutil.copy(path.parent / "label.json", tmp_path / "label.json")
+    with pytest.raises(CrossnerError, match=r"CN613.*label\.json.*'label'"):
+        read_metrics([path.parent, tmp_path / "label.json"])
     (tmp_path / "broken.json").write_text("{", encoding="utf8")
     with pytest.raises(CrossnerError, match=r"CN641.*broken"):
         read_metrics([tmp_path])
@@ -375,6 +379,12 @@ def test_mean_losses_of_the_last_run(folder, tmp_path):
     assert mean_losses(rows) == {"ner": [(0, 2.0), (10, 0.5)]}
     (tmp_path / "log.jsonl").write_text("", encoding="utf8")
     assert read_logs([tmp_path]) == {}
+    again = tmp_path / "again" / "label"
+    again.mkdir(parents=True)
+    (log,) = (folder / "training").rglob("label/*.jsonl")
+    shutil.copy(log, again)
+    names = list(read_logs([folder / "training", log, again]))
+    assert names == [*read_logs([folder / "training"]), str((again / log.name).resolve())]
 
 
 def test_tables_of_nested_values():

@@ -113,17 +113,24 @@ def read_metrics(paths: Sequence[Path]) -> Recipes:
     RETURNS (Dict[str, Dict[str, float]]): F1 by recipe and test file.
     """
     recipes: Recipes = {}
+    files: dict[str, Path] = {}
     for path in filter(_exists, paths):
         for file in sorted(path.glob("*.json")) if path.is_dir() else [path]:
             values = _read_json(file)
             try:
-                recipes[file.stem] = {
+                scores = {
                     test.removeprefix("test-"): float(found["seqeval"]["f"])
                     for test, found in values.items()
                 }
             except (KeyError, TypeError, AttributeError):
                 if not path.is_dir():
                     raise CrossnerError(Errors.CN640.format(path=file)) from None
+                continue
+            name = file.stem
+            first = files.setdefault(name, file)
+            if first.resolve() != file.resolve():
+                raise CrossnerError(Errors.CN613.format(first=first, second=file, name=name))
+            recipes[name] = scores
     return recipes
 
 
@@ -132,15 +139,18 @@ def read_logs(paths: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
 
     paths (Sequence[Path]): JSONL files that the logger wrote, or folders to search for them.
     RETURNS (Dict[str, List[Dict[str, Any]]]): The rows of the last run of each file, by the name
-        of its folder.
+        of its folder, or by its path if another folder has that name.
     """
-    found = {}
+    files = {}
     for path in filter(_exists, paths):
         for file in sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]:
-            rows = read_log(file)
-            if rows:
-                last = max(row["run"] for row in rows)
-                found[file.resolve().parent.name] = [row for row in rows if row["run"] == last]
+            files[file.resolve()] = read_log(file)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for file, rows in files.items():
+        if rows:
+            last = max(row["run"] for row in rows)
+            name = str(file) if file.parent.name in found else file.parent.name
+            found[name] = [row for row in rows if row["run"] == last]
     return found
 
 

@@ -14,6 +14,7 @@ import tempfile
 import venv
 import zipfile
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
@@ -28,6 +29,8 @@ from spacy_crossner.ship.package import read_texts
 
 PROBE = Path(__file__).parent / "probe.py"
 TOLERANCE = 1e-4
+# How many wheels are tried at once: each takes a gigabyte of memory.
+AT_ONCE = 2
 # Tried by all wheels.
 TEXTS = ("Angela Merkel met Gabriel Boric of Chile in Berlin.", "12,5 %", "")
 # A wheel need not find the same here, since it has lost pieces of other scripts, but has to live.
@@ -75,9 +78,14 @@ def verify(
             raise CrossnerError(Errors.CN720.format(wheel=wheel))
     nlp = load_pipeline(against)
     by_language = read_texts(texts)
-    return [
-        verify_wheel(wheel, nlp, spread(by_language, wheel, limit), install) for wheel in wheels
-    ]
+    tried = [spread(by_language, wheel, limit) for wheel in wheels]
+    # loading and installing keep one processor busy, and each wheel has processes of its own
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        answers = pool.map(lambda wheel, texts: try_wheel(wheel, texts, install), wheels, tried)
+        return [
+            check_answer(wheel, nlp, texts, answer)
+            for wheel, texts, answer in zip(wheels, tried, answers, strict=True)
+        ]
 
 
 def find_wheels(paths: Iterable[Path]) -> list[Path]:
@@ -102,23 +110,33 @@ def write_verified(results: Iterable[Verified], output: Path) -> None:
     write_json(output, found)
 
 
-def verify_wheel(
-    wheel: Path, nlp: Language, texts: Sequence[str], install: Sequence[str] = ()
-) -> Verified:
-    """Verify one wheel; see `verify`.
+def try_wheel(wheel: Path, texts: Sequence[str], install: Sequence[str] = ()) -> dict[str, Any]:
+    """Install a wheel into a clean environment, and load and run it there.
 
     wheel (Path): The wheel.
-    nlp (Language): The pipeline that it was made from.
     texts (Sequence[str]): The texts to try it on.
     install (Sequence[str]): What to install beside it.
-    RETURNS (Verified): What was found.
+    RETURNS (Dict[str, Any]): What `probe.py` writes down.
     """
     name = wheel.name.split("-")[0]
     with tempfile.TemporaryDirectory(prefix=f"{name}-") as folder:
         python = make_environment(Path(folder) / "venv", lend=not install)
         options = [] if install else ["--no-index"]
         _run([*_pip(python), "install", "-q", *options, str(wheel.resolve()), *install], wheel)
-        answer = _ask(python, Path(folder), wheel, {"name": name, "texts": [*texts, FOREIGN]})
+        return _ask(python, Path(folder), wheel, {"name": name, "texts": [*texts, FOREIGN]})
+
+
+def check_answer(
+    wheel: Path, nlp: Language, texts: Sequence[str], answer: dict[str, Any]
+) -> Verified:
+    """Compare what a wheel found with what the pipeline finds that it was made from.
+
+    wheel (Path): The wheel.
+    nlp (Language): The pipeline.
+    texts (Sequence[str]): The texts.
+    answer (Dict[str, Any]): What `try_wheel` returns.
+    RETURNS (Verified): What was found.
+    """
     if answer["imported"]:
         raise CrossnerError(Errors.CN723.format(wheel=wheel, modules=answer["imported"]))
     found = answer["docs"][: len(texts)]
