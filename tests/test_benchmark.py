@@ -219,10 +219,9 @@ def test_a_recipe_without_its_views_is_refused(tmp_path, capsys):
         set_view(doc, View("a", kind=kind, lang="en"))
         docs.append(doc)
     write_docs(tmp_path / "parallel.spacy", docs)
-    setup = Setup("sample", tmp_path, tmp_path / "runs", tmp_path)
 
     def check(**settings):
-        check_views(setup, {"one": Recipe("one", tmp_path, **settings)})
+        check_views(tmp_path, [Recipe("one", tmp_path, **settings)])
 
     check()
     check(views=["translation"])

@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
@@ -180,7 +180,8 @@ def benchmark(setup: Setup, recipes: Sequence[Recipe], seeds: Sequence[int]) -> 
         for recipe in recipes
     }
     todo = [path for path, stages in plan.items() if not is_finished(path, stages)]
-    check_views(setup, {stages[-1].recipe.name: stages[-1].recipe for stages in plan.values()})
+    if todo:
+        check_views(setup.corpus, recipes)
     # what is a result of one recipe may be the teacher of another
     teachers = {stage.annotated for path in todo for stage in plan[path][:-1]}
     for number, path in enumerate(todo, start=1):
@@ -189,7 +190,6 @@ def benchmark(setup: Setup, recipes: Sequence[Recipe], seeds: Sequence[int]) -> 
         msg.info(f"Run {number} of {len(todo)}: {recipe.name}, seed {seed}")
         for stage in stages:
             run_stage(stage, annotating=stage.annotated in teachers)
-        path.parent.mkdir(parents=True, exist_ok=True)
         run = describe_run(stages)
         write_file(path, json.dumps(run) + "\n")
         figures = ", ".join(f"{name} {scores['f']}" for name, scores in run["tests"].items())
@@ -312,24 +312,23 @@ def _add_up(costs: Iterable[dict[str, float]]) -> dict[str, float]:
     return total
 
 
-def check_views(setup: Setup, recipes: Mapping[str, Recipe]) -> None:
+def check_views(corpus: Path, recipes: Iterable[Recipe]) -> None:
     """Refuse recipes that would train on nothing else than `baseline` does.
 
-    setup (Setup): What all runs share.
-    recipes (Mapping[str, Recipe]): The recipes by name.
+    corpus (Path): The corpus.
+    recipes (Iterable[Recipe]): The recipes.
     """
-    path = setup.corpus / "parallel.spacy"
-    views = map(get_view, read_docs(path, Vocab()))
+    views = map(get_view, read_docs(corpus / "parallel.spacy", Vocab()))
     found = {view.kind for view in views if view is not None}
-    for name, recipe in recipes.items():
+    for recipe in recipes:
         missing = sorted(set(recipe.views) - found)
-        if recipe.bitext and not (setup.corpus / "bitext.spacy").exists():
+        if recipe.bitext and not (corpus / "bitext.spacy").exists():
             missing.append("bitext")
+        kinds = ", ".join(missing)
         if missing and (recipe.bitext or not found.intersection(recipe.views)):
-            kinds = ", ".join(missing)
-            raise CrossnerError(Errors.CN638.format(name=name, corpus=setup.corpus, kinds=kinds))
+            raise CrossnerError(Errors.CN638.format(name=recipe.name, corpus=corpus, kinds=kinds))
         if missing:
-            msg.warn(f"{name}: {setup.corpus} has no views of the kind {', '.join(missing)}")
+            msg.warn(f"{recipe.name}: {corpus} has no views of the kind {kinds}")
 
 
 def choose_docs(corpus: Path, source: int, recipe: Recipe) -> Iterator[Doc]:

@@ -56,11 +56,20 @@ def find_tests(paths: Sequence[Path]) -> list[Path]:
         if not found or not found[0].exists():
             raise CrossnerError(Errors.CN610.format(path=path))
         for file in found:
-            name = file.stem.removeprefix("test-")
-            first = files.setdefault(name, file)
-            if first.resolve() != file.resolve():
-                raise CrossnerError(Errors.CN613.format(first=first, second=file, name=name))
+            take_name(files, file.stem.removeprefix("test-"), file)
     return list(files.values())
+
+
+def take_name(files: dict[str, Path], name: str, file: Path) -> None:
+    """Let a file have a name, unless another file has it.
+
+    files (Dict[str, Path]): The files by name so far; this one is added.
+    name (str): What will be reported of the file goes by this.
+    file (Path): The file.
+    """
+    first = files.setdefault(name, file)
+    if first.resolve() != file.resolve():
+        raise CrossnerError(Errors.CN613.format(first=first, second=file, name=name))
 
 
 def score_file(nlp: Language, path: Path) -> dict[str, Any]:
@@ -131,7 +140,6 @@ def tags_of(doc: Doc) -> list[str]:
 
 def write_scores(scores: dict[str, Any], output: Path) -> None:
     """Write scores as JSON, whole or not at all."""
-    output.parent.mkdir(parents=True, exist_ok=True)
     write_json(output, scores)
 
 

@@ -17,7 +17,7 @@ from spacy_crossner.errors import CrossnerError, Errors, Warnings
 from spacy_crossner.files import write_file
 from spacy_crossner.measure import figures
 from spacy_crossner.measure.compare import Compared, compare
-from spacy_crossner.measure.evaluate import find_tests, predict_file, score
+from spacy_crossner.measure.evaluate import find_tests, predict_file, score, take_name
 from spacy_crossner.measure.logger import read_log
 from spacy_crossner.measure.sections import (
     Entries,
@@ -126,11 +126,8 @@ def read_metrics(paths: Sequence[Path]) -> Recipes:
                 if not path.is_dir():
                     raise CrossnerError(Errors.CN640.format(path=file)) from None
                 continue
-            name = file.stem
-            first = files.setdefault(name, file)
-            if first.resolve() != file.resolve():
-                raise CrossnerError(Errors.CN613.format(first=first, second=file, name=name))
-            recipes[name] = scores
+            take_name(files, file.stem, file)
+            recipes[file.stem] = scores
     return recipes
 
 

@@ -105,7 +105,6 @@ def write_verified(results: Iterable[Verified], output: Path) -> None:
     results (Iterable[Verified]): What `verify` returns.
     output (Path): The file.
     """
-    output.parent.mkdir(parents=True, exist_ok=True)
     found = {r.wheel.name: {"texts": r.texts, "entities": r.entities} for r in results}
     write_json(output, found)
 

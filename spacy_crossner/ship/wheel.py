@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from spacy_crossner.about import __version__
+from spacy_crossner.files import temporary_beside
 
 # The oldest date that a zip file can hold: with the real one, no two wheels would be the same.
 TIMESTAMP = (1980, 1, 1, 0, 0, 0)
@@ -66,7 +67,7 @@ def write_wheel(
         f"{info}/top_level.txt": f"{name}\n",
     }
     target = output / f"{name}-{version}-py3-none-any.whl"
-    scratch = target.with_name(f".{target.name}.tmp")
+    scratch = temporary_beside(target)
     rows = []
     try:
         with zipfile.ZipFile(scratch, "w") as archive:

@@ -13,7 +13,7 @@ from typing import NamedTuple, Optional
 
 from spacy_crossner.data.encoding import read_lines
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.files import make_parent
+from spacy_crossner.files import write_file
 from spacy_crossner.translate.clean import plain
 from spacy_crossner.translate.inflection import AUXILIARY_FORMS, base_forms
 
@@ -290,12 +290,8 @@ def write_lexicon(path: Path, lexicon: Lexicon, *, notes: Iterable[str] = ()) ->
     lexicon (Lexicon): The lexicon.
     notes (Iterable[str]): Lines to put after the header, such as where the words come from.
     """
-    make_parent(path)
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf8", newline="\n") as file:
-        file.write(f"{HEADER}\t{lexicon.source}\t{lexicon.target}\n")
-        file.writelines(f"# {note}\n" for note in notes)
-        for word, translations in lexicon:
-            for text, pos, weight in translations:
-                file.write(f"{word}\t{pos}\t{text}\t{weight:.4f}\n")
-    part.replace(path)
+    lines = [f"{HEADER}\t{lexicon.source}\t{lexicon.target}", *(f"# {note}" for note in notes)]
+    for word, translations in lexicon:
+        for text, pos, weight in translations:
+            lines.append(f"{word}\t{pos}\t{text}\t{weight:.4f}")
+    write_file(path, "".join(f"{line}\n" for line in lines))
