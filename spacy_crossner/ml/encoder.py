@@ -2,11 +2,12 @@
 
 It differs from `spacy-transformers.TransformerModel.v3` in four ways: the lower part can be frozen,
 texts of any length are read whole, word pieces find their tokens by character offsets in the
-original text, and prediction sorts its windows by length. Everything downstream (listeners,
+original text, and windows of similar length are read together. Everything downstream (listeners,
 `doc._.trf_data`, serialisation) works as before.
 """
 
 import os
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,6 +49,10 @@ MAX_TOKEN_PIECES = 96
 # the next stays in the cache; a GPU is only busy with many.
 PREDICT_BUDGET = 1024
 PREDICT_BUDGET_GPU = 16384
+# The same of training. Texts of as many tokens differ much in their pieces: read in one pass, half
+# of a batch would be padding. On a GPU one pass is faster, and the gradient scaler knows no more.
+TRAIN_BUDGET = 512
+TRAIN_BUDGET_GPU = sys.maxsize
 OUTPUT = "last_hidden_state"
 _warned_of_giant = False
 
@@ -229,7 +234,7 @@ def init(
 def forward(
     model: Model, docs: list[Doc], is_train: bool, *, window: int, stride: int
 ) -> tuple[FullTransformerBatch, Callable]:
-    """Read the docs. While training, the encoder runs once for the whole batch."""
+    """Read the docs. Each goes through the encoder once, together with those of similar length."""
     _mind_the_fork()
     if not model.attrs["has_transformer"]:
         raise CrossnerError(Errors.CN027)
@@ -249,12 +254,10 @@ def forward(
             windows.append(numpy.concatenate([prefix, text.ids[start:end], suffix]))
     owner = numpy.concatenate(owners)
     position = numpy.concatenate(positions)
-    if is_train and get_shim(model).trainable:
-        batch = pad_windows(windows, tokenizer.pad_token_id, owner, position)
-        vectors, backprop_vectors = wrapper(batch, is_train=True)
-    else:
-        vectors = predict_windows(wrapper, windows, tokenizer.pad_token_id, owner, position)
-        backprop_vectors = _no_backprop
+    is_train = is_train and get_shim(model).trainable
+    vectors, backprop_vectors = run_windows(
+        wrapper, windows, tokenizer.pad_token_id, owner, position, is_train
+    )
 
     def backprop(d_output: FullTransformerBatch) -> list[Doc]:
         backprop_vectors(d_output.model_output[OUTPUT])
@@ -361,20 +364,27 @@ def pad_windows(
     )
 
 
-def predict_windows(
+def run_windows(
     wrapper: Model[PieceBatch, Floats2d],
     windows: list[numpy.ndarray],
     pad_id: int,
     owner: numpy.ndarray,
     position: numpy.ndarray,
-) -> Floats2d:
+    is_train: bool,
+) -> tuple[Floats2d, Callable[[Floats2d], None]]:
     """Run the encoder over windows of similar length at a time.
 
-    RETURNS (Floats2d): (n_pieces, width) vectors in the order of the pieces.
+    windows, pad_id, owner, position: As `pad_windows` takes them.
+    is_train (bool): Whether gradients will come back.
+    RETURNS (Tuple[Floats2d, Callable]): (n_pieces, width) vectors in the order of the pieces, and
+        what takes their gradient to the encoder.
     """
     lengths = numpy.array([len(ids) for ids in windows])
     on_cpu = wrapper.ops.device_type == "cpu"
-    groups = pack_by_length(lengths, PREDICT_BUDGET if on_cpu else PREDICT_BUDGET_GPU)
+    if is_train:
+        groups = pack_by_length(lengths, TRAIN_BUDGET if on_cpu else TRAIN_BUDGET_GPU)
+    else:
+        groups = pack_by_length(lengths, PREDICT_BUDGET if on_cpu else PREDICT_BUDGET_GPU)
     place = numpy.empty((len(windows),), dtype="int64")  # of a window in its group
     group_of = numpy.empty((len(windows),), dtype="int64")
     for number, group in enumerate(groups):
@@ -383,18 +393,25 @@ def predict_windows(
     # pieces sorted by group once, so that the cost stays linear with many groups
     order = numpy.argsort(group_of[owner], kind="stable")
     bounds = numpy.searchsorted(group_of[owner][order], numpy.arange(len(groups) + 1))
-    vectors: Optional[Floats2d] = None
+    vectors: Any = None
+    backprops: list[tuple[numpy.ndarray, Callable]] = []
     for number, group in enumerate(groups):
         pieces = order[bounds[number] : bounds[number + 1]]
         batch = pad_windows(
             [windows[i] for i in group], pad_id, place[owner[pieces]], position[pieces]
         )
-        output = wrapper.predict(batch)
+        output, backprop_group = wrapper(batch, is_train)
+        if is_train:
+            backprops.append((pieces, backprop_group))
         if vectors is None:
             vectors = wrapper.ops.alloc2f(len(owner), output.shape[1], zeros=False)
-        cast(Any, vectors)[pieces] = output
-    assert vectors is not None
-    return vectors
+        vectors[pieces] = output
+
+    def backprop(d_vectors: Floats2d) -> None:
+        for pieces, backprop_group in backprops:
+            backprop_group(cast(Any, d_vectors)[pieces])
+
+    return cast(Floats2d, vectors), backprop
 
 
 def split_vectors(
@@ -457,10 +474,6 @@ def _from_torch(
         return ArgsKwargs(args=((vectors,),), kwargs={"grad_tensors": [gradient]})
 
     return cast(Floats2d, torch2xp(vectors.detach())), backprop
-
-
-def _no_backprop(d_vectors: Floats2d) -> list:
-    return []
 
 
 _MAIN_PROCESS = os.getpid()
