@@ -74,6 +74,38 @@ def test_alignment_by_offsets():
     assert starts[[0, 2]].tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("freeze_layers", [0, 0.5])
+def test_training_in_groups_is_training_in_one_pass(tiny_encoder, monkeypatch, freeze_layers):
+    gradients, passes = [], []
+    for budget in (sys.maxsize, 24, 1):
+        monkeypatch.setattr("spacy_crossner.ml.encoder.TRAIN_BUDGET", budget)
+        settings = {"freeze_layers": freeze_layers, "window": 12, "stride": 8}
+        nlp = make_nlp(tiny_encoder, transformer=settings, token_label_ner={})
+        examples = make_examples(nlp)
+        nlp.initialize(lambda examples=examples: examples)
+        encoder = shim_of(nlp)._model
+        sizes: list[int] = []
+        encoder.register_forward_hook(
+            lambda module, args, out, sizes=sizes: sizes.append(out.last_hidden_state.shape[0])
+        )
+        nlp.update(examples, sgd=False)
+        passes.append(sizes)
+        gradients.append(
+            {
+                name: parameter.grad.clone()
+                for name, parameter in encoder.named_parameters()
+                if parameter.grad is not None
+            }
+        )
+    assert len(passes[0]) == 1
+    assert len(passes[2]) == sum(passes[0]) == sum(passes[1])
+    assert 1 < len(passes[1]) < len(passes[2])
+    for other in gradients[1:]:
+        assert other.keys() == gradients[0].keys()
+        for name, gradient in other.items():
+            torch.testing.assert_close(gradient, gradients[0][name], rtol=1e-4, atol=1e-6)
+
+
 def test_giant_tokens_keep_both_ends():
     keep = shorten_giants(numpy.array([0, 1]), numpy.array([1, 10]), 11, limit=4)
     assert numpy.flatnonzero(keep).tolist() == [0, 1, 2, 9, 10]

@@ -64,14 +64,14 @@ def test_labels_alone(mine, tmp_path):
 def test_every_type_is_trained(mine, tmp_path):
     """Also one that is only in sentences that would be kept back: calibrating needs all types."""
     records = list(srsly.read_jsonl(mine / "labels.jsonl"))
-    for number in (10, 20):
+    for number in (12, 25):  # tenths of the sentences with entities
         records[number]["spans"][0]["label"] = "RARE"
     srsly.write_jsonl(mine / "rare.jsonl", records)
     plan, _ = init(tmp_path / "p", mine / "rare.jsonl", "en", ["ga"], Files())
     data = tmp_path / "p" / "data"
     assert read_labels(data / "source.spacy") == ["LOC", "ORG", "PER", "RARE"]
     kept_back = [doc.text for doc in read_docs(data / "dev.spacy", Vocab())]
-    assert kept_back == [records[0]["text"], records[20]["text"]]
+    assert kept_back == [records[0]["text"], records[25]["text"]]
     assert (plan.sentences, plan.kept_back, plan.labels["RARE"]) == (28, 2, 1)
 
 
@@ -82,9 +82,9 @@ def test_sentences_to_calibrate_on_are_checked(mine, tmp_path):
     srsly.write_jsonl(mine / "plain.jsonl", plain)
     with pytest.raises(CrossnerError, match=r"CN040.*plain\.jsonl"):
         init(folder, labels, "en", ["ga"], Files(), dev=mine / "plain.jsonl")
-    srsly.write_jsonl(mine / "unlucky.jsonl", plain + records[1:10])
-    with pytest.raises(CrossnerError, match=r"CN040.*unlucky\.jsonl.*--dev"):
-        init(folder, mine / "unlucky.jsonl", "en", ["ga"], Files())
+    srsly.write_jsonl(mine / "one.jsonl", plain * 9 + records[1:2] + plain)
+    with pytest.raises(CrossnerError, match=r"CN040.*one\.jsonl.*--dev"):
+        init(folder, mine / "one.jsonl", "en", ["ga"], Files())
     records[2]["spans"][0]["label"] = "RARE"
     srsly.write_jsonl(mine / "dev.jsonl", records[:3])
     said = r"CN039.*dev\.jsonl.*'RARE'.*labels\.jsonl.*LOC, ORG, PER.*--drop-labels RARE"
@@ -93,20 +93,22 @@ def test_sentences_to_calibrate_on_are_checked(mine, tmp_path):
     assert not folder.exists()
 
 
-def test_every_command_exists_with_its_options(mine, tmp_path):
+@pytest.mark.parametrize("recipe", ["concner", "crossner"])
+def test_every_command_exists_with_its_options(mine, tmp_path, recipe):
     files = Files(
         text={"it": mine / "it.txt"},
         test={"it": mine / "test.jsonl"},
         dictionary={"it": mine / "it.tsv"},
         memory=[mine / "memory.tsv"],
     )
-    plan, _ = init(tmp_path / "p", mine / "labels.jsonl", "en", ["it", "de"], files)
+    plan, _ = init(tmp_path / "p", mine / "labels.jsonl", "en", ["it", "de"], files, recipe=recipe)
     assert plan.targets["it"].engine == "memory"
-    assert (plan.translated[0], plan.switched[0], plan.tested) == ("it", "it", ["it"])
+    assert (plan.translated[0], plan.lexicons[0], plan.tested) == ("it", "it", ["it"])
     project = srsly.read_yaml(tmp_path / "p" / "project.yml")
     commands = {command["name"]: command for command in project["commands"]}
     assert project["workflows"]["all"] == list(commands)
-    assert {"lexicons", "translate", "codeswitch", "annotate", "student"} < set(commands)
+    assert {"lexicons", "translate", "annotate", "student"} < set(commands)
+    assert ("codeswitch" in commands) == (recipe == "concner")
     made = {"training/teacher/model-best"}
     for command in commands.values():
         assert command["help"].endswith(".")
@@ -128,11 +130,15 @@ def test_every_command_exists_with_its_options(mine, tmp_path):
     [
         ({"text": "it.txt"}, {"train", "annotate", "select", "student"}),
         ({"dictionary": "it.tsv"}, {"lexicons", "codeswitch", "train"}),
+        ({"dictionary": "it.tsv", "recipe": "crossner"}, {"train"}),
     ],
 )
 def test_steps_follow_what_there_is(mine, tmp_path, files, steps):
-    given = Files(**{kind: {"is": mine / name} for kind, name in files.items()})
-    init(tmp_path / "p", mine / "labels.jsonl", "en", ["is"], given)
+    recipe = files.get("recipe", "mclner")
+    given = Files(**{kind: {"is": mine / name} for kind, name in files.items() if kind != "recipe"})
+    plan, _ = init(tmp_path / "p", mine / "labels.jsonl", "en", ["is"], given, recipe=recipe)
+    no_use = "a dictionary, which this recipe has no use for" in "\n".join(describe(plan))
+    assert no_use == (recipe == "crossner")
     project = srsly.read_yaml(tmp_path / "p" / "project.yml")
     assert steps == set(project["workflows"]["all"]) - {"encoder", *LAST}
 
@@ -143,7 +149,8 @@ def test_views_without_labels_are_for_contrast(mine, tmp_path, recipe, contrasts
     init(tmp_path / "p", mine / "labels.jsonl", "en", ["it"], files, recipe=recipe)
     text = (tmp_path / "p" / "project.yml").read_text(encoding="utf8")
     assert ("--incomplete unlabelled" in text) == contrasts
-    assert ("--unlabelled-views" in text) == contrasts
+    assert ("crossner codeswitch" in text) == contrasts
+    assert "--lexicon it=corpus/lexicons/it.tsv" in text
 
 
 def test_sentences_of_the_memory_are_counted(mine, tmp_path):

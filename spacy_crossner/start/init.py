@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Optional
 
@@ -203,15 +204,18 @@ def _split(docs: Sequence[Doc]) -> tuple[list[Doc], list[Doc]]:
     """RETURNS (Tuple[List[Doc], List[Doc]]): Docs to train on, and a tenth to keep back."""
     train: list[Doc] = []
     kept_back: list[Doc] = []
-    known = _find_types(doc for number, doc in enumerate(docs) if number % DEV_SHARE)
-    for number, doc in enumerate(docs):
-        found = _find_types([doc])
+    types = [_find_types([doc]) for doc in docs]
+    # counted apart, or all that is kept back could be sentences without an entity
+    places = {True: count(), False: count(1)}
+    chosen = [next(places[bool(found)]) % DEV_SHARE == 0 for found in types]
+    known = set().union(*(found for found, kept in zip(types, chosen, strict=True) if not kept))
+    for doc, found, wanted in zip(docs, types, chosen, strict=True):
         # a component can't be calibrated on a type that it did not learn
-        if number % DEV_SHARE or not found <= known:
+        if wanted and found <= known:
+            kept_back.append(doc)
+        else:
             train.append(doc)
             known |= found
-        else:
-            kept_back.append(doc)
     return train, kept_back
 
 
@@ -329,7 +333,7 @@ def render_project(plan: Plan) -> str:
         views = "corpus/parallel.spacy"
     steps = {
         "encoder": True,
-        "lexicons": plan.switched,
+        "lexicons": plan.lexicons,
         "translate": plan.translated,
         "codeswitch": plan.switched,
         "train": True,

@@ -12,7 +12,7 @@ from spacy_crossner.files import write_json
 from spacy_crossner.start.recipes import find_recipe
 
 # Seen on two cores with the embedded encoder, in words a second.
-TRAINED = 350
+TRAINED = 500
 READ = 1500
 # Minutes that the encoder takes, with its download.
 ENCODER = 2
@@ -80,8 +80,17 @@ class Plan:
 
     @property
     def switched(self) -> list[str]:
-        """RETURNS (List[str]): Languages with a lexicon."""
-        return [lang for lang, target in self.targets.items() if target.dictionary]
+        """RETURNS (List[str]): Languages to mix words of into the sentences: for contrast only, as
+        sentences that are half translated are poor ones to learn labels from."""
+        known = [lang for lang, target in self.targets.items() if target.dictionary]
+        return known if self.contrasts else []
+
+    @property
+    def lexicons(self) -> list[str]:
+        """RETURNS (List[str]): Languages whose dictionary is of use: for mixing, or for putting
+        labels into translations."""
+        used = {*self.switched, *self.translated}
+        return [lang for lang, target in self.targets.items() if target.dictionary and lang in used]
 
     @property
     def annotated(self) -> list[str]:
@@ -129,7 +138,7 @@ class Plan:
             return 1 + round(self.count_steps(words) * size / PADDING / TRAINED / 60)
 
         minutes = {"encoder": ENCODER}
-        if self.translated or self.switched:
+        if self.translated or self.lexicons:
             minutes["translations"] = 1 + round(len(self.translated) * self.sentences / 6000)
         minutes["train"] = train(self.view_words)
         if self.annotated:
@@ -169,7 +178,7 @@ def describe(plan: Plan) -> list[str]:
     if rare:
         lines.append(f"Few examples of {', '.join(rare)}: do not expect much of them.")
     for lang, target in plan.targets.items():
-        lines.append(f"{lang}: {_describe_target(target, plan.sentences)}")
+        lines.append(f"{lang}: {_describe_target(target, plan.sentences, plan.contrasts)}")
     if not plan.tested:
         lines.append(
             "No target language has labelled test sentences, so nothing will say how good the "
@@ -181,11 +190,17 @@ def describe(plan: Plan) -> list[str]:
     return lines
 
 
-def _describe_target(target: Target, sentences: int) -> str:
+def _describe_target(target: Target, sentences: int, contrasts: bool) -> str:
+    if contrasts:
+        use = "words mixed in from a dictionary"
+    elif target.engine:
+        use = "a dictionary that helps to place labels"
+    else:
+        use = "a dictionary, which this recipe has no use for"
     known = "" if target.known is None else f" ({target.known} of {sentences} sentences are in it)"
     parts = [
         f"translated by {target.engine}{known}" if target.engine else "no translation",
-        "words mixed in from a dictionary" if target.dictionary else "no dictionary",
+        use if target.dictionary else "no dictionary",
         f"{target.words} words of text for a student to learn from"
         if target.text
         else "no plain text, which is what helps most",
