@@ -16,9 +16,11 @@ TRAINED = 500
 READ = 1500
 # Minutes that the encoder takes, with its download.
 ENCODER = 2
-# How often training sees each sentence, and how much of a batch is padding.
-PASSES = 3
+# How much of a batch is padding.
 PADDING = 1.25
+# How often training sees each sentence: more often while there are few, as each step teaches.
+PASSES_OF_LITTLE, LITTLE_STEPS = 10, 600
+PASSES_OF_MUCH = 3
 # The head needs some steps, however little text there is.
 LEAST_STEPS, MOST_STEPS = 150, 4000
 
@@ -127,8 +129,9 @@ class Plan:
     def count_steps(self, words: int) -> int:
         """RETURNS (int): Steps that train on so many words as often as is useful."""
         size = Config().from_disk(find_recipe(self.recipe))["training"]["batcher"]["size"]
-        steps = round(PASSES * PADDING * words / size, -1)
-        return int(min(max(steps, LEAST_STEPS), MOST_STEPS))
+        once = PADDING * words / size
+        steps = max(min(PASSES_OF_LITTLE * once, LITTLE_STEPS), PASSES_OF_MUCH * once)
+        return int(min(max(round(steps, -1), LEAST_STEPS), MOST_STEPS))
 
     def estimate_minutes(self) -> dict[str, int]:
         """RETURNS (Dict[str, int]): Minutes that each step takes on two cores, very roughly."""
