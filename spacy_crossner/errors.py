@@ -190,6 +190,19 @@ class Errors(metaclass=_Coded):
         "'{name}' can't learn these soft targets: they are {found}, but it predicts {expected}. "
         "Annotate again for this component."
     )
+    CN120 = (
+        "The pipeline '{pipeline}' ({known}) has no trained component of the same name to start "
+        "from. Name another one in paths.start_from, or none."
+    )
+    CN121 = (
+        "Training can't start from '{pipeline}': its '{name}' knows {known}, but the corpus has "
+        "{labels}. Start from a pipeline with the same labels, or from none."
+    )
+    CN122 = (
+        "Training can't start from '{pipeline}': the layers of its '{name}' have other sizes. Use "
+        "the encoder and the head that it was trained with, and its vocabulary; a packaged "
+        "pipeline has a smaller one."
+    )
 
     # 2xx: data
     CN201 = (

@@ -13,7 +13,7 @@ from spacy_crossner import cli
 from spacy_crossner.data.shards import read_docs, write_docs
 from spacy_crossner.data.view import View, get_view, set_view
 from spacy_crossner.errors import CrossnerError
-from spacy_crossner.measure.benchmark import Setup, check_views, choose_docs
+from spacy_crossner.measure.benchmark import Setup, check_views, choose_docs, stages_of, train
 from spacy_crossner.measure.characters import entities_of, make_input, score_pipeline
 from spacy_crossner.measure.datasets import Dataset, prepare
 from spacy_crossner.measure.recipes import Recipe, choose_recipes, parse_settings, read_recipes
@@ -90,6 +90,10 @@ def test_runs_resume_and_are_compared(sample, tmp_path, tiny_encoder, monkeypatc
     call(*arguments, *both)
     after = {p: p.stat().st_mtime_ns for p in path.parent.parent.glob("*/*.json")}
     assert {p for p in after if after[p] != before[p]} == {path}
+
+    # the student has gone on from its teacher
+    (stages,) = {path.parent for path in (output / "sample" / "all" / "stages").glob("*.json")}
+    assert len(list(stages.glob("*-pipeline"))) == 1
 
     # its only training is that of the other recipe's teacher
     call(*arguments, "--recipes", "crossner without distillation")
@@ -178,6 +182,17 @@ def test_other_errors(tmp_path):
         parse_settings(["dropout"])
     with pytest.raises(CrossnerError, match="CN637"):
         summarize({}, ["de"])
+
+
+def test_students_go_on_only_where_the_config_can(tmp_path, tiny_encoder):
+    text = (ROOT / "configs" / "baseline.cfg").read_text(encoding="utf8")
+    config = tmp_path / "mine.cfg"
+    config.write_text(text.replace("${paths.start_from}", "null"), encoding="utf8")
+    recipe = Recipe("mine", config, rounds=1, go_on=True)
+    setup = Setup("sample", tmp_path, tmp_path / "out", tiny_encoder)
+    student = stages_of(setup, recipe, 0)[1]
+    with pytest.raises(CrossnerError, match=r"CN634.*'mine'.*start_from"):
+        train(student, tmp_path)
 
 
 def test_settings():

@@ -120,7 +120,11 @@ class Stage:
             "source": setup.source,
             "test_limit": setup.test_limit,
             "teacher": self.teacher
-            and {**self.teacher.settings, "annotate": self.teacher.recipe.annotate},
+            and {
+                **self.teacher.settings,
+                "annotate": self.teacher.recipe.annotate,
+                "go_on": self.teacher.recipe.go_on,
+            },
         }
 
     @property
@@ -133,6 +137,11 @@ class Stage:
         """RETURNS (Path): The folder of target text that it has annotated."""
         name = f"{self.result.stem}-{_hash(self.recipe.annotate)}"
         return self.result.parent / name
+
+    @property
+    def pipeline(self) -> Path:
+        """RETURNS (Path): The folder of the pipeline that annotated."""
+        return self.annotated.with_name(f"{self.annotated.name}-pipeline")
 
 
 def _hash(settings: dict[str, Any]) -> str:
@@ -220,7 +229,8 @@ def run_stage(stage: Stage, *, annotating: bool) -> None:
     stage (Stage): The training.
     annotating (bool): Whether to annotate the target text for a student.
     """
-    annotating = annotating and not stage.annotated.exists()
+    kept = (stage.annotated, stage.pipeline) if stage.recipe.go_on else (stage.annotated,)
+    annotating = annotating and not all(path.exists() for path in kept)
     if stage.result.exists() and not annotating:
         return
     stage.result.parent.mkdir(parents=True, exist_ok=True)
@@ -257,6 +267,8 @@ def _run_stage(stage: Stage, folder: Path, annotating: bool) -> dict[str, Any]:
             seed=stage.seed,
             **stage.recipe.annotate,
         )
+        if stage.recipe.go_on and not stage.pipeline.exists():
+            (folder / "teacher").replace(stage.pipeline)
         if not stage.annotated.exists():
             (folder / "annotated").replace(stage.annotated)
         clock.note("annotate")
@@ -362,10 +374,14 @@ def train(stage: Stage, folder: Path) -> tuple[Language, list[dict[str, Any]]]:
     """
     setup, recipe = stage.setup, stage.recipe
     paths = [folder / "train.spacy"]
+    start = {}
     if stage.teacher is not None:
         paths.append(stage.teacher.annotated)
+        if recipe.go_on:
+            start = {"paths.start_from": str(stage.teacher.pipeline)}
     overrides = {
         "paths.encoder": str(setup.encoder),
+        **start,
         "paths.train": ",".join(map(str, paths)),
         "paths.dev": str(setup.corpus / "dev.spacy"),
         "system.seed": stage.seed,
@@ -377,6 +393,11 @@ def train(stage: Stage, folder: Path) -> tuple[Language, list[dict[str, Any]]]:
         "corpora.dev.limit": MONITORED,
         **stage.changes,
     }
+    if start and "${paths.start_from}" not in recipe.config.read_text(encoding="utf8"):
+        problem = "nothing in it starts from ${paths.start_from}, and students are to go on"
+        raise CrossnerError(
+            Errors.CN634.format(name=recipe.name, config=recipe.config, problem=problem)
+        )
     try:
         config = load_config(recipe.config, overrides=overrides, interpolate=False)
         nlp = init_nlp(config, use_gpu=setup.gpu_id)

@@ -26,6 +26,7 @@ class Recipe:
     rounds (int): How often text without labels is annotated and a student trained on it.
     annotate (Dict[str, Any]): Settings of the annotation.
     student (Dict[str, Any]): Settings that replace the config's in those rounds.
+    go_on (bool): Whether students start from their teacher's weights, not from the bare encoder.
     steps (float): Factor on the number of steps of each training.
     """
 
@@ -38,6 +39,7 @@ class Recipe:
     rounds: int = 0
     annotate: dict[str, Any] = field(default_factory=dict)
     student: dict[str, Any] = field(default_factory=dict)
+    go_on: bool = False
     steps: float = 1.0
 
     def __post_init__(self) -> None:

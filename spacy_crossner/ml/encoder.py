@@ -374,7 +374,10 @@ def run_windows(
 ) -> tuple[Floats2d, Callable[[Floats2d], None]]:
     """Run the encoder over windows of similar length at a time.
 
-    windows, pad_id, owner, position: As `pad_windows` takes them.
+    wrapper (Model[PieceBatch, Floats2d]): The encoder.
+    windows (List[numpy.ndarray]): The piece ids of each window.
+    pad_id (int): The id to fill up with.
+    owner, position (numpy.ndarray): (n_pieces,) window of each piece and its place there.
     is_train (bool): Whether gradients will come back.
     RETURNS (Tuple[Floats2d, Callable]): (n_pieces, width) vectors in the order of the pieces, and
         what takes their gradient to the encoder.

@@ -1,0 +1,88 @@
+"""Training that goes on from the weights of a trained pipeline."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Optional
+
+import spacy
+from spacy import registry
+from spacy.language import Language
+from spacy.pipeline import TrainablePipe
+from thinc.api import PyTorchShim
+from torch import nn
+
+from spacy_crossner.errors import CrossnerError, Errors
+
+
+@registry.callbacks("spacy-crossner.start_from.v1")
+def create_start_from_callback(pipeline: Optional[str] = None) -> Callable[[Language], Language]:
+    """Create a callback for `[initialize.after_init]` that takes over trained weights.
+
+    It is for a student that goes on from its teacher: encoder and head start from what they have
+    learned, and all settings are the student's own. What the trained pipeline does not have, such
+    as components that only training needs, starts anew.
+
+    pipeline (Optional[str]): A pipeline folder, or the name of an installed pipeline. None starts
+        from the bare encoder.
+    RETURNS (Callable[[Language], Language]): The callback.
+    """
+
+    def after_init(nlp: Language) -> Language:
+        if pipeline is not None:
+            start_from(nlp, pipeline)
+        return nlp
+
+    return after_init
+
+
+def start_from(nlp: Language, pipeline: str) -> None:
+    """Give the components of a pipeline the weights that those of the same name have in another.
+
+    nlp (Language): The pipeline, initialized.
+    pipeline (str): The trained pipeline.
+    """
+    try:
+        trained = spacy.load(pipeline)
+    except (OSError, ValueError) as error:
+        if isinstance(error, CrossnerError):
+            raise
+        raise CrossnerError(Errors.CN611.format(model=pipeline, reason=error)) from None
+    shared = [name for name in nlp.pipe_names if name in trained.pipe_names]
+    if not any(_modules(nlp.get_pipe(name)) for name in shared):
+        known = ", ".join(trained.pipe_names) or "nothing"
+        raise CrossnerError(Errors.CN120.format(pipeline=pipeline, known=known))
+    for name in shared:
+        mine, theirs = nlp.get_pipe(name), trained.get_pipe(name)
+        labels, others = (tuple(getattr(pipe, "labels", None) or ()) for pipe in (mine, theirs))
+        if labels != others:
+            raise CrossnerError(
+                Errors.CN121.format(
+                    pipeline=pipeline,
+                    name=name,
+                    known=", ".join(others),
+                    labels=", ".join(labels),
+                )
+            )
+        _take(_modules(mine), _modules(theirs), pipeline, name)
+
+
+def _take(mine: list[nn.Module], theirs: list[nn.Module], pipeline: str, name: str) -> None:
+    states = [module.state_dict() for module in theirs]
+    if [_shapes(module.state_dict()) for module in mine] != [_shapes(state) for state in states]:
+        raise CrossnerError(Errors.CN122.format(pipeline=pipeline, name=name))
+    for module, state in zip(mine, states, strict=True):
+        # copies into the parameters, whatever precision they are held in
+        module.load_state_dict(state)
+
+
+def _shapes(state: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(value.shape) for key, value in state.items()}
+
+
+def _modules(pipe: Any) -> list[nn.Module]:
+    """RETURNS (List[nn.Module]): The torch modules of a component, in the order of its model."""
+    return list(_iter_modules(pipe)) if isinstance(pipe, TrainablePipe) else []
+
+
+def _iter_modules(pipe: TrainablePipe) -> Iterator[nn.Module]:
+    for node in pipe.model.walk():
+        yield from (shim._model for shim in node.shims if isinstance(shim, PyTorchShim))
