@@ -535,7 +535,7 @@ def benchmark_cli(
     ),
     recipes: Annotated[
         str, typer.Option(help="Names with commas; * stands for anything: 'crossner without *'.")
-    ] = "baseline,concner,mclner,crossner",
+    ] = "baseline,baseline x2,concner,mclner,crossner",
     seeds: Annotated[str, typer.Option(help="Numbers with commas.")] = "0,1,2",
     source: Annotated[
         int, typer.Option(min=0, help="Number of labelled source sentences, 0 for all.")
