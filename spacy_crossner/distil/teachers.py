@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Union
 
 import numpy
-import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.util import get_package_path, is_package, minibatch
@@ -14,6 +13,7 @@ from torch import nn
 
 from spacy_crossner.distil.opinions import Opinion
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.pipeline.load import load_pipeline
 from spacy_crossner.pipeline.ner import CrossnerNER
 
 # Where a doc keeps what was said of it until all teachers were asked.
@@ -47,12 +47,7 @@ def load_teacher(model: str, *, dropout: bool = False) -> Teacher:
     dropout (bool): Leave dropout on, so that each reading of a text is another one.
     RETURNS (Teacher): The pipeline and its component.
     """
-    try:
-        nlp = spacy.load(model)
-    except (OSError, ValueError) as error:
-        if isinstance(error, CrossnerError):
-            raise
-        raise CrossnerError(Errors.CN611.format(model=model, reason=error)) from None
+    nlp = load_pipeline(model)
     found = [(name, pipe) for name, pipe in nlp.pipeline if isinstance(pipe, CrossnerNER)]
     if not found:
         pipeline = ", ".join(nlp.pipe_names) or "nothing"

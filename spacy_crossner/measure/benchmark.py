@@ -374,14 +374,10 @@ def train(stage: Stage, folder: Path) -> tuple[Language, list[dict[str, Any]]]:
     """
     setup, recipe = stage.setup, stage.recipe
     paths = [folder / "train.spacy"]
-    start = {}
     if stage.teacher is not None:
         paths.append(stage.teacher.annotated)
-        if recipe.go_on:
-            start = {"paths.start_from": str(stage.teacher.pipeline)}
     overrides = {
         "paths.encoder": str(setup.encoder),
-        **start,
         "paths.train": ",".join(map(str, paths)),
         "paths.dev": str(setup.corpus / "dev.spacy"),
         "system.seed": stage.seed,
@@ -393,11 +389,13 @@ def train(stage: Stage, folder: Path) -> tuple[Language, list[dict[str, Any]]]:
         "corpora.dev.limit": MONITORED,
         **stage.changes,
     }
-    if start and "${paths.start_from}" not in recipe.config.read_text(encoding="utf8"):
-        problem = "nothing in it starts from ${paths.start_from}, and students are to go on"
-        raise CrossnerError(
-            Errors.CN634.format(name=recipe.name, config=recipe.config, problem=problem)
-        )
+    if stage.teacher is not None and recipe.go_on:
+        overrides["paths.start_from"] = str(stage.teacher.pipeline)
+        if "${paths.start_from}" not in recipe.config.read_text(encoding="utf8"):
+            problem = "nothing in it starts from ${paths.start_from}, and students are to go on"
+            raise CrossnerError(
+                Errors.CN634.format(name=recipe.name, config=recipe.config, problem=problem)
+            )
     try:
         config = load_config(recipe.config, overrides=overrides, interpolate=False)
         nlp = init_nlp(config, use_gpu=setup.gpu_id)

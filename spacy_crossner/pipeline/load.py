@@ -13,5 +13,7 @@ def load_pipeline(model: Union[str, Path]) -> Language:
     """RETURNS (Language): The pipeline of a folder, or an installed one."""
     try:
         return spacy.load(model)
-    except OSError as error:
+    except CrossnerError:
+        raise
+    except (OSError, ValueError) as error:
         raise CrossnerError(Errors.CN611.format(model=model, reason=error)) from None

@@ -1,9 +1,8 @@
 """Training that goes on from the weights of a trained pipeline."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Optional
 
-import spacy
 from spacy import registry
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
@@ -11,6 +10,7 @@ from thinc.api import PyTorchShim
 from torch import nn
 
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.pipeline.load import load_pipeline
 
 
 @registry.callbacks("spacy-crossner.start_from.v1")
@@ -40,12 +40,7 @@ def start_from(nlp: Language, pipeline: str) -> None:
     nlp (Language): The pipeline, initialized.
     pipeline (str): The trained pipeline.
     """
-    try:
-        trained = spacy.load(pipeline)
-    except (OSError, ValueError) as error:
-        if isinstance(error, CrossnerError):
-            raise
-        raise CrossnerError(Errors.CN611.format(model=pipeline, reason=error)) from None
+    trained = load_pipeline(pipeline)
     shared = [name for name in nlp.pipe_names if name in trained.pipe_names]
     if not any(_modules(nlp.get_pipe(name)) for name in shared):
         known = ", ".join(trained.pipe_names) or "nothing"
@@ -80,9 +75,5 @@ def _shapes(state: dict[str, Any]) -> dict[str, tuple[int, ...]]:
 
 def _modules(pipe: Any) -> list[nn.Module]:
     """RETURNS (List[nn.Module]): The torch modules of a component, in the order of its model."""
-    return list(_iter_modules(pipe)) if isinstance(pipe, TrainablePipe) else []
-
-
-def _iter_modules(pipe: TrainablePipe) -> Iterator[nn.Module]:
-    for node in pipe.model.walk():
-        yield from (shim._model for shim in node.shims if isinstance(shim, PyTorchShim))
+    nodes = pipe.model.walk() if isinstance(pipe, TrainablePipe) else ()
+    return [shim._model for node in nodes for shim in node.shims if isinstance(shim, PyTorchShim)]

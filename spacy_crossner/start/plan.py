@@ -141,7 +141,7 @@ class Plan:
             return 1 + round(self.count_steps(words) * size / PADDING / TRAINED / 60)
 
         minutes = {"encoder": ENCODER}
-        if self.translated or self.lexicons:
+        if self.translated or self.switched:
             minutes["translations"] = 1 + round(len(self.translated) * self.sentences / 6000)
         minutes["train"] = train(self.view_words)
         if self.annotated:
