@@ -14,7 +14,7 @@ from spacy.training import Example
 from spacy.vocab import Vocab
 
 from spacy_crossner.data.shards import find_shards, read_groups
-from spacy_crossner.data.view import USER_DATA_KEY, get_view, set_view
+from spacy_crossner.data.view import USER_DATA_KEY, get_group, get_view, set_view
 from spacy_crossner.errors import CrossnerError, Errors
 
 Group = list[Doc]
@@ -53,7 +53,7 @@ def create_parallel_corpus(
         0 reads all.
     augmenter (Callable[[Language, Example], Iterator[Example]]): Changes or adds examples, anew in
         each epoch, e.g. `spacy-crossner.codeswitch_augmenter.v1`. What it makes of an example stays
-        in its group.
+        in its group, or follows it as a group of its own.
     """
     if not path:
         raise CrossnerError(Errors.CN270)
@@ -206,7 +206,8 @@ def make_example(reference: Doc) -> Example:
 
 
 def augment(augmenter: Augmenter, nlp: Language, examples: Iterable[Example]) -> Iterator[Example]:
-    """Augment examples, and see that what comes of each stays in its group.
+    """Augment examples, and see that what comes of each stays in its group, or follows the group if
+    it has one of its own.
 
     augmenter (Augmenter): Yields what comes of an example. Its docs carry a view, or have the same
         number of tokens as the example that they came from, and take over its view.
@@ -214,8 +215,15 @@ def augment(augmenter: Augmenter, nlp: Language, examples: Iterable[Example]) ->
     examples (Iterable[Example]): The examples.
     YIELDS (Example): The augmented examples.
     """
+    aside: list[Example] = []
+    last = None
     for example in examples:
         view = get_view(example.reference)
+        group = None if view is None else view.group
+        if group is None or group != last:
+            yield from aside
+            aside.clear()
+            last = group
         for one in augmenter(nlp, example):
             doc = one.reference
             if view is not None and get_view(doc) is None:
@@ -226,7 +234,11 @@ def augment(augmenter: Augmenter, nlp: Language, examples: Iterable[Example]) ->
                     )
                 set_view(doc, view)
                 one = make_example(doc)
-            yield one
+            if get_group(doc) == group:
+                yield one
+            else:
+                aside.append(one)
+    yield from aside
 
 
 def shuffle_buffered(groups: Iterable[Group], size: int, rng: random.Random) -> Iterator[Group]:

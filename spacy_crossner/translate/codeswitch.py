@@ -108,9 +108,14 @@ def ensure_view(doc: Doc, lang: str) -> View:
     """
     view = get_view(doc)
     if view is None:
-        view = View(group=hashlib.sha256(doc.text.encode("utf8")).hexdigest()[:16], lang=lang)
+        view = make_first_view(doc, lang)
         set_view(doc, view)
     return view
+
+
+def make_first_view(doc: Doc, lang: str) -> View:
+    """RETURNS (View): A view for a doc that has none. Its group is made of its text."""
+    return View(group=hashlib.sha256(doc.text.encode("utf8")).hexdigest()[:16], lang=lang)
 
 
 def parse_lexicons(values: Iterable[str]) -> dict[str, Path]:
