@@ -373,8 +373,9 @@ def calibrate_cli(
         bool,
         typer.Option(
             "--threshold",
-            help="Also choose the threshold: the lowest whose F1 is within one standard error of "
-            "the best, for scores are lower in languages without labels.",
+            help="Also choose the threshold, and for token labels how much less likely O is than "
+            "it seems: the lowest threshold and the largest bias whose F1 is within one standard "
+            "error of the best, for scores are lower in languages without labels.",
         ),
     ] = False,
     report: Annotated[
@@ -393,6 +394,7 @@ def calibrate_cli(
     for name, result in results.items():
         msg.good(
             f"{name}: temperature {result.temperature:.2f}, threshold {result.threshold:.2f}, "
+            f"bias {result.bias:.2f}, "
             f"expected calibration error of {result.entities} entities {result.error_before:.3f} "
             f"-> {result.error_after:.3f}"
         )

@@ -11,9 +11,11 @@ from typer.testing import CliRunner
 
 from spacy_crossner import cli
 from spacy_crossner.measure.calibrate import (
+    BIASES,
     THRESHOLDS,
     Calibration,
     calibrate_pipeline,
+    choose_bias,
     choose_threshold,
 )
 from tests.pipelines import make_examples, make_nlp, train
@@ -51,6 +53,57 @@ def test_what_chance_explains_is_no_difference():
 
 def test_text_without_entities_has_a_threshold():
     assert choose_threshold(make_counts(0, 0, gold=0)) == pytest.approx(THRESHOLDS[0])
+
+
+class TestBias:
+    def make_counts(self, wrong, docs=100):
+        """RETURNS (numpy.ndarray): Counts by bias; in so many docs a wrong entity is found, too."""
+        counts = numpy.ones((docs, len(BIASES), 3), dtype="int64")
+        for i, number in enumerate(wrong):
+            counts[:number, i, 1] += 1
+        return counts
+
+    def test_the_largest_that_does_no_harm(self):
+        assert choose_bias(self.make_counts([0, 0, 0, 20, 40, 60, 80])) == BIASES[2]
+
+    def test_none_if_each_does_harm(self):
+        assert choose_bias(self.make_counts([0, 20, 30, 40, 50, 60, 70])) == 0.0
+
+    def test_what_chance_explains_is_no_harm(self):
+        assert choose_bias(self.make_counts([0, 0, 0, 0, 0, 1, 20])) == BIASES[5]
+
+    def test_what_is_best_counts(self):
+        assert choose_bias(self.make_counts([30, 30, 20, 0, 20, 20, 20])) == BIASES[3]
+
+    def test_more_is_found_with_it(self, tiny_encoder, tmp_path):
+        nlp = make_nlp(tiny_encoder, token_label_ner={"threshold": 0.0})
+        examples = make_examples(nlp)
+        train(nlp, examples, steps=3)
+        pipe = nlp.get_pipe("token_label_ner")
+        texts = [eg.reference.text for eg in examples]
+        found = {}
+        for bias in (0.0, 1.0, 20.0):
+            pipe.cfg["bias"] = bias
+            docs = list(nlp.pipe(texts))
+            found[bias] = sum(len(ent) for doc in docs for ent in doc.ents)
+        assert found[0.0] <= found[1.0] <= found[20.0] == sum(map(len, docs))
+        nlp.to_disk(tmp_path / "model")
+        assert spacy.load(tmp_path / "model").get_pipe("token_label_ner").bias == 20.0
+
+    def test_is_fitted_with_the_threshold_only(self, tiny_encoder, tmp_path):
+        nlp = make_nlp(tiny_encoder, token_label_ner={})
+        examples = make_examples(nlp)
+        train(nlp, examples)
+        nlp.get_pipe("token_label_ner").cfg["bias"] = 0.125
+        nlp.to_disk(tmp_path / "model")
+        DocBin(docs=[eg.reference for eg in examples]).to_disk(tmp_path / "dev.spacy")
+        for fit, allowed in ((False, [0.125]), (True, BIASES)):
+            found = calibrate_pipeline(
+                tmp_path / "model", tmp_path / "dev.spacy", tmp_path / "out", fit_threshold=fit
+            )
+            bias = spacy.load(tmp_path / "out").get_pipe("token_label_ner").bias
+            assert found["token_label_ner"].bias == bias
+            assert bias in allowed
 
 
 @pytest.mark.parametrize("factory", ["token_label_ner", "token_pair_ner"])

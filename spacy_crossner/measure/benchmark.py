@@ -278,6 +278,7 @@ def _run_stage(stage: Stage, folder: Path, annotating: bool) -> dict[str, Any]:
         "cpu_minutes": clock.cpu_minutes,
         "temperature": calibration.temperature,
         "threshold": calibration.threshold,
+        "bias": calibration.bias,
         "losses": log[-1]["losses"],
         "tests": tests,
     }

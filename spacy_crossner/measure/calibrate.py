@@ -1,4 +1,5 @@
-"""Scores that mean what they say: one temperature, fitted on labelled source text."""
+"""Scores that mean what they say: one temperature, fitted on labelled source text. And what counts
+as an entity: as much as the source language does not speak against, since transfer costs recall."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ TEMPERATURES = numpy.geomspace(0.25, 8.0, 61).round(4)
 BINS = 10
 BATCH_SIZE = 64
 THRESHOLDS = numpy.arange(1, 13) / 20
+BIASES = numpy.arange(7) / 4
 RESAMPLES = 1000
 
 
@@ -34,6 +36,7 @@ class Calibration:
     entities (int): Number of entities predicted on the calibration data.
     error_before, error_after (float): Expected calibration error of their scores.
     threshold (float): The component's threshold from now on.
+    bias (float): What is taken off the logit of O from now on.
     """
 
     temperature: float
@@ -41,6 +44,7 @@ class Calibration:
     error_before: float
     error_after: float
     threshold: float
+    bias: float = 0.0
 
 
 def calibrate(
@@ -50,7 +54,8 @@ def calibrate(
 
     nlp (Language): A trained pipeline.
     examples (Iterable[Example]): Labelled text in the source language that was not trained on.
-    fit_threshold (bool): Also choose the threshold, see `choose_threshold`.
+    fit_threshold (bool): Also choose the threshold and, where the head knows O, its bias: see
+        `choose_bias` and `choose_threshold`.
     RETURNS (Dict[str, Calibration]): By component name.
     """
     examples = list(examples)
@@ -72,7 +77,7 @@ def calibrate_pipeline(
     model (Path): The pipeline.
     dev (Path): A `.spacy` file of labelled source text.
     output (Path): The folder to write to. May be the same as the pipeline's.
-    fit_threshold (bool): Also choose the threshold.
+    fit_threshold (bool): Also choose the threshold and the bias.
     RETURNS (Dict[str, Calibration]): By component name.
     """
     if not dev.exists():
@@ -92,6 +97,7 @@ def _calibrate(
         {(m.tokens, m.label) for m in pipe.read_gold([example])[0].mentions} for example in examples
     ]
     before = expected_calibration_error(*_outcomes(pipe, batches, gold))
+    kept, pipe.cfg["bias"] = pipe.bias, 0.0
     candidates = [list(found) for found in _candidates(pipe, batches, 1.0)]
     truth = numpy.array(
         [key in g for keys, g in zip(candidates, gold, strict=True) for key in keys]
@@ -104,13 +110,37 @@ def _calibrate(
         )
         best = min(best, (negative_log_likelihood(again, truth), temperature))
     pipe.cfg["temperature"] = float(best[1])
-    if fit_threshold:
-        threshold = choose_threshold(_count_entities(pipe, batches, gold))
+    if not fit_threshold:
+        pipe.cfg["bias"] = kept
+    else:
+        if pipe.scheme == "bio":
+            pipe.cfg["bias"] = choose_bias(_count_by_bias(pipe, batches, gold))
+        threshold = choose_threshold(_count_by_threshold(pipe, batches, gold))
         # the config says what a pipeline's threshold is, and is saved with it
         pipe.cfg["threshold"] = nlp.get_pipe_config(pipe.name)["threshold"] = threshold
     scores, correct = _outcomes(pipe, batches, gold)
     after = expected_calibration_error(scores, correct)
-    return Calibration(pipe.temperature, len(scores), before, after, pipe.threshold)
+    return Calibration(pipe.temperature, len(scores), before, after, pipe.threshold, pipe.bias)
+
+
+def choose_bias(counts: numpy.ndarray, seed: int = 0) -> float:
+    """Choose the largest bias that the source language does not speak against.
+
+    In a language without labels an encoder takes more for O than it should, and finds parts of
+    names. So of all biases whose F1 is behind the best by no more than the standard error of that
+    difference, the largest is taken.
+
+    counts (numpy.ndarray): (n_docs, len(BIASES), 3): for each bias, entities that are right, found,
+        and in the gold.
+    seed (int): Decides what is resampled to find the standard errors.
+    RETURNS (float): The bias.
+    """
+    scores = f1(counts.sum(axis=0))
+    behind = scores.max() - scores
+    draws = _draw(len(counts), seed)
+    again = numpy.stack([f1(counts[draws, i].sum(axis=1)) for i in range(len(BIASES))], axis=1)
+    errors = (again[:, [int(scores.argmax())]] - again).std(axis=0)
+    return float(BIASES[numpy.flatnonzero(behind <= errors)[-1]])
 
 
 def choose_threshold(counts: numpy.ndarray, seed: int = 0) -> float:
@@ -126,13 +156,25 @@ def choose_threshold(counts: numpy.ndarray, seed: int = 0) -> float:
     """
     scores = f1(counts.sum(axis=0))
     best = int(scores.argmax())
-    rng = numpy.random.default_rng(seed)
-    draws = rng.integers(0, len(counts), (RESAMPLES, len(counts)))
-    error = f1(counts[draws, best].sum(axis=1)).std()
+    error = f1(counts[_draw(len(counts), seed), best].sum(axis=1)).std()
     return float(THRESHOLDS[numpy.flatnonzero(scores >= scores[best] - error)[0]])
 
 
-def _count_entities(pipe: CrossnerNER, batches: list[Any], gold: list[set]) -> numpy.ndarray:
+def _draw(n_docs: int, seed: int) -> numpy.ndarray:
+    """RETURNS (numpy.ndarray): (RESAMPLES, n_docs), the docs of each resample."""
+    return numpy.random.default_rng(seed).integers(0, n_docs, (RESAMPLES, n_docs))
+
+
+def _count_by_bias(pipe: CrossnerNER, batches: list[Any], gold: list[set]) -> numpy.ndarray:
+    """RETURNS (numpy.ndarray): What `choose_bias` takes."""
+    columns = []
+    for bias in BIASES:
+        pipe.cfg["bias"] = float(bias)
+        columns.append(_count_by_threshold(pipe, batches, gold)[:, 0])
+    return numpy.stack(columns, axis=1)
+
+
+def _count_by_threshold(pipe: CrossnerNER, batches: list[Any], gold: list[set]) -> numpy.ndarray:
     """RETURNS (numpy.ndarray): What `choose_threshold` takes."""
     predictions = [p for scores in batches for p in pipe.decode(scores, float(THRESHOLDS[0]))]
     counts = numpy.zeros((len(gold), len(THRESHOLDS), 3), dtype="int64")

@@ -33,7 +33,7 @@ from spacy_crossner.types import Mention
 
 # What training finds out. The rest of `cfg` comes from the config, which has the last word when a
 # pipeline is loaded.
-LEARNED = ("labels", "nI", "temperature")
+LEARNED = ("labels", "nI", "temperature", "bias")
 SAMPLE = 10
 # Suffix of the loss column, loss, and a function that adds the gradient to a total.
 Objective = tuple[str, float, Callable[[Any], None]]
@@ -94,6 +94,7 @@ class CrossnerNER(LazyPipe):
             "labels": [],
             "nI": None,
             "temperature": 1.0,
+            "bias": 0.0,
             "spans_key": spans_key,
             "threshold": threshold,
         }
@@ -141,6 +142,11 @@ class CrossnerNER(LazyPipe):
     def temperature(self) -> float:
         """RETURNS (float): What calibration divides the logits by."""
         return self.cfg["temperature"]
+
+    @property
+    def bias(self) -> float:
+        """RETURNS (float): What calibration then takes off the logit of O, where there is one."""
+        return self.cfg["bias"]
 
     # ---- the scheme, which subclasses know --------------------------------------------------
 
@@ -354,6 +360,7 @@ class CrossnerNER(LazyPipe):
 
     def load_cfg(self, saved: dict[str, Any]) -> None:
         """Take over what training found out; the config decides the rest."""
+        saved = {"bias": 0.0, **saved}  # older pipelines have none
         self.cfg.update({key: saved[key] for key in LEARNED})
         if self.cfg["nI"] is not None:
             build_head(self.model, self.cfg["nI"], len(self.classes))

@@ -95,6 +95,7 @@ class TokenLabelNER(CrossnerNER):
     def probabilities(self, scores: TokenLabelScores) -> numpy.ndarray:
         """RETURNS (numpy.ndarray): (n_tokens, n_classes), calibrated."""
         logits = self.model.ops.to_numpy(scores.logits) / self.temperature
+        logits[:, 0] -= self.bias
         logits = numpy.exp(logits - logits.max(axis=1, keepdims=True))
         return join_labels(logits / logits.sum(axis=1, keepdims=True), scores.glued)
 
