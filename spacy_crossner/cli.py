@@ -908,6 +908,13 @@ def annotate_cli(
     passes: Annotated[
         int, typer.Option(min=1, help="Readings of each text; all but the first with dropout.")
     ] = 1,
+    bias: Annotated[
+        Optional[float],
+        typer.Option(
+            help="Taken off the teachers' log odds of no entity, for in other languages they miss "
+            "more. If not set, what calibration chose."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Decides what dropout drops.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Texts to read at a time.")] = 64,
     n_process: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
@@ -932,6 +939,7 @@ def annotate_cli(
         scheme=scheme,
         labels=labels,
         passes=passes,
+        bias=bias,
         seed=seed,
         batch_size=batch_size,
         n_process=n_process,

@@ -309,6 +309,50 @@ def test_passes_differ_by_dropout(noisy_teacher, texts, tmp_path):
     assert min(judgements) < 1.0
 
 
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_bias_takes_off_the_odds_of_no_entity(teachers, texts, tmp_path, factory):
+    name = [str(teachers[factory])]
+    expected, tables = [], []
+    for bias in (0.0, 1.0, 3.0):
+        manifest, _ = annotate(name, texts, tmp_path / str(bias), bias=bias)
+        assert manifest.settings["bias"] == bias
+        expected.append(manifest.sum_up()["xx"].expected)
+        soft = [get_view(doc).soft for doc in read(tmp_path / str(bias))]
+        tables.append(
+            {
+                (number, *numpy.atleast_1d(place).tolist()): row.astype("float64")
+                for number, one in enumerate(soft)
+                for place, row in zip(one.index, one.probs, strict=True)
+            }
+        )
+    assert expected[0] < expected[1] < expected[2]
+    compared = 0
+    for place, before in tables[0].items():
+        after = tables[1][place]
+        if factory == "token_label_ner":
+            odds = before * numpy.array([1.0] + [numpy.e] * (len(before) - 1))
+            wanted = odds / odds.sum()
+        else:
+            wanted = before * numpy.e / (1.0 - before + before * numpy.e)
+        assert numpy.allclose(after, wanted, atol=5e-3)
+        compared += 1
+    assert compared
+
+
+def test_without_bias_that_of_calibration_counts(teachers, texts, tmp_path):
+    nlp = spacy.load(teachers["token_label_ner"])
+    nlp.get_pipe("token_label_ner").cfg["bias"] = 1.0
+    nlp.to_disk(tmp_path / "calibrated")
+    for out, model, bias in (
+        ("own", tmp_path / "calibrated", None),
+        ("given", teachers["token_label_ner"], 1.0),
+        ("other", tmp_path / "calibrated", 0.0),
+    ):
+        annotate([str(model)], texts, tmp_path / out, bias=bias)
+    own, given, other = (read_bytes(tmp_path / out) for out in ("own", "given", "other"))
+    assert own == given != other
+
+
 def test_teachers_with_other_labels(teachers, texts, tiny_encoder, tmp_path):
     names = [str(teachers["token_label_ner"])]
     for labels in (["LOC", "MISC", "PER"], ["MISC"]):
@@ -348,6 +392,7 @@ def test_labels_are_reconciled():
         ({"targets": "all"}, "CN207.*targets"),
         ({"confidence": 1.5}, "CN112.*confidence is 1.5"),
         ({"passes": 0}, "CN273.*passes"),
+        ({"bias": -1.0}, "CN112.*bias is -1.0"),
         ({"batch_size": 0}, "CN273.*batch_size"),
         ({"shard_size": 0}, "CN273.*shard_size"),
     ],

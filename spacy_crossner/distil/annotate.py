@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import spacy
 from spacy.tokens import Doc, Span
@@ -34,6 +34,7 @@ JUDGEMENT = "spacy_crossner.judgement"
 SCHEMES = ("same", "bio", "relations")
 LABELS = ("same", "common", "union")
 TARGETS = ("soft", "hard", "both")
+MOST_BIAS = 10.0
 
 
 @dataclass
@@ -128,6 +129,7 @@ def annotate(
     scheme: str = "same",
     labels: str = "same",
     passes: int = 1,
+    bias: Optional[float] = None,
     seed: int = 0,
     batch_size: int = 64,
     n_process: int = 1,
@@ -151,6 +153,9 @@ def annotate(
         `token_pair_ner`, "same" for that of the teachers.
     labels (str): What to do if the teachers' labels differ: see `choose_labels`.
     passes (int): How often each teacher reads a text: the first time as always, then with dropout.
+    bias (Optional[float]): What is taken off the teachers' log odds that a token is outside of all
+        entities: in other languages than their own they miss more. None leaves it to what their
+        calibration chose.
     seed (int): Decides what dropout drops.
     batch_size (int): Texts to read at a time.
     n_process (int): Number of processes.
@@ -164,6 +169,8 @@ def annotate(
     check_choice("labels", labels, LABELS)
     check_choice("targets", targets, TARGETS)
     check_range("confidence", confidence, 0.5, 1.0)
+    if bias is not None:
+        check_range("bias", bias, 0.0, MOST_BIAS)
     for setting, number in (
         ("passes", passes),
         ("batch_size", batch_size),
@@ -177,7 +184,7 @@ def annotate(
         raise CrossnerError(Errors.CN213.format(path=out))
     if gpu_id >= 0:
         spacy.require_gpu(gpu_id)
-    loaded = [load_teacher(name) for name in teachers]
+    loaded = [load_teacher(name, bias=bias) for name in teachers]
     schemes = {teacher.ner.scheme for teacher in loaded}
     if scheme == "same" and len(schemes) > 1:
         raise CrossnerError(Errors.CN512)
@@ -194,6 +201,7 @@ def annotate(
         "scheme": scheme,
         "labels": list(chosen),
         "passes": passes,
+        "bias": bias,
         "seed": seed,
         "batch size": batch_size,
         "shard size": shard_size,
@@ -201,7 +209,7 @@ def annotate(
     known = survey(files, lang)
     manifest = open_folder(out, settings, restart)
     if passes > 1:
-        rereaders = [load_teacher(name, dropout=True) for name in teachers]
+        rereaders = [load_teacher(name, dropout=True, bias=bias) for name in teachers]
         loaded += [teacher for teacher in rereaders for _ in range(passes - 1)]
     annotator = Annotator(loaded, scheme, chosen, confidence, targets, batch_size, n_process)
     if not manifest.complete or len(manifest.shards) * shard_size < known.texts:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 import numpy
 from spacy.language import Language
@@ -40,11 +40,12 @@ def find_folder(model: str) -> Path:
     return get_package_path(model) if is_package(model) else Path(model)
 
 
-def load_teacher(model: str, *, dropout: bool = False) -> Teacher:
+def load_teacher(model: str, *, dropout: bool = False, bias: Optional[float] = None) -> Teacher:
     """Load a pipeline that can teach.
 
     model (str): A pipeline folder, or the name of an installed pipeline.
     dropout (bool): Leave dropout on, so that each reading of a text is another one.
+    bias (Optional[float]): Its bias from now on; None leaves what calibration chose.
     RETURNS (Teacher): The pipeline and its component.
     """
     nlp = load_pipeline(model)
@@ -60,6 +61,8 @@ def load_teacher(model: str, *, dropout: bool = False) -> Teacher:
         raise CrossnerError(Errors.CN115.format(name=name))
     if dropout and not keep_dropout(nlp):
         raise CrossnerError(Errors.CN511.format(teacher=model))
+    if bias is not None:
+        ner.cfg["bias"] = bias
     return Teacher(nlp, name, ner)
 
 

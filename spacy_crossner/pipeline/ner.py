@@ -145,7 +145,7 @@ class CrossnerNER(LazyPipe):
 
     @property
     def bias(self) -> float:
-        """RETURNS (float): What calibration then takes off the logit of O, where there is one."""
+        """RETURNS (float): What is then taken off the log odds of no entity."""
         return self.cfg["bias"]
 
     # ---- the scheme, which subclasses know --------------------------------------------------

@@ -117,7 +117,7 @@ class TokenPairNER(CrossnerNER):
 
     def probabilities(self, scores: TokenPairScores) -> numpy.ndarray:
         """RETURNS (numpy.ndarray): (n_tokens, max_span_length, n_relations), calibrated."""
-        logits = self.model.ops.to_numpy(scores.logits) / self.temperature
+        logits = self.model.ops.to_numpy(scores.logits) / self.temperature + self.bias
         probs = 1.0 / (1.0 + numpy.exp(-numpy.clip(logits, -50.0, 50.0)))
         return join_pairs(probs, scores.lengths, scores.glued)
 
