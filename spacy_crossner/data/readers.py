@@ -60,9 +60,8 @@ def create_parallel_corpus(
     for setting, value, least in (("buffer", buffer, 1), ("max_views", max_views, 0)):
         if value < least:
             raise CrossnerError(Errors.CN273.format(setting=setting, value=value, least=least))
-    paths = path if isinstance(path, list) else [path]
     return ParallelCorpus(
-        [part for path in paths for part in split_path(path)],
+        split_path(path),
         limit=limit,
         shuffle=shuffle,
         seed=seed,
@@ -74,8 +73,11 @@ def create_parallel_corpus(
     )
 
 
-def split_path(path: Union[str, Path]) -> list[Path]:
-    """RETURNS (list[Path]): The path, or if it doesn't exist, the paths between its commas."""
+def split_path(path: Union[str, Path, list[str]]) -> list[Path]:
+    """RETURNS (list[Path]): The path, or if it doesn't exist, the paths between its commas; of a
+    list, those of all its parts."""
+    if isinstance(path, list):
+        return [part for one in path for part in split_path(one)]
     if Path(path).exists():
         return [Path(path)]
     return [Path(part.strip()) for part in str(path).split(",") if part.strip()]

@@ -110,14 +110,14 @@ def _calibrate(
         )
         best = min(best, (negative_log_likelihood(again, truth), temperature))
     pipe.cfg["temperature"] = float(best[1])
-    if not fit_threshold:
-        pipe.cfg["bias"] = kept
-    else:
-        if pipe.scheme == "bio":
-            pipe.cfg["bias"] = choose_bias(_count_by_bias(pipe, batches, gold))
-        threshold = choose_threshold(_count_by_threshold(pipe, batches, gold))
+    if fit_threshold:
+        # token pairs have no O: their threshold does it all
+        counts = _count_by_bias(pipe, batches, gold, BIASES if pipe.scheme == "bio" else BIASES[:1])
+        kept = choose_bias(numpy.stack([table[:, 0] for table in counts.values()], axis=1))
+        threshold = choose_threshold(counts[kept])
         # the config says what a pipeline's threshold is, and is saved with it
         pipe.cfg["threshold"] = nlp.get_pipe_config(pipe.name)["threshold"] = threshold
+    pipe.cfg["bias"] = kept
     scores, correct = _outcomes(pipe, batches, gold)
     after = expected_calibration_error(scores, correct)
     return Calibration(pipe.temperature, len(scores), before, after, pipe.threshold, pipe.bias)
@@ -130,15 +130,15 @@ def choose_bias(counts: numpy.ndarray, seed: int = 0) -> float:
     names. So of all biases whose F1 is behind the best by no more than the standard error of that
     difference, the largest is taken.
 
-    counts (numpy.ndarray): (n_docs, len(BIASES), 3): for each bias, entities that are right, found,
-        and in the gold.
+    counts (numpy.ndarray): (n_docs, n, 3): for each of the first n BIASES, entities that are right,
+        found, and in the gold.
     seed (int): Decides what is resampled to find the standard errors.
     RETURNS (float): The bias.
     """
     scores = f1(counts.sum(axis=0))
     behind = scores.max() - scores
     draws = _draw(len(counts), seed)
-    again = numpy.stack([f1(counts[draws, i].sum(axis=1)) for i in range(len(BIASES))], axis=1)
+    again = numpy.stack([f1(counts[draws, i].sum(axis=1)) for i in range(len(scores))], axis=1)
     errors = (again[:, [int(scores.argmax())]] - again).std(axis=0)
     return float(BIASES[numpy.flatnonzero(behind <= errors)[-1]])
 
@@ -165,13 +165,15 @@ def _draw(n_docs: int, seed: int) -> numpy.ndarray:
     return numpy.random.default_rng(seed).integers(0, n_docs, (RESAMPLES, n_docs))
 
 
-def _count_by_bias(pipe: CrossnerNER, batches: list[Any], gold: list[set]) -> numpy.ndarray:
-    """RETURNS (numpy.ndarray): What `choose_bias` takes."""
-    columns = []
-    for bias in BIASES:
-        pipe.cfg["bias"] = float(bias)
-        columns.append(_count_by_threshold(pipe, batches, gold)[:, 0])
-    return numpy.stack(columns, axis=1)
+def _count_by_bias(
+    pipe: CrossnerNER, batches: list[Any], gold: list[set], biases: numpy.ndarray
+) -> dict[float, numpy.ndarray]:
+    """RETURNS (Dict[float, numpy.ndarray]): For each bias, what `choose_threshold` takes."""
+    counts = {}
+    for bias in map(float, biases):
+        pipe.cfg["bias"] = bias
+        counts[bias] = _count_by_threshold(pipe, batches, gold)
+    return counts
 
 
 def _count_by_threshold(pipe: CrossnerNER, batches: list[Any], gold: list[set]) -> numpy.ndarray:

@@ -118,10 +118,7 @@ def create_name_augmenter(
     if not 0.0 <= probability <= 1.0:
         message = Errors.CN112.format(setting="probability", value=probability, least=0.0, most=1.0)
         raise CrossnerError(message)
-    paths = path if isinstance(path, list) else [path] if path else []
-    return NameAugmenter(
-        [part for some in paths for part in split_path(some)], probability=probability, seed=seed
-    )
+    return NameAugmenter(split_path(path or []), probability=probability, seed=seed)
 
 
 class NameAugmenter:
