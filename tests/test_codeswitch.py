@@ -560,6 +560,8 @@ class TestAugmenter:
             self.make(tmp_path, "de", mix="single")
         with pytest.raises(CrossnerError, match="CN462"):
             self.make(tmp_path, "de", ratio=2.0)
+        with pytest.raises(CrossnerError, match=r"CN112.*probability is -1"):
+            self.make(tmp_path, "de", probability=-1.0)
 
     def test_from_a_config(self, tmp_path):
         path = make_corpus(tmp_path / "in.spacy")

@@ -11,6 +11,7 @@ import spacy
 from spacy.training import Example
 from spacy.training.batchers import Sizing
 
+from spacy_crossner.checks import check_least
 from spacy_crossner.data.shards import iter_runs
 from spacy_crossner.data.view import get_group
 from spacy_crossner.errors import CrossnerError, Errors, Warnings
@@ -40,8 +41,8 @@ def configure_batch_by_group(
     get_length (Callable[[Example], int]): The length of an example. None counts its tokens.
     """
     for setting, value in (("size", size), ("buffer", buffer)):
-        if isinstance(value, int) and value < 1:
-            raise CrossnerError(Errors.CN273.format(setting=setting, value=value, least=1))
+        if isinstance(value, int):
+            check_least(setting, value)
     return partial(
         batch_by_group,
         size=size,

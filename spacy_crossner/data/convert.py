@@ -20,6 +20,7 @@ from spacy.tokens import Doc, Token
 from spacy.vocab import Vocab
 from tqdm import tqdm
 
+from spacy_crossner.checks import check_choice
 from spacy_crossner.data.columns import Scheme, guess_layout, parse_columns, parse_conllu
 from spacy_crossner.data.encoding import read_lines
 from spacy_crossner.data.formats import (
@@ -369,9 +370,9 @@ def convert(
         has no ending is a folder.
     RETURNS (Report): What was written and what was wrong.
     """
-    _check_choice("format", format, FORMATS)
-    _check_choice("tokenizer", tokenizer, ("gold", "text"))
-    _check_choice("misaligned", misaligned, ("missing", "skip"))
+    check_choice("format", format, FORMATS)
+    check_choice("tokenizer", tokenizer, ("gold", "text"))
+    check_choice("misaligned", misaligned, ("missing", "skip"))
     files = find_inputs(inputs, format)
     if not out.suffix and not shard_size:
         shard_size = DOCS_PER_SHARD
@@ -390,12 +391,6 @@ def convert(
     docs = tqdm(chain([first], docs), desc=out.name, unit=" docs", disable=None, leave=False)
     _write(out, _count(docs, report), shard_size)
     return report
-
-
-def _check_choice(setting: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        known = ", ".join(choices)
-        raise CrossnerError(Errors.CN207.format(setting=setting, value=value, known=known))
 
 
 def _check_out(out: Path, files: Sequence[Path], shard_size: int) -> None:

@@ -13,8 +13,9 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from spacy.vocab import Vocab
 
+from spacy_crossner.checks import check_least
 from spacy_crossner.data.shards import find_shards, read_groups
-from spacy_crossner.data.view import USER_DATA_KEY, get_group, get_view, set_view
+from spacy_crossner.data.view import USER_DATA_KEY, get_view, set_view
 from spacy_crossner.errors import CrossnerError, Errors
 
 Group = list[Doc]
@@ -58,8 +59,7 @@ def create_parallel_corpus(
     if not path:
         raise CrossnerError(Errors.CN270)
     for setting, value, least in (("buffer", buffer, 1), ("max_views", max_views, 0)):
-        if value < least:
-            raise CrossnerError(Errors.CN273.format(setting=setting, value=value, least=least))
+        check_least(setting, value, least)
     return ParallelCorpus(
         split_path(path),
         limit=limit,
@@ -228,15 +228,16 @@ def augment(augmenter: Augmenter, nlp: Language, examples: Iterable[Example]) ->
             last = group
         for one in augmenter(nlp, example):
             doc = one.reference
-            if view is not None and get_view(doc) is None:
+            own = get_view(doc)
+            if view is not None and own is None:
                 expected = len(example.reference)
                 if len(doc) != expected:
                     raise CrossnerError(
                         Errors.CN274.format(text=doc.text, found=len(doc), expected=expected)
                     )
                 set_view(doc, view)
-                one = make_example(doc)
-            if get_group(doc) == group:
+                one, own = make_example(doc), view
+            if own is None or own.group == group:
                 yield one
             else:
                 aside.append(one)

@@ -19,6 +19,7 @@ from spacy.util import fix_random_seed, minibatch
 from tqdm import tqdm
 
 from spacy_crossner.about import __version__
+from spacy_crossner.checks import check_choice, check_least, check_range
 from spacy_crossner.data.shards import DOCS_PER_SHARD, SUFFIX, write_docs
 from spacy_crossner.data.view import View, set_view
 from spacy_crossner.distil.inputs import Survey, Text, find_texts, iter_texts, survey
@@ -177,8 +178,7 @@ def annotate(
         ("n_process", n_process),
         ("shard_size", shard_size),
     ):
-        if number < 1:
-            raise CrossnerError(Errors.CN273.format(setting=setting, value=number, least=1))
+        check_least(setting, number)
     files = find_texts(path)
     if out.resolve() in (path.resolve(), *path.resolve().parents):
         raise CrossnerError(Errors.CN213.format(path=out))
@@ -270,18 +270,3 @@ def _count(doc: Doc, lesson: Lesson, agreement: float) -> Tally:
     )
     tally.entities.update(mention.label for mention in lesson.sure)
     return tally
-
-
-def check_choice(setting: str, value: str, choices: Sequence[str]) -> None:
-    """Refuse a value that is none of the choices."""
-    if value not in choices:
-        known = ", ".join(choices)
-        raise CrossnerError(Errors.CN207.format(setting=setting, value=value, known=known))
-
-
-def check_range(setting: str, value: float, least: float, most: float) -> None:
-    """Refuse a number out of range."""
-    if not least <= value <= most:
-        raise CrossnerError(
-            Errors.CN112.format(setting=setting, value=value, least=least, most=most)
-        )

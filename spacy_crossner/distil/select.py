@@ -16,9 +16,10 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from tqdm import tqdm
 
+from spacy_crossner.checks import check_least, check_range
 from spacy_crossner.data.shards import DOCS_PER_SHARD, SUFFIX, find_shards, read_docs, write_docs
 from spacy_crossner.data.view import get_view
-from spacy_crossner.distil.annotate import JUDGEMENT, check_range
+from spacy_crossner.distil.annotate import JUDGEMENT
 from spacy_crossner.errors import CrossnerError, Errors
 
 # Share of a language's entities that would need another label, before it is said to drift.
@@ -174,8 +175,7 @@ def select(
         ("per_language", per_language, 0),
         ("shard_size", shard_size, 1),
     ):
-        if number < least:
-            raise CrossnerError(Errors.CN273.format(setting=setting, value=number, least=least))
+        check_least(setting, number, least)
     if balance and not per_language:
         raise CrossnerError(Errors.CN521)
     shards = find_shards(path)

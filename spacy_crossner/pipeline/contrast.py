@@ -17,6 +17,7 @@ from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer
 from thinc.types import Floats2d
 
+from spacy_crossner.checks import check_range
 from spacy_crossner.data.view import get_view
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.ml.contrast_head import Items, build_projection
@@ -143,8 +144,8 @@ class Contrast(LazyPipe):
         weight (float): Factor on the loss.
         temperature (float): Divides the cosines.
         """
-        _check(f"components.{name}.weight", weight, 0.0)
-        _check(f"components.{name}.temperature", temperature, 1e-3)
+        check_range(f"components.{name}.weight", weight, 0.0)
+        check_range(f"components.{name}.temperature", temperature, 1e-3)
         self.vocab = vocab
         self.model = model
         self.name = name
@@ -314,8 +315,8 @@ class LabelContrast(Contrast):
     ):
         """Set the component up. See `make_label_contrast` for the settings."""
         super().__init__(vocab, model, name, weight=weight, temperature=temperature)
-        _check(f"components.{name}.max_tokens", max_tokens, 2)
-        _check(f"components.{name}.outside_ratio", outside_ratio, 0.0)
+        check_range(f"components.{name}.max_tokens", max_tokens, 2)
+        check_range(f"components.{name}.outside_ratio", outside_ratio, 0.0)
         self.cross_lingual = cross_lingual
         self.max_tokens = max_tokens
         self.outside_ratio = outside_ratio
@@ -392,10 +393,3 @@ def _take_off_encoder(model: Model) -> None:
     """
     for listener in _listeners(model):
         listener.upstream_name = NOBODY
-
-
-def _check(setting: str, value: float, least: float) -> None:
-    if not least <= value < float("inf"):
-        raise CrossnerError(
-            Errors.CN112.format(setting=setting, value=value, least=least, most=float("inf"))
-        )

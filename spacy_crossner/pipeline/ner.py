@@ -15,6 +15,7 @@ from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
 from thinc.api import Model, Optimizer, set_dropout_rate
 
+from spacy_crossner.checks import check_range
 from spacy_crossner.data.view import SoftTargets, get_view
 from spacy_crossner.errors import CrossnerError, Errors, Warnings
 from spacy_crossner.ml.heads import build_head
@@ -79,11 +80,7 @@ class CrossnerNER(LazyPipe):
         self_training (SelfTraining): Settings for learning confident targets.
         scorer (Optional[Callable]): Scores predictions in `evaluate`.
         """
-        if not 0.0 <= threshold <= 1.0:
-            setting = f"components.{name}.threshold"
-            raise CrossnerError(
-                Errors.CN112.format(setting=setting, value=threshold, least=0.0, most=1.0)
-            )
+        check_range(f"components.{name}.threshold", threshold, 0.0, 1.0)
         self.vocab = vocab
         self.model = model
         self.name = name

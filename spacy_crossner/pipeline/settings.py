@@ -1,8 +1,10 @@
 """The blocks of a component's config that turn its training objectives on and off."""
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar, Union
 
+from spacy_crossner.checks import check_range
 from spacy_crossner.errors import CrossnerError, Errors
 
 
@@ -68,16 +70,12 @@ def read_block(kind: type[Block], values: Union[Block, dict[str, Any]], name: st
             )
         values = kind(**values)
     limits = {
-        "weight": (0.0, float("inf")),
-        "temperature": (1e-3, float("inf")),
+        "weight": (0.0, math.inf),
+        "temperature": (1e-3, math.inf),
         "confidence": (0.0, 1.0),
-        "outside_ratio": (0.0, float("inf")),
-        "max_pairs": (2, float("inf")),
+        "outside_ratio": (0.0, math.inf),
+        "max_pairs": (2, math.inf),
     }
     for key, (least, most) in limits.items():
-        value = getattr(values, key, least)
-        if not least <= value <= most:
-            raise CrossnerError(
-                Errors.CN112.format(setting=f"{name}.{key}", value=value, least=least, most=most)
-            )
+        check_range(f"{name}.{key}", getattr(values, key, least), least, most)
     return values

@@ -17,6 +17,7 @@ from spacy.training import Example
 from spacy.vocab import Vocab
 from tqdm import tqdm
 
+from spacy_crossner.checks import check_choice, check_range
 from spacy_crossner.data.readers import make_example
 from spacy_crossner.data.shards import find_shards, read_docs, write_docs
 from spacy_crossner.data.view import View, get_view, set_view
@@ -177,8 +178,7 @@ def check_settings(ratio: float, mix: str) -> None:
     """
     if not 0.0 < ratio <= 1.0:
         raise CrossnerError(Errors.CN462.format(value=ratio))
-    if mix not in MIXES:
-        raise CrossnerError(Errors.CN207.format(setting="mix", value=mix, known=", ".join(MIXES)))
+    check_choice("mix", mix, MIXES)
 
 
 def draw_switchers(
@@ -342,6 +342,7 @@ def create_codeswitch_augmenter(
     seed (int): Decides what is replaced.
     """
     check_settings(ratio, mix)
+    check_range("probability", probability, 0.0, 1.0)
     if mix == "single":
         raise CrossnerError(Errors.CN464)
     return CodeswitchAugmenter(
@@ -353,6 +354,20 @@ def create_codeswitch_augmenter(
         labelled=labelled,
         seed=seed,
     )
+
+
+class Visits:
+    """A source of chance for each time that a group comes by: the order of groups makes no
+    difference, and each epoch is another."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._counts: Counter[str] = Counter()
+
+    def make_rng(self, group: str) -> random.Random:
+        """RETURNS (random.Random): The source of chance of the group's next visit."""
+        self._counts[group] += 1
+        return random.Random(f"{self._seed} {group} {self._counts[group] - 1}")
 
 
 class CodeswitchAugmenter:
@@ -380,8 +395,7 @@ class CodeswitchAugmenter:
         self.mix = mix
         self.switch_entities = switch_entities
         self.labelled = labelled
-        self.seed = seed
-        self.visits: Counter[str] = Counter()
+        self.visits = Visits(seed)
 
     def __call__(self, nlp: Language, example: Example) -> Iterator[Example]:
         """Augment one example.
@@ -398,10 +412,7 @@ class CodeswitchAugmenter:
         yield example
         if not is_switchable(view, source):
             return
-        visit = self.visits[view.group]
-        self.visits[view.group] += 1
-        # a seed for each visit: the order of the examples makes no difference
-        rng = random.Random(f"{self.seed} {view.group} {visit}")
+        rng = self.visits.make_rng(view.group)
         if rng.random() >= self.probability:
             return
         sentence = read_sentence(example.reference)

@@ -10,6 +10,7 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from tqdm import tqdm
 
+from spacy_crossner.checks import check_choice
 from spacy_crossner.data.shards import find_shards, iter_runs, read_docs, write_docs
 from spacy_crossner.data.view import get_group, get_view, set_view
 from spacy_crossner.errors import CrossnerError, Errors
@@ -324,10 +325,7 @@ def translate(
         raise CrossnerError(Errors.CN213.format(path=out))
     if not 0.0 <= min_confidence <= 1.0:
         raise CrossnerError(Errors.CN407.format(value=min_confidence))
-    if incomplete not in INCOMPLETE:
-        raise CrossnerError(
-            Errors.CN207.format(setting="incomplete", value=incomplete, known=", ".join(INCOMPLETE))
-        )
+    check_choice("incomplete", incomplete, INCOMPLETE)
     pairs: dict[str, Pair] = {}
     report: Report = {}
     for target in dict.fromkeys(targets):

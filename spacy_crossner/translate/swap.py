@@ -6,7 +6,6 @@ the target languages.
 """
 
 import random
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -19,11 +18,11 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.vocab import Vocab
 
+from spacy_crossner.checks import check_range
 from spacy_crossner.data.readers import make_example, split_path
 from spacy_crossner.data.shards import find_shards, read_docs
 from spacy_crossner.data.view import View, get_view, set_view
-from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.translate.codeswitch import make_first_view, make_view, read_sentence
+from spacy_crossner.translate.codeswitch import Visits, make_first_view, make_view, read_sentence
 from spacy_crossner.translate.switch import Piece, replace_pieces
 
 
@@ -115,9 +114,7 @@ def create_name_augmenter(
     probability (float): The share of examples that get a copy; 0 turns it off.
     seed (int): Decides which names are drawn.
     """
-    if not 0.0 <= probability <= 1.0:
-        message = Errors.CN112.format(setting="probability", value=probability, least=0.0, most=1.0)
-        raise CrossnerError(message)
+    check_range("probability", probability, 0.0, 1.0)
     return NameAugmenter(split_path(path or []), probability=probability, seed=seed)
 
 
@@ -132,8 +129,7 @@ class NameAugmenter:
     def __init__(self, paths: Sequence[Path], *, probability: float, seed: int) -> None:
         self.paths = list(paths)
         self.probability = probability
-        self.seed = seed
-        self.visits: Counter[str] = Counter()
+        self.visits = Visits(seed)
 
     @cached_property
     def names(self) -> Names:
@@ -157,10 +153,7 @@ class NameAugmenter:
         view = get_view(doc) or make_first_view(doc, "xx")
         if not view.labelled:
             return
-        visit = self.visits[view.group]
-        self.visits[view.group] += 1
-        # a seed for each visit: the order of the examples makes no difference
-        rng = random.Random(f"{self.seed} {view.group} {visit}")
+        rng = self.visits.make_rng(view.group)
         if rng.random() < self.probability:
             copy = swap_names(doc, view, self.names, rng)
             if copy is not None:
