@@ -915,6 +915,13 @@ def annotate_cli(
             "more. If not set, what calibration chose."
         ),
     ] = None,
+    sharpen: Annotated[
+        float,
+        typer.Option(
+            help="Power that soft targets are raised to: above 1, students learn to be surer than "
+            "their teachers."
+        ),
+    ] = 1.0,
     seed: Annotated[int, typer.Option(help="Decides what dropout drops.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Texts to read at a time.")] = 64,
     n_process: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
@@ -940,6 +947,7 @@ def annotate_cli(
         labels=labels,
         passes=passes,
         bias=bias,
+        sharpen=sharpen,
         seed=seed,
         batch_size=batch_size,
         n_process=n_process,

@@ -339,6 +339,19 @@ def test_bias_takes_off_the_odds_of_no_entity(teachers, texts, tmp_path, factory
     assert compared
 
 
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_sharpened_targets_are_surer(teachers, texts, tmp_path, factory):
+    entropies = []
+    for power in (1.0, 3.0):
+        out = tmp_path / str(power)
+        manifest, _ = annotate([str(teachers[factory])], texts, out, bias=1.0, sharpen=power)
+        assert manifest.settings["sharpen"] == power
+        probs = [get_view(doc).soft.probs.astype("float64") for doc in read(out)]
+        table = numpy.concatenate(probs).clip(1e-9, 1.0)
+        entropies.append(-(table * numpy.log(table)).sum())
+    assert entropies[1] < 0.8 * entropies[0]
+
+
 def test_without_bias_that_of_calibration_counts(teachers, texts, tmp_path):
     nlp = spacy.load(teachers["token_label_ner"])
     nlp.get_pipe("token_label_ner").cfg["bias"] = 1.0
@@ -393,6 +406,7 @@ def test_labels_are_reconciled():
         ({"confidence": 1.5}, "CN112.*confidence is 1.5"),
         ({"passes": 0}, "CN273.*passes"),
         ({"bias": -1.0}, "CN112.*bias is -1.0"),
+        ({"sharpen": 0.5}, "CN112.*sharpen is 0.5"),
         ({"batch_size": 0}, "CN273.*batch_size"),
         ({"shard_size": 0}, "CN273.*shard_size"),
     ],

@@ -10,6 +10,7 @@ from spacy_crossner.distil.lessons import (
     expected_f,
     make_lessons,
     make_soft_targets,
+    sharpen_probs,
 )
 from spacy_crossner.distil.opinions import (
     Opinion,
@@ -212,6 +213,36 @@ def test_soft_targets_leave_out_what_is_surely_nothing():
     pairs = make_soft_targets(to_relations(opinion), opinion.probs[:, 0])
     assert [soft.index.tolist() for soft in pairs] == [[[1, 1]], []]
     assert pairs[0].classes == ("NNW", "THW-LOC", "THW-PER")
+
+
+@pytest.mark.parametrize("scheme", ["bio", "relations"])
+def test_sharpened_probabilities(scheme):
+    rng = numpy.random.default_rng(0)
+    probs = rng.dirichlet([0.5] * 5, 40) if scheme == "bio" else rng.uniform(size=(9, 4, 3))
+    assert numpy.allclose(sharpen_probs(probs, scheme, 1.0), probs)
+    sharp = sharpen_probs(probs, scheme, 2.0)
+    assert ((sharp >= 0.0) & (sharp <= 1.0)).all()
+    # twice by 2 is once by 4, the order stays, and what was sure or likelier gets surer
+    assert numpy.allclose(sharpen_probs(sharp, scheme, 2.0), sharpen_probs(probs, scheme, 4.0))
+    if scheme == "bio":
+        assert numpy.allclose(sharp.sum(axis=1), 1.0)
+        assert (sharp.argsort(axis=1) == probs.argsort(axis=1)).all()
+        assert (sharp.max(axis=1) >= probs.max(axis=1)).all()
+    else:
+        assert numpy.allclose(sharp, probs**2 / (probs**2 + (1.0 - probs) ** 2))
+
+
+def test_only_soft_targets_are_sharpened():
+    opinion = say_bio([[0.25, 0.75, 0, 0, 0], [1, 0, 0, 0, 0]])
+    plain, sharp = (
+        make_lessons(opinion, confidence=0.8, threshold=0.3, sharpen=power)[0]
+        for power in (1.0, 2.0)
+    )
+    assert plain.soft.probs.tolist() == [[0.25, 0.75, 0, 0, 0]]
+    assert sharp.soft.probs[0] == pytest.approx([0.1, 0.9, 0, 0, 0], abs=1e-3)
+    assert plain.sure == sharp.sure == []
+    assert plain.certainty == sharp.certainty
+    assert plain.entities == sharp.entities
 
 
 def test_soft_targets_of_an_unsure_teacher_stay_small():

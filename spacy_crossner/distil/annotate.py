@@ -36,6 +36,7 @@ SCHEMES = ("same", "bio", "relations")
 LABELS = ("same", "common", "union")
 TARGETS = ("soft", "hard", "both")
 MOST_BIAS = 10.0
+MOST_SHARPEN = 10.0
 
 
 @dataclass
@@ -47,6 +48,7 @@ class Annotator:
     labels: tuple[str, ...]
     confidence: float
     targets: str
+    sharpen: float
     batch_size: int
     n_process: int
 
@@ -69,7 +71,12 @@ class Annotator:
         names = iter(texts)
         for batch in minibatch(docs, self.batch_size):
             opinion, agreements = join(collect(batch, self.teachers), self.scheme, self.labels)
-            lessons = make_lessons(opinion, confidence=self.confidence, threshold=self.threshold)
+            lessons = make_lessons(
+                opinion,
+                confidence=self.confidence,
+                threshold=self.threshold,
+                sharpen=self.sharpen,
+            )
             for doc, lesson, agreement in zip(batch, lessons, agreements, strict=True):
                 self.write_lesson(doc, lesson, agreement, next(names))
                 yield doc, lesson, agreement
@@ -131,6 +138,7 @@ def annotate(
     labels: str = "same",
     passes: int = 1,
     bias: Optional[float] = None,
+    sharpen: float = 1.0,
     seed: int = 0,
     batch_size: int = 64,
     n_process: int = 1,
@@ -157,6 +165,8 @@ def annotate(
     bias (Optional[float]): What is taken off the teachers' log odds that a token is outside of all
         entities: in other languages than their own they miss more. None leaves it to what their
         calibration chose.
+    sharpen (float): The power that soft targets are raised to: above 1, students learn to be surer
+        than their teachers. What is written as sure does not change.
     seed (int): Decides what dropout drops.
     batch_size (int): Texts to read at a time.
     n_process (int): Number of processes.
@@ -172,6 +182,7 @@ def annotate(
     check_range("confidence", confidence, 0.5, 1.0)
     if bias is not None:
         check_range("bias", bias, 0.0, MOST_BIAS)
+    check_range("sharpen", sharpen, 1.0, MOST_SHARPEN)
     for setting, number in (
         ("passes", passes),
         ("batch_size", batch_size),
@@ -202,6 +213,7 @@ def annotate(
         "labels": list(chosen),
         "passes": passes,
         "bias": bias,
+        "sharpen": sharpen,
         "seed": seed,
         "batch size": batch_size,
         "shard size": shard_size,
@@ -211,7 +223,9 @@ def annotate(
     if passes > 1:
         rereaders = [load_teacher(name, dropout=True, bias=bias) for name in teachers]
         loaded += [teacher for teacher in rereaders for _ in range(passes - 1)]
-    annotator = Annotator(loaded, scheme, chosen, confidence, targets, batch_size, n_process)
+    annotator = Annotator(
+        loaded, scheme, chosen, confidence, targets, sharpen, batch_size, n_process
+    )
     if not manifest.complete or len(manifest.shards) * shard_size < known.texts:
         _fill(out, annotator, iter_texts(files, lang), manifest, known.texts)
     return manifest, known

@@ -1,6 +1,6 @@
 """What a student is told of a text: soft targets, the entities the teacher is sure of, the rest."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy
 
@@ -56,13 +56,16 @@ def expected_f(correct: float, found: float, expected: float) -> float:
     return min(2.0 * correct / total, 1.0)
 
 
-def make_lessons(opinion: Opinion, *, confidence: float, threshold: float) -> list[Lesson]:
+def make_lessons(
+    opinion: Opinion, *, confidence: float, threshold: float, sharpen: float = 1.0
+) -> list[Lesson]:
     """Turn probabilities into what a student learns from.
 
     opinion (Opinion): What the teachers say of a batch.
     confidence (float): Least probability of what they are sure of: of an entity's score, and of a
         token to lie outside of all entities.
     threshold (float): Least score of an entity.
+    sharpen (float): The power that the soft targets are raised to.
     RETURNS (list[Lesson]): One per text.
     """
     classes = to_bio(opinion).probs
@@ -72,7 +75,7 @@ def make_lessons(opinion: Opinion, *, confidence: float, threshold: float) -> li
     begin = 0
     for entities, soft, starts, n in zip(
         _find_entities(opinion, threshold),
-        make_soft_targets(opinion, classes[:, 0]),
+        make_soft_targets(opinion, classes[:, 0], sharpen),
         opinion.starts,
         opinion.n_tokens,
         strict=True,
@@ -95,16 +98,22 @@ def _find_entities(opinion: Opinion, threshold: float) -> list[list[Mention]]:
     return [without_overlap(mentions) for mentions in find_candidates(opinion, threshold)]
 
 
-def make_soft_targets(opinion: Opinion, outside: numpy.ndarray) -> list[SoftTargets]:
+def make_soft_targets(
+    opinion: Opinion, outside: numpy.ndarray, sharpen: float = 1.0
+) -> list[SoftTargets]:
     """Keep the probabilities of what may be something.
 
     They are told in tokens, since a student's units may be others.
 
     opinion (Opinion): What the teachers say of a batch.
     outside (numpy.ndarray): (n_units,) the probability of each to lie outside of all entities.
+    sharpen (float): The power that the probabilities are raised to.
     RETURNS (list[SoftTargets]): One per text.
     """
     opinion = refine(opinion, [numpy.arange(n) for n in opinion.n_tokens], outside)
+    if sharpen != 1.0:
+        probs = sharpen_probs(opinion.probs, opinion.scheme, sharpen)
+        opinion = replace(opinion, probs=probs)
     ends = numpy.cumsum(opinion.lengths)
     firsts = numpy.repeat(ends - opinion.lengths, opinion.lengths)
     if opinion.scheme == "bio":
@@ -125,6 +134,22 @@ def make_soft_targets(opinion: Opinion, outside: numpy.ndarray) -> list[SoftTarg
         SoftTargets(opinion.scheme, names, part.astype("int32"), table.astype("float16"))  # type: ignore[arg-type]
         for part, table in zip(numpy.split(index, bounds), numpy.split(probs, bounds), strict=True)
     ]
+
+
+def sharpen_probs(probs: numpy.ndarray, scheme: str, power: float) -> numpy.ndarray:
+    """Raise probabilities to a power: what is likely becomes likelier.
+
+    probs (numpy.ndarray): Of BIO classes, which exclude each other (n_units, n_classes), or of
+        relations, of which each holds or not (any shape).
+    scheme (str): "bio" or "relations".
+    power (float): The power; 1 changes nothing, infinity would leave the most probable one.
+    RETURNS (numpy.ndarray): The new probabilities.
+    """
+    raised = probs**power
+    total = (
+        raised.sum(axis=-1, keepdims=True) if scheme == "bio" else raised + (1.0 - probs) ** power
+    )
+    return raised / total
 
 
 def _limit_pairs(strengths: numpy.ndarray, lengths: list[int]) -> None:
