@@ -19,14 +19,14 @@ def check_choice(setting: str, value: str, choices: Sequence[str]) -> None:
 
 
 def check_range(setting: str, value: float, least: float, most: float = math.inf) -> None:
-    """Refuse a number that is out of range, or no number.
+    """Refuse a number that is out of range, infinite or no number.
 
     setting (str): Name of the setting.
     value (float): Its value.
     least (float): The least that it may be.
     most (float): The most.
     """
-    if not least <= value <= most:
+    if not least <= value <= most or math.isinf(value):
         raise CrossnerError(
             Errors.CN112.format(setting=setting, value=value, least=least, most=most)
         )

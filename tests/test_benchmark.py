@@ -119,6 +119,10 @@ def test_recipes_that_ship():
     assert {"baseline", "concner", "mclner", "crossner"} <= set(recipes)
     assert recipes["baseline x2"].config == recipes["baseline"].config
     assert recipes["baseline x2"].steps == 2
+    # what a recipe says of the annotation is added to what the one that it is like says
+    plain = recipes["crossner"].annotate
+    assert recipes["crossner with passes"].annotate == {**plain, "passes": 4}
+    assert recipes["crossner without bias"].annotate == {**plain, "bias": 0.0}
     parts = choose_recipes(recipes, ["crossner with*", "crossner"], ROOT)
     assert len(parts) == len({recipe.slug for recipe in parts}) > 5
     for recipe in recipes.values():

@@ -12,6 +12,7 @@ from spacy.training import Example
 from spacy.util import fix_random_seed, load_model_from_config
 from thinc.api import Adam, Config
 
+from spacy_crossner.checks import check_range
 from spacy_crossner.data.view import View, set_view
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.ml.contrast_head import Items
@@ -467,6 +468,12 @@ def test_loss_is_the_weighted_mean(tiny_encoder, name):
 def test_settings_are_checked(tiny_encoder, name, setting):
     with pytest.raises(CrossnerError, match=rf"CN112.*{name}\.{setting}"):
         make_nlp(tiny_encoder, **{name: {setting: -1.0}})
+
+
+@pytest.mark.parametrize("value", [-0.5, float("inf"), float("nan")])
+def test_numbers_out_of_range(value):
+    with pytest.raises(CrossnerError, match=rf"CN112.*weight is {value}"):
+        check_range("weight", value, 0.0)
 
 
 @every_component

@@ -232,6 +232,11 @@ def test_sharpened_probabilities(scheme):
         assert numpy.allclose(sharp, probs**2 / (probs**2 + (1.0 - probs) ** 2))
 
 
+def test_relations_above_one_by_rounding_are_sharpened():
+    probs = numpy.array([1.0 + 1e-6, 1.0, 0.0, -0.0], dtype="float32")
+    assert sharpen_probs(probs, "relations", 2.5).tolist() == [1.0, 1.0, 0.0, 0.0]
+
+
 def test_only_soft_targets_are_sharpened():
     opinion = say_bio([[0.25, 0.75, 0, 0, 0], [1, 0, 0, 0, 0]])
     plain, sharp = (

@@ -15,7 +15,7 @@ from spacy.vocab import Vocab
 
 from spacy_crossner.checks import check_least
 from spacy_crossner.data.shards import find_shards, read_groups
-from spacy_crossner.data.view import USER_DATA_KEY, get_view, set_view
+from spacy_crossner.data.view import USER_DATA_KEY, get_group, get_view, set_view
 from spacy_crossner.errors import CrossnerError, Errors
 
 Group = list[Doc]
@@ -58,8 +58,8 @@ def create_parallel_corpus(
     """
     if not path:
         raise CrossnerError(Errors.CN270)
-    for setting, value, least in (("buffer", buffer, 1), ("max_views", max_views, 0)):
-        check_least(setting, value, least)
+    check_least("buffer", buffer)
+    check_least("max_views", max_views, 0)
     return ParallelCorpus(
         split_path(path),
         limit=limit,
@@ -228,7 +228,7 @@ def augment(augmenter: Augmenter, nlp: Language, examples: Iterable[Example]) ->
             last = group
         for one in augmenter(nlp, example):
             doc = one.reference
-            own = get_view(doc)
+            own = get_group(doc)
             if view is not None and own is None:
                 expected = len(example.reference)
                 if len(doc) != expected:
@@ -236,8 +236,8 @@ def augment(augmenter: Augmenter, nlp: Language, examples: Iterable[Example]) ->
                         Errors.CN274.format(text=doc.text, found=len(doc), expected=expected)
                     )
                 set_view(doc, view)
-                one, own = make_example(doc), view
-            if own is None or own.group == group:
+                one, own = make_example(doc), group
+            if own == group:
                 yield one
             else:
                 aside.append(one)

@@ -146,10 +146,10 @@ def sharpen_probs(probs: numpy.ndarray, scheme: str, power: float) -> numpy.ndar
     RETURNS (numpy.ndarray): The new probabilities.
     """
     raised = probs**power
-    total = (
-        raised.sum(axis=-1, keepdims=True) if scheme == "bio" else raised + (1.0 - probs) ** power
-    )
-    return raised / total
+    if scheme == "bio":
+        return raised / raised.sum(axis=-1, keepdims=True)
+    # an average may lie above 1 by a rounding error, and has no power then
+    return raised / (raised + numpy.maximum(1.0 - probs, 0.0) ** power)
 
 
 def _limit_pairs(strengths: numpy.ndarray, lengths: list[int]) -> None:

@@ -171,11 +171,8 @@ def select(
     """
     check_range("min_certainty", min_certainty, 0.0, 1.0)
     check_range("min_agreement", min_agreement, 0.0, 1.0)
-    for setting, number, least in (
-        ("per_language", per_language, 0),
-        ("shard_size", shard_size, 1),
-    ):
-        check_least(setting, number, least)
+    check_least("per_language", per_language, 0)
+    check_least("shard_size", shard_size)
     if balance and not per_language:
         raise CrossnerError(Errors.CN521)
     shards = find_shards(path)

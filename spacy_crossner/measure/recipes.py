@@ -92,7 +92,7 @@ def _resolve(name: str, entries: dict[str, dict[str, Any]], seen: tuple = ()) ->
     if like is None:
         return own
     settings = _resolve(like, entries, (*seen, name))
-    for key in ("set", "student"):
+    for key in ("set", "student", "annotate"):
         settings[key] = {**settings.get(key, {}), **own.pop(key, {})}
     return {**settings, **own}
 
