@@ -112,8 +112,8 @@ class Errors(metaclass=_Coded):
     )
     CN027 = "The pipeline has no encoder yet. Train it, load a trained one, or call nlp.initialize."
     CN026 = (
-        "The setting window ({window} word pieces) is longer than the encoder '{name}' can read "
-        "at once. Set it to {limit} or less."
+        "The setting window ({window} word pieces) is longer than the encoder can read at once. "
+        "Set components.transformer.model.window to {limit} or less."
     )
 
     CN030 = "There is no recipe '{name}'. There are: {known}."
@@ -202,6 +202,14 @@ class Errors(metaclass=_Coded):
         "Training can't start from '{pipeline}': the layers of its '{name}' have other sizes. Use "
         "the encoder and the head that it was trained with, and its vocabulary; a packaged "
         "pipeline has a smaller one."
+    )
+    CN123 = (
+        "'{name}' can't learn the soft targets of '{text}': they count the tokens of the annotated "
+        "file, and the pipeline reads other tokens. Read the file with the reader "
+        "spacy-crossner.ParallelCorpus.v1, which keeps them."
+    )
+    CN124 = (
+        "'{name}' can't be initialized: no example has any tokens. Check the corpus in paths.train."
     )
 
     # 2xx: data
@@ -638,6 +646,12 @@ class Warnings(metaclass=_Coded):
     CNW12 = (
         "'{name}' met entities longer than max_span_length ({width} tokens): {count}. Their tokens "
         "are left out of training. Raise components.{name}.model.max_span_length to keep them."
+    )
+
+    CNW13 = (
+        "'{name}' met docs whose doc.spans['{key}'] has scores, as what a pipeline has found: "
+        "{count}. They are no labels; doc.ents is read in their place. To train on such a group, "
+        "delete the scores in its attrs."
     )
 
     # 2xx: data

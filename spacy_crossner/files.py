@@ -45,6 +45,12 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.tmp{os.getpid()}")
 
 
+def is_temporary(path: Path) -> bool:
+    """RETURNS (bool): Whether a path has a name as `temporary_beside` gives."""
+    stem, _, number = path.name.rpartition(".tmp")
+    return stem.startswith(".") and number.isdigit()
+
+
 def remove(path: Path) -> None:
     """Delete a file or a folder, if it is there."""
     if path.is_dir():

@@ -33,6 +33,8 @@ LINES = [
     "Maria visited the river in Germany",
     "李明在北京大学",
 ]
+# above the largest number that a process can have
+NO_PROCESS = 2**22 + 1
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +233,7 @@ def test_stopped_work_goes_on_and_gives_the_same_shards(
         monkeypatch.undo()
         assert not read_manifest(out).complete
     # what a killed process leaves behind
-    (out / ".part-00002.spacy.tmp1").write_bytes(b"half")
+    (out / f".part-00002.spacy.tmp{NO_PROCESS}").write_bytes(b"half")
     annotate(teacher, texts, out, **settings)
     assert read_bytes(out) == whole
     assert not list(out.glob(".*"))
@@ -465,10 +467,20 @@ def test_outputs_that_hold_something_else(teachers, texts, tmp_path):
         annotate(teacher, texts, _touch(tmp_path / "file"))
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "photo.jpg").write_bytes(b"x")
+    (tmp_path / "precious" / ".notes.tmp").write_bytes(b"x")
+    (tmp_path / "precious" / ".cache.tmpdir").mkdir()
     for restart in (False, True):
-        with pytest.raises(CrossnerError, match=r"CN504.*photo.jpg"):
+        with pytest.raises(CrossnerError, match=r"CN504.*precious holds"):
             annotate(teacher, texts, tmp_path / "precious", restart=restart)
-    assert (tmp_path / "precious" / "photo.jpg").exists()
+    assert {path.name for path in (tmp_path / "precious").iterdir()} == {
+        "photo.jpg",
+        ".notes.tmp",
+        ".cache.tmpdir",
+    }
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / f".{MANIFEST}.tmp{NO_PROCESS}").write_bytes(b"{")
+    annotate(teacher, texts, tmp_path / "killed")
+    assert not list((tmp_path / "killed").glob(".*"))
     with pytest.raises(CrossnerError, match=r"CN213"):
         annotate(teacher, tmp_path, tmp_path)
     broken = tmp_path / "broken"

@@ -12,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spacy.tokens import Doc
 from spacy.util import load_model_from_config
-from transformers import AutoConfig, AutoModel, DistilBertConfig
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    DistilBertConfig,
+    XLMRobertaConfig,
+    XLMRobertaModel,
+)
 
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.ml.encoder import EncoderShim, get_shim
@@ -181,6 +187,29 @@ def test_settings_that_make_no_sense(tiny_encoder, tmp_path):
     ):
         with pytest.raises(CrossnerError, match=code):
             make_nlp(tiny_encoder, transformer=settings).initialize()
+
+
+def test_the_longest_window(tiny_encoder, tmp_path):
+    """The positions of RoBERTa begin behind the padding id: it reads two pieces less."""
+    for file in tiny_encoder.glob("*token*.json"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    size = AutoConfig.from_pretrained(tiny_encoder).vocab_size
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
+    config = XLMRobertaConfig(
+        size, intermediate_size=32, max_position_embeddings=130, pad_token_id=1, **sizes
+    )
+    XLMRobertaModel(config, add_pooling_layer=False).save_pretrained(tmp_path)
+    for name in (tiny_encoder, tmp_path):
+        nlp = make_nlp(name, transformer={"window": 127})
+        with pytest.raises(CrossnerError, match=r"CN026.*window to 126 or less"):
+            nlp.initialize()
+        nlp = make_nlp(name, transformer={"window": 126})
+        nlp.initialize()
+        assert len(vectors_of(nlp("the bank in the city " * 60))) >= 300
+        longer = make_config(name, transformer={"window": 127})
+        loaded = load_model_from_config(longer, auto_fill=True).from_bytes(nlp.to_bytes())
+        with pytest.raises(CrossnerError, match=r"CN026.*window to 126 or less"):
+            loaded("the bank")
 
 
 def test_missing_weights_are_an_error(tiny_encoder, tmp_path):

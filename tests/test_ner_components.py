@@ -2,22 +2,32 @@
 
 import subprocess
 import sys
+import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy
 import pytest
 import spacy
 import torch
-from spacy.tokens import Doc, Span
+from spacy.pipeline import EntityRuler
+from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 from spacy.util import load_model_from_config
-from thinc.api import Config
+from thinc.api import ArgsKwargs, Config
 
 from spacy_crossner.data.view import SoftTargets, View, set_view
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.ml.modules import TokenLabelModule, TokenPairModule
+from spacy_crossner.ml.shim import SteadyShim
 from spacy_crossner.pipeline.gold import read_gold
-from spacy_crossner.pipeline.select import trim_spaces, without_overlap, write_spans
+from spacy_crossner.pipeline.scorer import score_entities
+from spacy_crossner.pipeline.select import (
+    trim_spaces,
+    without_overlap,
+    write_entities,
+    write_spans,
+)
 from spacy_crossner.pipeline.token_pair_ner import sample_pairs
 from spacy_crossner.types import Mention
 from tests.pipelines import TRAIN_DATA, found, make_config, make_examples, make_nlp, scored, train
@@ -177,6 +187,27 @@ def test_fresh_process_needs_no_import(trained, tmp_path):
     assert result.stdout.strip() == "['Angela Merkel', 'Berlin']"
 
 
+def test_threads_predict_at_the_same_time():
+    """One thread finishes while another is in the middle of its prediction."""
+    begun, finished = threading.Event(), threading.Event()
+
+    class Slow(torch.nn.Module):
+        def forward(self, first: bool) -> bool:
+            if first:
+                begun.set()
+                assert finished.wait(timeout=60)
+            return self.training
+
+    shim = SteadyShim(Slow())
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(shim.predict, ArgsKwargs((True,), {}))
+        assert begun.wait(timeout=60)
+        assert shim.predict(ArgsKwargs((False,), {})) is False
+        finished.set()
+        assert slow.result() is False
+    assert shim.begin_update(ArgsKwargs((False,), {}))[0] is True
+
+
 def test_continued_training_is_the_same_after_loading(trained, tmp_path):
     trained.to_disk(tmp_path)
     losses = []
@@ -327,6 +358,49 @@ def test_misaligned_gold_warns_once(tiny_encoder):
         nlp.update([example])
 
 
+def test_corrected_predictions_are_gold(trained):
+    """Predict, correct doc.ents, save, train: candidates that were saved too are no labels."""
+    doc = trained("Angela Merkel visited Berlin.")
+    key = trained.get_pipe(name_of(trained)).spans_key
+    assert {span.label_ for span in doc.spans[key]} >= {"PER", "LOC"}
+    doc.set_ents([ent for ent in doc.ents if ent.label_ == "LOC"])
+    (reference,) = DocBin().from_bytes(DocBin(docs=[doc]).to_bytes()).get_docs(trained.vocab)
+    example = Example(trained.make_doc(doc.text), reference)
+    pipe = trained.get_pipe(name_of(trained))
+    pipe._warned.clear()
+    with pytest.warns(UserWarning, match=r"CNW13.*: 1"):
+        (gold,) = pipe.read_gold([example])
+    assert [mention.label for mention in gold.mentions] == ["LOC"]
+    assert gold.known.all()
+    assert f"spans_{key}_f" not in score_entities([example], spans_key=key)
+    del reference.spans[key].attrs["scores"]
+    assert {mention.label for mention in read_gold(example, key).mentions} >= {"PER", "LOC"}
+
+
+def test_entities_that_are_there_stay():
+    doc = Doc(spacy.blank("xx").vocab, words="the Bank of Spain in Madrid was new".split())
+    bank = Span(doc, 1, 2, label="RULE", kb_id="Q1")
+    doc.set_ents([bank], blocked=[doc[5:6]])
+    found = [Mention((1, 2, 3), "ORG", 0.9), Mention((5,), "LOC", 0.8), Mention((7,), "LOC", 0.7)]
+    for _ in range(2):
+        write_entities(doc, found)
+        assert [(e.start, e.end, e.label_, e.kb_id_) for e in doc.ents] == [
+            (1, 2, "RULE", "Q1"),
+            (7, 8, "LOC", ""),
+        ]
+        # blocked, and all else outside
+        assert [token.ent_iob for token in doc] == [2, 3, 2, 2, 2, 3, 2, 3]
+
+
+def test_rules_come_first(trained):
+    ruler = EntityRuler(trained, patterns=[{"label": "RULE", "pattern": "Merkel"}])
+    doc = ruler(trained.make_doc("Angela Merkel visited Berlin."))
+    assert [(ent.text, ent.label_) for ent in trained(doc).ents] == [
+        ("Merkel", "RULE"),
+        ("Berlin", "LOC"),
+    ]
+
+
 def test_without_overlap_takes_the_best():
     mentions = [
         Mention((1, 2), "A", 0.9),
@@ -433,6 +507,31 @@ def test_soft_targets_of_another_kind_are_refused(tiny_encoder, factory):
         nlp.update(
             [soften(nlp, other, pipe.classes, "in Berlin", [1], [[0.5] * len(pipe.classes)])]
         )
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_soft_targets_of_other_tokens_are_refused(tiny_encoder, factory):
+    nlp = make_nlp(tiny_encoder, **{factory: {}})
+    nlp.initialize(lambda: make_examples(nlp))
+    pipe = nlp.get_pipe(factory)
+    example = soften(
+        nlp, pipe.scheme, pipe.classes, "Maria Silva", [0], [[0.5] * len(pipe.classes)]
+    )
+    other = Doc(nlp.vocab, words=["Maria Silva"], spaces=[False])
+    with pytest.raises(CrossnerError, match=r"CN123.*'Maria Silva'.*ParallelCorpus"):
+        nlp.update([Example(other, example.reference)])
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_a_corpus_that_begins_with_empty_docs(tiny_encoder, factory):
+    nlp = make_nlp(tiny_encoder, **{factory: {}})
+    empty = [Example(nlp.make_doc(""), nlp.make_doc("")) for _ in range(12)]
+    nlp.initialize(lambda: empty + make_examples(nlp))
+    assert nlp("Paris").has_annotation("ENT_IOB")
+    nlp = make_nlp(tiny_encoder, **{factory: {}})
+    nlp.config["initialize"]["components"][factory] = {"labels": ["PER"]}
+    with pytest.raises(CrossnerError, match="CN124"):
+        nlp.initialize(lambda: empty)
 
 
 def test_relation_contrast_has_its_own_column_and_reaches_the_encoder(tiny_encoder):
@@ -571,7 +670,6 @@ def test_config_is_filled_and_typed():
 
 def test_find_threshold(trained, tmp_path):
     from spacy.cli.find_threshold import find_threshold
-    from spacy.tokens import DocBin
 
     trained.to_disk(tmp_path / "model")
     docs = [eg.reference for eg in make_examples(trained)]

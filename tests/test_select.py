@@ -75,6 +75,15 @@ def test_filters(corpus, tmp_path):
     assert (report["de"].unsure, report["de"].disputed, report["de"].kept) == (10, 8, 17)
 
 
+def test_limits_are_the_least_that_is_kept(tmp_path):
+    """Also those that half as exact a number can't tell from something less."""
+    docs = [make_doc(f"d{i}", ["B-LOC"], certainty=i / 20, agreement=i / 20) for i in range(21)]
+    corpus = make_corpus(tmp_path / "annotated", docs)
+    for i in range(21):
+        report = select(corpus, tmp_path / f"{i}.spacy", min_certainty=i / 20, min_agreement=i / 20)
+        assert report["de"].kept == 21 - i
+
+
 def test_languages_are_balanced(corpus, tmp_path):
     report = select(corpus, tmp_path / "out.spacy", per_language=6)
     assert (report["de"].kept, report["de"].spare, report["zh"].kept) == (6, 29, 4)

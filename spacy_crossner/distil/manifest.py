@@ -9,7 +9,7 @@ import srsly
 
 from spacy_crossner.data.shards import SUFFIX
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.files import write_json
+from spacy_crossner.files import is_temporary, write_json
 
 MANIFEST = "manifest.json"
 
@@ -108,9 +108,8 @@ def open_folder(folder: Path, settings: dict[str, Any], restart: bool) -> Manife
     if folder.is_file():
         raise CrossnerError(Errors.CN267.format(path=folder))
     folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.glob(".*.tmp*"):
-        path.unlink()
-    found = sorted(path.name for path in folder.iterdir())
+    # what a killed process has left goes when its file is written again
+    found = sorted(path.name for path in folder.iterdir() if not is_temporary(path))
     if found and MANIFEST not in found:
         raise CrossnerError(Errors.CN504.format(path=folder, found=found[0]))
     manifest = Manifest(settings)

@@ -14,6 +14,7 @@ from spacy.scorer import get_ner_prf
 from spacy.tokens import Doc
 from spacy.training import Example
 
+from spacy_crossner.data.groups import SCORES
 from spacy_crossner.data.view import get_view
 from spacy_crossner.distil.lessons import expected_f
 from spacy_crossner.pipeline.scorer import score_entities
@@ -70,7 +71,7 @@ def estimate_f(docs: Iterable[Doc], spans_key: str = "sc") -> Optional[float]:
     for doc in docs:
         count += 1
         group = doc.spans.get(spans_key, ())
-        values = group.attrs["scores"].tolist() if group else []
+        values = group.attrs[SCORES].tolist() if group else []
         by_span = {
             (span.start, span.end, span.label): score
             for span, score in zip(group, values, strict=True)

@@ -93,8 +93,9 @@ class Judged:
         self.langs: list[str] = []
         self.labels: list[str] = []
         self._lang = array("H")
-        self._certainty = array("f")
-        self._agreement = array("f")
+        # as exact as the limits that they are compared with
+        self._certainty = array("d")
+        self._agreement = array("d")
         # the labels of all docs one after the other, and where those of each doc end
         self._entities = array("H")
         self._ends = array("Q", [0])

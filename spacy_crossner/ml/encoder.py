@@ -200,7 +200,7 @@ def set_transformer(model: Model, objects: HFObjects) -> None:
     objects._init_transformer_config = shim._hfmodel._init_transformer_config
     shim._hfmodel = objects
     shim._model = objects.transformer
-    shim.freeze()
+    shim.take_over()
     model.attrs["has_transformer"] = True
     model.set_dim("nO", objects.transformer.config.hidden_size)
 
@@ -223,12 +223,20 @@ def init(
             name, shim._hfmodel._init_tokenizer_config, shim._hfmodel._init_transformer_config
         ),
     )
-    longest = getattr(shim._model.config, "max_position_embeddings", None)
     n_special = sum(map(len, special_ids(shim._hfmodel.tokenizer)))
-    # RoBERTa counts its positions from the padding id on, hence the slack
-    if longest and window + n_special > longest:
-        limit = longest - n_special
-        raise CrossnerError(Errors.CN026.format(window=window, name=name, limit=limit))
+    check_window(shim, window, n_special)
+
+
+def check_window(shim: EncoderShim, window: int, n_special: int) -> None:
+    """Refuse a window that the encoder can't read at once.
+
+    shim (EncoderShim): Holds the encoder.
+    window (int): Word pieces without special ones.
+    n_special (int): Number of special pieces around them.
+    """
+    if shim.n_positions is not None and window + n_special > shim.n_positions:
+        limit = shim.n_positions - n_special
+        raise CrossnerError(Errors.CN026.format(window=window, limit=limit))
 
 
 def forward(
@@ -242,6 +250,8 @@ def forward(
     tokenizer = get_shim(model)._hfmodel.tokenizer
     texts = [read_text(doc, tokenizer) for doc in docs]
     prefix, suffix = special_ids(tokenizer)
+    # again, for a pipeline may have been loaded with another window
+    check_window(get_shim(model), window, len(prefix) + len(suffix))
     windows: list[numpy.ndarray] = []
     owners, positions = [], []
     for text in texts:

@@ -86,6 +86,7 @@ class EncoderShim(SteadyShim, HFShim):
     ):
         self.freeze_embeddings = freeze_embeddings
         self.freeze_layers = freeze_layers
+        self.n_positions: Optional[int] = None
         super().__init__(
             objects,
             mixed_precision=mixed_precision,
@@ -93,10 +94,11 @@ class EncoderShim(SteadyShim, HFShim):
             model_cls=BareEncoder,
         )
 
-    def freeze(self) -> None:
-        """Apply the settings to whatever encoder is set now."""
+    def take_over(self) -> None:
+        """Apply the settings to whatever encoder is set now, and see how much it can read."""
         freeze_encoder(self._model, embeddings=self.freeze_embeddings, layers=self.freeze_layers)
         hold_words_small(self._model)
+        self.n_positions = count_positions(self._model)
 
     @property
     def trainable(self) -> bool:
@@ -139,10 +141,26 @@ class EncoderShim(SteadyShim, HFShim):
         except RuntimeError as error:
             raise CrossnerError(Errors.CN024.format(reason=error)) from None
         self._model = encoder
-        self.freeze()
+        self.take_over()
         for parameter in encoder.parameters():
             parameter.data = parameter.data.float()
         encoder.to(get_torch_default_device())
+
+
+def count_positions(encoder: Any) -> Optional[int]:
+    """RETURNS (Optional[int]): How many pieces an encoder can read at once, special ones included;
+    None if it has no limit.
+    """
+    longest = getattr(encoder.config, "max_position_embeddings", None)
+    if longest is None or longest < 1:
+        return None
+    # RoBERTa and its kin count their positions from behind the padding id on
+    unused = [
+        module.padding_idx + 1
+        for name, module in encoder.named_modules()
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None
+    ]
+    return longest - max(unused, default=0)
 
 
 def load_encoder(name: str, tokenizer_config: dict, transformer_config: dict) -> HFObjects:

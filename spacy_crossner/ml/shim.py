@@ -1,17 +1,32 @@
-"""How torch parameters get their updates."""
+"""How torch modules predict, and how their parameters get their updates."""
 
 from typing import Any, cast
 
-from thinc.api import Optimizer, PyTorchShim, torch2xp, xp2torch
+import torch
+from thinc.api import ArgsKwargs, Optimizer, PyTorchShim, torch2xp, xp2torch
 from thinc.types import FloatsXd
 
 
 class SteadyShim(PyTorchShim):
-    """Thinc's shim, whose memory does not grow with the number of training steps.
+    """Thinc's shim, for threads that predict at the same time, and for long trainings.
 
-    Thinc replaces the data of each parameter by a tensor that shares its memory, step after step,
-    and each such tensor keeps the one before alive. Here the parameter keeps its tensor.
+    Thinc turns a module back to training after each prediction, and so turns dropout on in the
+    prediction that another thread is in the middle of. Here a module goes on predicting until it is
+    trained. And Thinc replaces the data of each parameter by a tensor that shares its memory, step
+    after step, and each such tensor keeps the one before alive. Here a parameter keeps its tensor.
     """
+
+    def predict(self, inputs: ArgsKwargs) -> Any:
+        """Run the module without dropout and gradients.
+
+        inputs (ArgsKwargs): What the module is called with.
+        RETURNS (Any): What it returns.
+        """
+        module = cast(torch.nn.Module, self._model)
+        # each time: to ask for its mode first would leave room for another thread
+        module.eval()
+        with torch.no_grad(), torch.autocast("cuda", enabled=self._mixed_precision):
+            return module(*inputs.args, **inputs.kwargs)
 
     def finish_update(self, optimizer: Optimizer) -> None:
         """Apply the gradients, and clear them.

@@ -8,6 +8,7 @@ from spacy.attrs import ENT_IOB, ORTH
 from spacy.tokens import Doc
 from spacy.training import Example
 
+from spacy_crossner.data.groups import label_groups
 from spacy_crossner.data.view import get_view
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.types import Mention
@@ -25,19 +26,22 @@ class Gold:
         missing, or an entity cuts a token.
     misaligned (int): Number of entities that cut a token.
     weight (float): How much the example counts.
+    found (bool): Whether the span group holds what a pipeline has found, so that it was not read.
     """
 
     mentions: list[Mention]
     known: numpy.ndarray
     misaligned: int = 0
     weight: float = 1.0
+    found: bool = False
 
 
 def read_gold(example: Example, spans_key: str) -> Gold:
     """Collect an example's entities, without guessing.
 
     Entities come from the reference's span group where it has one, since only that can hold nested
-    ones, and else from its `ents`.
+    ones, and else from its `ents`. A group with scores holds what a pipeline has found, which may
+    since have been corrected in `ents`.
 
     example (Example): The example.
     spans_key (str): Name of the span group.
@@ -49,23 +53,31 @@ def read_gold(example: Example, spans_key: str) -> Gold:
         return Gold([], numpy.zeros((len(predicted),), dtype=bool))
     mentions = reference_mentions(reference, spans_key)
     known = numpy.ones((len(reference),), dtype=bool)
-    if spans_key not in reference.spans:
+    if spans_key not in label_groups(reference):
         known = reference.to_array(ENT_IOB).reshape(-1) != 0
     weight = 1.0 if view is None else view.weight
-    if numpy.array_equal(predicted.to_array(ORTH), reference.to_array(ORTH)):
-        return Gold(mentions, known, weight=weight)
+    found = spans_key in reference.spans and spans_key not in label_groups(reference)
+    if has_same_tokens(example):
+        return Gold(mentions, known, weight=weight, found=found)
     if predicted.text != reference.text:
         raise CrossnerError(
             Errors.CN110.format(predicted=predicted.text[:60], reference=reference.text[:60])
         )
-    return _realign(mentions, known, reference, predicted, weight)
+    gold = _realign(mentions, known, reference, predicted, weight)
+    gold.found = found
+    return gold
+
+
+def has_same_tokens(example: Example) -> bool:
+    """RETURNS (bool): Whether both docs of an example have the same tokens."""
+    return numpy.array_equal(example.predicted.to_array(ORTH), example.reference.to_array(ORTH))
 
 
 def reference_mentions(doc: Doc, spans_key: str) -> list[Mention]:
     """RETURNS (List[Mention]): The entities of a doc, from its span group or its ents."""
-    if spans_key not in doc.spans:
+    group = label_groups(doc).get(spans_key)
+    if group is None:
         return [Mention(tuple(range(e.start, e.end)), e.label_) for e in doc.ents]
-    group = doc.spans[spans_key]
     mentions = [Mention(tuple(range(s.start, s.end)), s.label_) for s in group]
     for tokens, label, *_ in group.attrs.get(DISCONTINUOUS, ()):
         mentions.append(Mention(tuple(tokens), label))

@@ -20,7 +20,7 @@ from spacy_crossner.data.view import SoftTargets, get_view
 from spacy_crossner.errors import CrossnerError, Errors, Warnings
 from spacy_crossner.ml.heads import build_head
 from spacy_crossner.ml.losses import loss_and_gradient
-from spacy_crossner.pipeline.gold import Gold, read_gold, reference_mentions
+from spacy_crossner.pipeline.gold import Gold, has_same_tokens, read_gold, reference_mentions
 from spacy_crossner.pipeline.select import (
     trim_spaces,
     without_overlap,
@@ -209,7 +209,10 @@ class CrossnerNER(LazyPipe):
             all examples are read to find them.
         """
         validate_get_examples(get_examples, f"{type(self).__name__}.initialize")
-        sample = [eg.predicted for eg in islice(get_examples(), SAMPLE)]
+        docs = (eg.predicted for eg in get_examples())
+        sample = list(islice((doc for doc in docs if len(doc)), SAMPLE))
+        if not sample:
+            raise CrossnerError(Errors.CN124.format(name=self.name))
         if self.cfg["nI"] is None:
             for label in labels if labels is not None else self._find_labels(get_examples()):
                 self.add_label(label)
@@ -218,7 +221,7 @@ class CrossnerNER(LazyPipe):
         head = self.model.get_ref("head")
         if not head.has_dim("nO"):
             head.set_dim("nO", len(self.classes))
-        self.model.initialize(X=[doc for doc in sample if len(doc)])
+        self.model.initialize(X=sample)
         self.cfg["nI"] = head.get_dim("nI")
 
     def _find_labels(self, examples: Iterable[Example]) -> list[str]:
@@ -324,6 +327,9 @@ class CrossnerNER(LazyPipe):
             raise CrossnerError(
                 Errors.CN118.format(label=sorted(unknown)[0], name=self.name, labels=self.labels)
             )
+        found = sum(gold.found for gold in golds)
+        if found:
+            self.warn_once(Warnings.CNW13.format(name=self.name, key=self.spans_key, count=found))
         misaligned = sum(gold.misaligned for gold in golds)
         if misaligned:
             self.warn_once(Warnings.CNW10.format(name=self.name, count=misaligned))
@@ -349,6 +355,11 @@ class CrossnerNER(LazyPipe):
                         found=f"{soft.scheme} {soft.classes}",
                         expected=f"{self.scheme} {self.classes}",
                     )
+                )
+            # they count tokens, and unlike labels they can't be moved to others
+            if soft is not None and not has_same_tokens(example):
+                raise CrossnerError(
+                    Errors.CN123.format(name=self.name, text=example.reference.text[:60])
                 )
             found.append(soft)
         return found

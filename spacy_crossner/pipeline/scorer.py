@@ -9,6 +9,8 @@ from spacy.scorer import Scorer, get_ner_prf
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
+from spacy_crossner.data.groups import label_groups
+
 
 @registry.scorers("spacy-crossner.ner_scorer.v1")
 def make_ner_scorer(spans: bool = True) -> Callable[..., dict[str, Any]]:
@@ -33,7 +35,7 @@ def score_entities(
     """
     examples = list(examples)
     scores = get_ner_prf(examples)
-    if spans and any(spans_key in example.reference.spans for example in examples):
+    if spans and any(spans_key in label_groups(example.reference) for example in examples):
 
         def get_spans(doc: Doc, attr: str) -> Iterable[Span]:
             return doc.spans.get(spans_key, [])

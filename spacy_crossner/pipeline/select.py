@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 
 import numpy
+from spacy.attrs import ENT_IOB, ENT_TYPE
 from spacy.tokens import Doc, Span
 from spacy.tokens.span_group import SpanGroup
 
+from spacy_crossner.data.groups import SCORES
 from spacy_crossner.pipeline.gold import DISCONTINUOUS
 from spacy_crossner.types import Mention
 
@@ -26,8 +28,22 @@ def without_overlap(mentions: Iterable[Mention]) -> list[Mention]:
 
 
 def write_entities(doc: Doc, entities: list[Mention]) -> None:
-    """Set `doc.ents`. Tokens outside of them are annotated as outside."""
-    doc.set_ents([Span(doc, m.start, m.end, label=m.label) for m in entities])
+    """Set `doc.ents`. As with spaCy's `ner`, what an earlier component has set or blocked stays.
+    Tokens outside of all entities are annotated as outside.
+
+    doc (Doc): The doc to write to.
+    entities (List[Mention]): Contiguous mentions without overlap.
+    """
+    kept, blocked = list(doc.ents), _find_blocked(doc)
+    taken = {token for span in (*kept, *blocked) for token in range(span.start, span.end)}
+    new = [Span(doc, m.start, m.end, label=m.label) for m in entities if taken.isdisjoint(m.tokens)]
+    doc.set_ents([*kept, *new], blocked=blocked)
+
+
+def _find_blocked(doc: Doc) -> list[Span]:
+    iob, types = doc.to_array([ENT_IOB, ENT_TYPE]).T
+    # such a token begins an entity of no type
+    return [Span(doc, i, i + 1) for i in numpy.flatnonzero((iob == 3) & (types == 0)).tolist()]
 
 
 def write_spans(doc: Doc, candidates: list[Mention], spans_key: str) -> None:
@@ -42,7 +58,7 @@ def write_spans(doc: Doc, candidates: list[Mention], spans_key: str) -> None:
     torn = [[list(m.tokens), m.label, float(m.score)] for m in candidates if not m.is_contiguous]
     group = SpanGroup(doc, name=spans_key)
     group.extend([Span(doc, m.start, m.end, label=m.label) for m in whole])
-    group.attrs["scores"] = numpy.array([m.score for m in whole], dtype="float32")
+    group.attrs[SCORES] = numpy.array([m.score for m in whole], dtype="float32")
     if torn:
         group.attrs[DISCONTINUOUS] = torn
     doc.spans[spans_key] = group

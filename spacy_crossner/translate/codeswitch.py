@@ -18,6 +18,7 @@ from spacy.vocab import Vocab
 from tqdm import tqdm
 
 from spacy_crossner.checks import check_choice, check_range
+from spacy_crossner.data.groups import label_groups
 from spacy_crossner.data.readers import make_example
 from spacy_crossner.data.shards import find_shards, read_docs, write_docs
 from spacy_crossner.data.view import View, get_view, set_view
@@ -45,7 +46,7 @@ def read_sentence(doc: Doc) -> Sentence:
     words = [doc.vocab.strings[orth] for orth in columns[:, 0].tolist()]
     spaces = list(map(bool, columns[:, 1].tolist()))
     missing = numpy.flatnonzero(columns[:, 2] == 0).tolist()
-    spans = [*doc.ents, *(span for group in doc.spans.values() for span in group)]
+    spans = [*doc.ents, *(span for group in label_groups(doc).values() for span in group)]
     return Sentence(
         words,
         spaces,
@@ -73,7 +74,7 @@ def make_view(
     if doc.has_annotation("ENT_IOB"):
         holes = [Span(copy, starts[i], starts[i + 1]) for i in sentence.frozen]
         copy.set_ents([_move(ent, copy, starts) for ent in doc.ents], missing=holes)
-    for key, group in doc.spans.items():
+    for key, group in label_groups(doc).items():
         copy.spans[key] = [_move(span, copy, starts) for span in group]
     set_view(
         copy,

@@ -19,6 +19,7 @@ from spacy.training import Example
 from spacy.vocab import Vocab
 
 from spacy_crossner.checks import check_range
+from spacy_crossner.data.groups import label_groups
 from spacy_crossner.data.readers import make_example, split_path
 from spacy_crossner.data.shards import find_shards, read_docs
 from spacy_crossner.data.view import View, get_view, set_view
@@ -73,7 +74,7 @@ def swap_names(doc: Doc, view: View, names: Names, rng: random.Random) -> Option
     rng (random.Random): The source of chance.
     RETURNS (Optional[Doc]): The new doc, in a group of its own, or None if no name was replaced.
     """
-    spans = [span for group in doc.spans.values() for span in group]
+    spans = [span for group in label_groups(doc).values() for span in group]
     drawn: dict[tuple[str, str], Name] = {}
     pieces = []
     for ent in doc.ents:

@@ -10,6 +10,7 @@ from spacy.tokens import Doc, Span
 from spacy.util import get_lang_class
 
 from spacy_crossner.data.convert import annotate_spans
+from spacy_crossner.data.groups import label_groups
 from spacy_crossner.data.languages import find_tokenizer
 from spacy_crossner.data.view import View, get_view, set_view
 from spacy_crossner.pipeline.gold import DISCONTINUOUS
@@ -155,9 +156,10 @@ def make_translation(
         ]
 
     labelled = is_labelled(source)
-    groups = source.spans.values() if labelled else ()
+    groups = label_groups(source) if labelled else {}
+    torn = any(DISCONTINUOUS in group.attrs for group in groups.values())
     flat = list(source.ents) if labelled else []
-    nested = [span for group in groups for span in group]
+    nested = [span for group in groups.values() for span in group]
     entities = [
         Entity(span.start, span.end, span.label_, find_renderings(span.text, lexicon))
         for span in [*flat, *nested]
@@ -183,7 +185,7 @@ def make_translation(
             # spans of a group may overlap, so each finds its place alone
             for place in find([entity])[:1]:
                 places[span.start, span.end] = place
-    for key, group in source.spans.items() if labelled else ():
+    for key, group in groups.items():
         target.spans[key] = [
             Span(target, places[at].start, places[at].end, label=span.label_)
             for span in group
@@ -203,7 +205,7 @@ def make_translation(
                 [(i, j) for i, k in find_links(alignment) for j in range(*bounds[k : k + 2])],
                 dtype="int32",
             ).reshape(-1, 2),
-            labelled=labelled and not any(DISCONTINUOUS in group.attrs for group in groups),
+            labelled=labelled and not torn,
             weight=round(view.weight * weight, 4),
         ),
     )
