@@ -9,6 +9,7 @@ import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any, Optional
 
 import typer
@@ -200,7 +201,7 @@ def init_cli(
         project_run(folder, "all")
     else:
         # a message would be wrapped, and a wrapped command can't be copied
-        typer.echo(f"cd {folder} && python -m spacy project run all")
+        typer.echo(f"cd {quote(str(folder))} && python -m spacy project run all")
 
 
 def _ask(what: str, option: str) -> str:

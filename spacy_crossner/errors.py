@@ -9,6 +9,14 @@ class CrossnerError(ValueError):
     """A mistake that the user can mend: the commands print it as one line and exit with 1."""
 
 
+class NoTranslationError(CrossnerError):
+    """A translation engine can't do a pair of languages. Another one may."""
+
+
+class NoModelError(CrossnerError):
+    """A translation model can't be loaded. On another machine it may."""
+
+
 class _Coded(type):
     """Prefix each message with its code, so that `Errors.CN001` reads "[CN001] ..."."""
 
@@ -150,6 +158,14 @@ class Errors(metaclass=_Coded):
         "{path} can't be copied to {place} of the project: another translation memory is there. "
         "Rename it; or, if it is a newer version of that file, delete the old one first."
     )
+    CN042 = (
+        "{folder} is there already and holds no pipeline, so it is not replaced by one. Name a "
+        "folder that is new, empty or a pipeline."
+    )
+    CN043 = (
+        "A pipeline can't be written to {folder}: the current folder is that, or lies in it, and "
+        "would be replaced. Name another folder."
+    )
 
     # 1xx: components
     CN101 = "A mention has the label '{label}', but the labels here are: {labels}."
@@ -284,6 +300,10 @@ class Errors(metaclass=_Coded):
         "with '{rest}'."
     )
     CN232 = "{where}: the tokens don't fit '# text': no token is left for '{rest}'."
+    CN233 = (
+        "{where}: {found} is half a character, as is left where a program cuts a text in the "
+        "middle of one. Delete it."
+    )
     CN240 = "{where}: this is no JSON: {problem}."
     CN241 = '{where}: expected an object with a "text", but found a {found}.'
     CN242 = '{where}: there is no "text", or it is empty or no string.'
@@ -318,6 +338,10 @@ class Errors(metaclass=_Coded):
         "of their own, which is replaced as a whole."
     )
     CN267 = "{path} is a file, but a corpus in shards is a folder. Give it another name."
+    CN268 = (
+        "{where}: what is nested, overlaps or has gaps in doc.spans has no place in flat entities: "
+        "{count} left out. To keep them, convert from .spacy to .spacy with the tokenizer gold."
+    )
     CN270 = (
         "The reader has no path. Set it in the config, or on the command line, e.g. --paths.train "
         "corpus/train.spacy"
@@ -563,6 +587,14 @@ class Errors(metaclass=_Coded):
     CN639 = (
         "{path} was made of the data set '{found}' with {unlabelled} unlabelled sentences of each "
         "language. Name another folder, or delete it."
+    )
+    CN647 = (
+        "{path} holds something else than a data set that `prepare` has made, so {name} is not "
+        "written to it. Name another folder."
+    )
+    CN648 = (
+        "The runs of '{name}' can't be compared with those of '{reference}': their {key} is "
+        "{found}, and {expected} there. Name another --output for them, or delete the old runs."
     )
     CN645 = (
         "The pipeline '{model}' has no shared transformer to take vectors from. Give one that was "

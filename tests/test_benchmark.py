@@ -173,6 +173,12 @@ def test_a_corpus_is_made_once(tmp_path, monkeypatch):
     with pytest.raises(CrossnerError, match="broken"):
         prepare("one", tmp_path / "other", unlabelled=2)
     assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
+    (tmp_path / "mine").mkdir()
+    prepare("one", tmp_path / "mine", unlabelled=5)
+    (tmp_path / "mine" / "dataset.json").unlink()
+    (tmp_path / "mine" / "text").write_bytes(b"")
+    with pytest.raises(CrossnerError, match="CN647"):
+        prepare("one", tmp_path / "mine", unlabelled=5)
 
 
 def test_other_errors(tmp_path):
@@ -186,6 +192,14 @@ def test_other_errors(tmp_path):
         parse_settings(["dropout"])
     with pytest.raises(CrossnerError, match="CN637"):
         summarize({}, ["de"])
+
+
+@pytest.mark.parametrize("key", ["encoder", "corpus", "source", "test_limit"])
+def test_runs_that_can_not_be_compared(key):
+    runs = {name: [make_run(name, 0, [[1, 2, 3]])] for name in ("baseline", "crossner")}
+    runs["crossner"][0]["settings"] = {"source": 0, key: 5}
+    with pytest.raises(CrossnerError, match=f"CN648.*'crossner'.*their {key} is 5"):
+        summarize(runs, ["de", "fr"])
 
 
 def test_students_go_on_only_where_the_config_can(tmp_path, tiny_encoder):

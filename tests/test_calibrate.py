@@ -1,6 +1,7 @@
 """The threshold that calibration chooses."""
 
 from dataclasses import fields
+from pathlib import Path
 
 import numpy
 import pytest
@@ -10,14 +11,17 @@ from spacy.tokens import DocBin
 from typer.testing import CliRunner
 
 from spacy_crossner import cli
+from spacy_crossner.errors import CrossnerError
 from spacy_crossner.measure.calibrate import (
     BIASES,
     THRESHOLDS,
     Calibration,
+    calibrate,
     calibrate_pipeline,
     choose_bias,
     choose_threshold,
 )
+from spacy_crossner.pipeline.strip import create_strip_callback
 from tests.pipelines import make_examples, make_nlp, train
 
 
@@ -104,6 +108,44 @@ class TestBias:
             bias = spacy.load(tmp_path / "out").get_pipe("token_label_ner").bias
             assert found["token_label_ner"].bias == bias
             assert bias in allowed
+
+
+@pytest.mark.parametrize("factory", ["token_label_ner", "token_pair_ner"])
+def test_what_is_not_known_does_not_count(tiny_encoder, factory):
+    """An entity whose annotation is missing is no mistake of the pipeline that finds it."""
+    nlp = make_nlp(tiny_encoder, **{factory: {}})
+    train(nlp, make_examples(nlp))
+    examples = make_examples(nlp)
+    for example in examples:
+        ents = list(example.reference.ents)
+        example.reference.set_ents(ents[:1], missing=ents[1:])
+    found = calibrate(nlp, examples)[factory]
+    assert found.entities == sum(len(eg.reference.ents) for eg in examples)
+    assert found.error_after < 0.1
+
+
+def test_only_pipelines_are_replaced(tiny_encoder, tmp_path, monkeypatch):
+    nlp = make_nlp(tiny_encoder, token_label_ner={})
+    examples = make_examples(nlp)
+    train(nlp, examples, steps=1)
+    model, dev = tmp_path / "training" / "model-best", tmp_path / "dev.spacy"
+    model.parent.mkdir()
+    nlp.to_disk(model)
+    DocBin(docs=[eg.reference for eg in examples]).to_disk(dev)
+    for output in (tmp_path / "training", dev):
+        with pytest.raises(CrossnerError, match="CN042"):
+            calibrate_pipeline(model, dev, output)
+        with pytest.raises(CrossnerError, match="CN042"):
+            create_strip_callback(output)
+    monkeypatch.chdir(model)
+    for output in (Path("."), tmp_path / "training"):
+        with pytest.raises(CrossnerError, match="CN043"):
+            calibrate_pipeline(model, dev, output)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    for output in (tmp_path / "empty", model):
+        calibrate_pipeline(model, dev, output)
+        spacy.load(output)
 
 
 @pytest.mark.parametrize("factory", ["token_label_ner", "token_pair_ner"])

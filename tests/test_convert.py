@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc, DocBin, Span
 from spacy.vocab import Vocab
 from typer.testing import CliRunner
 
@@ -125,6 +125,10 @@ def test_number_sign_can_be_a_token():
     assert is_comment("# newdoc")
     assert is_comment("#")
     assert not is_comment("#\tO")
+    assert not is_comment("#q=Berlin\tB-LOC")
+    assert not is_comment("#q=Berlin NN O")
+    assert is_comment("#id=7")
+    assert is_comment("#text=All of us are group O")
     assert not is_comment("# NN B-NP O")
     lines = ["#\tO", "Oxford\tB-LOC"]
     (parsed,) = parse_columns(lines, "x", guess_layout(lines, "x"))
@@ -232,6 +236,52 @@ def test_label_map_and_drop_list(tmp_path):
     assert doc[1].ent_iob_ == "O"
     assert doc.user_data["note"] == "kept"
     assert get_view(doc) == View("g", "translation", "de", weight=0.5)
+
+
+def make_nested(path: Path) -> Path:
+    """A doc with flat and nested entities, one with nested ones only, and one without."""
+    vocab = Vocab()
+    docs = [Doc(vocab, words="the Bank of Spain in Madrid".split()) for _ in range(3)]
+    docs[0].set_ents([Span(docs[0], 1, 4, label="ORG")])
+    docs[2].set_ents([])
+    for doc in docs[:2]:
+        doc.spans["sc"] = [Span(doc, 1, 4, label="ORG"), Span(doc, 3, 4, label="LOC")]
+        doc.spans["sc"].attrs["discontinuous"] = [[[1, 5], "ORG"], [[0, 5], "LOC"]]
+        doc.spans["found"] = [Span(doc, 5, 6, label="LOC")]
+        doc.spans["found"].attrs["scores"] = [0.5]
+    DocBin(docs=docs, store_user_data=True).to_disk(path)
+    return path
+
+
+def test_nested_entities_are_relabelled(tmp_path):
+    source = make_nested(tmp_path / "in.spacy")
+    out = tmp_path / "out.spacy"
+    report = convert([source], out, label_map={"ORG": "COMPANY"}, drop_labels=["LOC"])
+    docs = list(read_docs(out, Vocab()))
+    assert [get_view(doc).labelled for doc in docs] == [True, True, True]
+    for doc in docs[:2]:
+        group = doc.spans["sc"]
+        assert [(span.text, span.label_) for span in group] == [("Bank of Spain", "COMPANY")]
+        assert [list(torn) for torn in group.attrs["discontinuous"]] == [[[1, 5], "COMPANY"]]
+        # no labels, but what a pipeline has found
+        assert [span.label_ for span in doc.spans["found"]] == ["LOC"]
+    assert [ent.label_ for ent in docs[0].ents] == ["COMPANY"]
+    assert report.entities == {"COMPANY": 1}
+    assert not report.problems
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.iob2", "out.spacy"])
+def test_what_has_no_place_in_flat_entities_is_told(tmp_path, name):
+    source = make_nested(tmp_path / "in.spacy")
+    report = convert([source], tmp_path / "flat.spacy", limit=1)
+    tokenizer = "text" if name == "out.spacy" else "gold"
+    report = convert([tmp_path / "flat.spacy"], tmp_path / name, tokenizer=tokenizer)
+    ((_, code), (count, messages)) = next(iter(report.problems.items()))
+    assert (code, count) == ("CN268", 1)
+    assert "3 left out" in messages[0]
+    assert report.docs == 1
+    with pytest.raises(CrossnerError, match="CN268"):
+        convert([source], tmp_path / name, tokenizer=tokenizer, strict=True)
 
 
 def test_label_map_is_parsed():

@@ -99,6 +99,23 @@ class TestChoice:
         assert make_engine("auto", "en", "es", settings)[0] == "memory"
         assert make_engine("auto", "en", "de", settings)[0] == "lexicon"
 
+    def test_auto_tells_what_is_wrong_with_files(self, tmp_path):
+        """Nothing takes the place of a memory that can't be read."""
+        lexicons = {"es": write_small_lexicon(tmp_path / "en-es.tsv", yes="sí")}
+        table = tmp_path / "m.tsv"
+        table.write_text("en\tes\nYes.\tSí.\t\n", encoding="utf8")
+        with pytest.raises(CrossnerError, match=r"CN426.*m.tsv, line 2"):
+            make_engine("auto", "en", "es", EngineSettings(memory=[table], lexicons=lexicons))
+        table.write_bytes("en\tes\r\nYes.\tSí.\r\n".encode("utf-8-sig"))
+        settings = EngineSettings(memory=[table], lexicons=lexicons)
+        name, engine = make_engine("auto", "en", "es", settings)
+        assert (name, engine.translate([Segment("Yes.")])) == ("memory", [Segment("Sí.")])
+        table.write_bytes(table.read_bytes()[3:].decode().encode("utf-16"))
+        with pytest.raises(CrossnerError, match=r"CN204.*m.tsv"):
+            make_engine("auto", "en", "es", settings)
+        table.write_bytes(b"")
+        assert make_engine("auto", "en", "es", settings)[0] in ("apertium", "lexicon")
+
     def test_auto_says_why_none_can(self, tmp_path, monkeypatch):
         monkeypatch.setenv("PATH", str(tmp_path))
         with pytest.raises(CrossnerError, match="CN403") as caught:

@@ -16,7 +16,15 @@ from spacy_crossner.cli import app
 from spacy_crossner.data.shards import read_docs
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.pipeline.labels import read_labels
-from spacy_crossner.start.init import PLAN, Files, add_languages, init, parse_files, render_project
+from spacy_crossner.start.init import (
+    PLAN,
+    PROJECT,
+    Files,
+    add_languages,
+    init,
+    parse_files,
+    render_project,
+)
 from spacy_crossner.start.plan import Plan, Target, describe, read_plan
 from spacy_crossner.start.recipes import find_recipe, find_recipes
 from tests.pipelines import TRAIN_DATA
@@ -165,6 +173,30 @@ def test_sentences_of_the_memory_are_counted(mine, tmp_path):
     plan, _ = init(tmp_path / "p", labelled, "en", ["it"], files, dev=labelled)
     assert (plan.targets["it"].engine, plan.targets["it"].known, plan.kept_back) == ("memory", 1, 0)
     assert "translated by memory (1 of 2 sentences are in it)" in "\n".join(describe(plan))
+
+
+def test_a_memory_that_can_not_be_used_is_told(mine, tmp_path, capsys):
+    """One that can't be read ends it, one of other languages does not."""
+    (mine / "m.tsv").write_text("en\tit\nOne.\tUno.\t\n", encoding="utf8")
+    labels, files = mine / "labels.jsonl", Files(memory=[mine / "m.tsv"])
+    with pytest.raises(CrossnerError, match=r"CN426.*mine/m.tsv, line 2"):
+        init(tmp_path / "p", labels, "en", ["it"], files)
+    (mine / "m.tsv").write_text("en\tfr\nOne.\tUno.\n", encoding="utf8")
+    plan, _ = init(tmp_path / "p", labels, "en", ["it"], files)
+    assert plan.targets["it"].engine != "memory"
+    if plan.targets["it"].engine is None:
+        assert "CN421" in capsys.readouterr().out
+
+
+def test_an_encoder_in_a_folder_with_blanks(mine, tmp_path):
+    plan, _ = init(
+        tmp_path / "p", mine / "labels.jsonl", "en", ["ga"], Files(), encoder="some where/enc"
+    )
+    text = (tmp_path / "p" / PROJECT).read_text(encoding="utf8")
+    commands = load_project_config(tmp_path / "p")["commands"]
+    (script,) = next(command["script"] for command in commands if command["name"] == "encoder")
+    assert shlex.split(script)[-2:] == ["--source", plan.encoder]
+    assert "some where/enc" in text
 
 
 def test_memories_are_kept_apart(mine, tmp_path, monkeypatch):

@@ -81,6 +81,22 @@ BAD_SENTENCES = {
     "nul_in_columns": ("a.iob2", GOOD, "Ru\0iz\tO\n", "CN230", "line 4", "NUL character"),
     "nul_in_text": ("a.txt", "Ruiz slept.\n", "Ru\0iz\n", "CN230", "line 2", "NUL character"),
     "nul_in_json": ("a.jsonl", GOOD_JSON, r'{"text": "Ru\u0000iz"}', "CN230", "line 2", "NUL"),
+    "half_a_character": (
+        "a.jsonl",
+        GOOD_JSON,
+        r'{"text": "Ruiz \ud83d"}',
+        "CN233",
+        "line 2",
+        "ud83d",
+    ),
+    "half_a_label": (
+        "a.jsonl",
+        GOOD_JSON,
+        r'{"text": "Ruiz", "spans": [{"start": 0, "end": 4, "label": "P\ude00"}]}',
+        "CN233",
+        "line 2",
+        "ude00",
+    ),
     "json_broken": ("a.jsonl", GOOD_JSON, '{"text": "Ruiz"', "CN240", "line 2", "character 16"),
     "json_list": ("a.jsonl", GOOD_JSON, "[1, 2]", "CN241", "line 2", "found a list"),
     "text_key_missing": ("a.jsonl", GOOD_JSON, '{"txt": "Ruiz"}', "CN242", "line 2", 'no "text"'),
@@ -418,7 +434,8 @@ def test_a_bad_label_map_is_refused(text):
 
 
 def test_there_is_no_kind_of_problem_without_a_test():
-    source = Path(__file__).read_text(encoding="utf8")
+    files = (Path(__file__), Path(__file__).with_name("test_convert.py"))
+    source = "".join(path.read_text(encoding="utf8") for path in files)
     floor = Path(__file__).parent.parent / "spacy_crossner" / "data"
     code = "".join(path.read_text(encoding="utf8") for path in floor.glob("*.py"))
     for number in range(202, 270):

@@ -203,6 +203,14 @@ def test_probe_cuts_the_network():
     assert "the network is cut off" in result.stderr
 
 
+def test_the_wheel_of_all_languages_is_written_once(trained, tmp_path):
+    wheels = package(trained / "pipeline", tmp_path, ["xx", "de", "de"], trim=False)
+    assert [(wheel.path.name[:3], wheel.languages) for wheel in wheels] == [
+        ("xx_", ("xx", "de", "de")),
+        ("de_", ("de",)),
+    ]
+
+
 def test_errors(trained, tmp_path, monkeypatch):
     pipeline, texts = trained / "pipeline", [trained / "texts"]
     with pytest.raises(CrossnerError, match="CN710"):

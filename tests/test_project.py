@@ -8,6 +8,8 @@ import spacy
 import srsly
 from spacy.cli.debug_config import debug_config
 from spacy.cli.train import train
+from spacy.language import Language
+from spacy.training import Example
 from typer.testing import CliRunner
 from weasel.cli.document import project_document
 
@@ -15,6 +17,7 @@ from spacy_crossner import cli
 from spacy_crossner.data.sample import make_corpus
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.measure.calibrate import calibrate_pipeline, expected_calibration_error
+from spacy_crossner.measure.characters import score_pipeline
 from spacy_crossner.measure.evaluate import evaluate, score
 from spacy_crossner.measure.logger import read_log
 from tests.pipelines import make_examples
@@ -139,6 +142,27 @@ def test_scorers_agree():
         assert result["spacy"][key] == result["seqeval"][key] == result["seqeval_strict"][key]
     for name, values in result["spacy"]["per_type"].items():
         assert values == result["seqeval"]["per_type"][name]
+
+
+def test_what_is_not_known_is_neither_right_nor_wrong():
+    nlp = spacy.blank("xx")
+    gold = nlp.make_doc("Maria met Ruiz in Paris")
+    gold.set_ents([gold.char_span(0, 5, "PER")], missing=[gold[4:5]])
+    found = nlp.make_doc(gold.text)
+    found.set_ents([found.char_span(0, 5, "PER"), found.char_span(18, 23, "LOC")])
+    result = score([Example(found, gold)])
+    for scorer in ("spacy", "seqeval", "seqeval_strict"):
+        assert (result[scorer]["p"], result[scorer]["r"]) == (100.0, 100.0)
+
+    @Language.component("answer")
+    def answer(doc):
+        doc.set_ents([doc.char_span(0, 5, "PER"), doc.char_span(18, 23, "LOC")])
+        return doc
+
+    nlp.add_pipe("answer")
+    assert score_pipeline(nlp, [gold])["counts"] == [[1, 1, 1]]
+    gold.set_ents([gold.char_span(0, 5, "PER")])
+    assert score_pipeline(nlp, [gold])["counts"] == [[1, 2, 1]]
 
 
 def test_calibration_error():

@@ -38,8 +38,12 @@ Scheme = Literal["iob", "iob2", "bioes"]
 Block = list[tuple[int, str]]
 
 FEW = 20
+# Columns beside the token that a row may have which looks like a comment.
+MOST = 3
 
 _KEY = re.compile(r"#\s*[\w.:-]+\s*=")
+# a token such as #a=b
+_GLUED_KEY = re.compile(r"#[^\s=]*=\S")
 _TEXT = re.compile(r"#\s*text\s*=\s?(.*)")
 _TAG = re.compile(r"O|[BIESLUM]-.+")
 _NO_ENTITY = {"O", "B-O", "I-O", "E-O", "S-O"}
@@ -67,6 +71,9 @@ class Layout:
 def is_comment(line: str) -> bool:
     """RETURNS (bool): Whether a line is a comment, and not the token '#' with its tag."""
     if not line.startswith("#"):
+        return False
+    first, *others = line.split()
+    if _GLUED_KEY.match(first) and 0 < len(others) <= MOST and _TAG.fullmatch(others[-1]):
         return False
     return bool(_KEY.match(line)) or ("\t" not in line and not _TAG.fullmatch(line.split()[-1]))
 

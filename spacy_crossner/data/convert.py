@@ -6,6 +6,7 @@ always does. An entity that cuts a token is never rounded to the token: its toke
 without annotation, which training masks, or the sentence is skipped.
 """
 
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,7 @@ from spacy_crossner.data.formats import (
     parse_jsonl,
     parse_text,
 )
+from spacy_crossner.data.groups import SPANS_KEY, count_nested, label_groups, relabel_groups
 from spacy_crossner.data.sentences import (
     Parsed,
     Problem,
@@ -117,10 +119,12 @@ class Converter:
         if self.lang == "xx" and spacy.registry.has("tokenizers", TOKENIZER):
             config = {"nlp": {"tokenizer": {"@tokenizers": TOKENIZER}}}
         try:
-            return spacy.blank(self.lang, config=config, vocab=self.vocab)
+            nlp = spacy.blank(self.lang, config=config, vocab=self.vocab)
         except ImportError as error:
             message = Errors.CN261.format(lang=self.lang, problem=error)
             raise CrossnerError(message) from None
+        nlp.max_length = sys.maxsize  # of spaCy's parser, which is not used
+        return nlp
 
     def iter_file(self, path: Path, name: str, format: str) -> Iterator[Doc]:
         """Make the docs of one file.
@@ -209,7 +213,9 @@ class Converter:
             ent.label_ = self.label_map.get(ent.label_, ent.label_)
         if doc.ents:
             doc.set_ents(kept, outside=dropped, default="unmodified")
-        return doc, get_view(doc) is not None or doc.has_annotation("ENT_IOB")
+        relabel_groups(doc, self.label_map, self.drop_labels)
+        labelled = doc.has_annotation("ENT_IOB") or SPANS_KEY in label_groups(doc)
+        return doc, get_view(doc) is not None or labelled
 
 
 def annotate_spans(doc: Doc, spans: Iterable[Span]) -> list[Span]:
@@ -388,8 +394,11 @@ def convert(
     if first is None:
         reasons = [message for _, messages in report.problems.values() for message in messages]
         raise CrossnerError(Errors.CN210.format(problem=reasons[0]))
-    docs = tqdm(chain([first], docs), desc=out.name, unit=" docs", disable=None, leave=False)
-    _write(out, _count(docs, report), shard_size)
+    found: Iterator[Doc] = chain([first], docs)
+    if not shard_size and out.suffix in WRITERS:
+        found = _tell_all_nested(found, report, out)
+    found = tqdm(found, desc=out.name, unit=" docs", disable=None, leave=False)
+    _write(out, _count(found, report), shard_size)
     return report
 
 
@@ -406,9 +415,27 @@ def _check_out(out: Path, files: Sequence[Path], shard_size: int) -> None:
 def _take_apart(path: Path) -> Iterator[Parsed]:
     for number, doc in enumerate(read_docs(path, Vocab()), start=1):
         try:
-            yield Parsed(replace(make_sentence(doc), line=number))
+            sentence = replace(make_sentence(doc), line=number)
+            nested = tell_nested(doc, f"{path}, document {number}")
+            yield Parsed(sentence, () if nested is None else (nested,))
         except CrossnerError as error:
             yield Parsed(None, (Problem(str(error)),))
+
+
+def tell_nested(doc: Doc, where: str) -> Optional[Problem]:
+    """RETURNS (Optional[Problem]): That entities of a doc have no place where entities are flat."""
+    count = count_nested(doc)
+    if not count:
+        return None
+    return Problem(Errors.CN268.format(where=where, count=count), mended=True)
+
+
+def _tell_all_nested(docs: Iterable[Doc], report: Report, out: Path) -> Iterator[Doc]:
+    for number, doc in enumerate(docs, start=1):
+        nested = tell_nested(doc, f"{out}, sentence {number}")
+        if nested is not None:
+            report.add_problem(nested, out)
+        yield doc
 
 
 def _count(docs: Iterable[Doc], report: Report) -> Iterator[Doc]:

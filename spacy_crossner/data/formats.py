@@ -22,6 +22,7 @@ from spacy_crossner.data.sentences import (
 )
 from spacy_crossner.errors import CrossnerError, Errors
 
+HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 FORMATS = ("auto", "iob", "iob2", "bioes", "conllu", "jsonl", "text", "spacy")
 
 SUFFIXES = {
@@ -89,11 +90,17 @@ def _parse_record(line: str, where: str, number: int) -> Parsed:
         raise CrossnerError(Errors.CN242.format(where=where))
     if "\0" in text:
         raise CrossnerError(Errors.CN230.format(where=where))
+    _check_characters(text, where)
     if record.get("answer", "accept") != "accept":
         raise CrossnerError(Errors.CN243.format(where=where, answer=record["answer"]))
     spans, problems = _parse_spans(record.get("spans"), text, where)
     words, offsets = _parse_tokens(record.get("tokens"), text, where)
     return Parsed(Sentence(text, spans, words, offsets, line=number), problems)
+
+
+def _check_characters(text: str, where: str) -> None:
+    if half := HALF_CHARACTER.search(text):
+        raise CrossnerError(Errors.CN233.format(where=where, found=ascii(half[0])))
 
 
 def _parse_spans(
@@ -112,6 +119,7 @@ def _parse_spans(
         span = f"{start}-{end}"
         if not isinstance(label, str) or not label.strip():
             raise CrossnerError(Errors.CN246.format(where=where, span=span, label=label))
+        _check_characters(label, where)
         if start >= end:
             raise CrossnerError(Errors.CN247.format(where=where, span=span))
         if start < 0 or end > len(text):

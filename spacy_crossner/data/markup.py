@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from spacy_crossner.data.encoding import read_lines
 from spacy_crossner.errors import CrossnerError, Errors
 
 LABELS: tuple[str, ...] = ("PER", "ORG", "LOC")
@@ -108,8 +109,7 @@ def iter_lines(path: Path) -> Iterator[tuple[str, str, str]]:
     YIELDS (tuple): The place for messages ("dev.txt, line 3"), the id, the marked text.
     """
     seen: dict[str, int] = {}
-    for number, line in enumerate(path.read_text(encoding="utf8").split("\n"), start=1):
-        line = line.removesuffix("\r")
+    for number, line in enumerate(read_lines(path), start=1):
         if not line.strip() or line.startswith("#"):
             continue
         where = f"{path}, line {number}"

@@ -1,5 +1,6 @@
 """Pipelines that teach: what they say of texts, from one forward pass each."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,8 @@ def load_teacher(model: str, *, dropout: bool = False, bias: Optional[float] = N
         raise CrossnerError(Errors.CN511.format(teacher=model))
     if bias is not None:
         ner.cfg["bias"] = bias
+    # texts of any length are read whole: the limit is there for spaCy's parser
+    nlp.max_length = sys.maxsize
     return Teacher(nlp, name, ner)
 
 

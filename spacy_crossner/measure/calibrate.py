@@ -14,7 +14,8 @@ from spacy_crossner.data.readers import ParallelCorpus
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import atomic_folder
 from spacy_crossner.measure.bootstrap import f1
-from spacy_crossner.pipeline.load import load_pipeline
+from spacy_crossner.pipeline.gold import Gold
+from spacy_crossner.pipeline.load import check_output, load_pipeline
 from spacy_crossner.pipeline.ner import CrossnerNER
 
 # Candidates below this score are surely wrong, and would drown the rest.
@@ -82,6 +83,7 @@ def calibrate_pipeline(
     """
     if not dev.exists():
         raise CrossnerError(Errors.CN610.format(path=dev))
+    check_output(output)
     nlp = load_pipeline(model)
     results = calibrate(nlp, ParallelCorpus([dev])(nlp), fit_threshold=fit_threshold)
     with atomic_folder(output) as folder:
@@ -89,18 +91,31 @@ def calibrate_pipeline(
     return results
 
 
+class _Truth:
+    """The gold entities of a doc, and where nothing is known."""
+
+    def __init__(self, gold: Gold):
+        self.mentions = {(mention.tokens, mention.label) for mention in gold.mentions}
+        self._unknown = set(numpy.flatnonzero(~gold.known).tolist())
+
+    def knows(self, tokens: tuple[int, ...]) -> bool:
+        """RETURNS (bool): Whether what is found on these tokens is right or wrong."""
+        return self._unknown.isdisjoint(tokens)
+
+
 def _calibrate(
     nlp: Language, pipe: CrossnerNER, examples: list[Example], fit_threshold: bool
 ) -> Calibration:
     batches = list(_scores(nlp, pipe, examples))
-    gold = [
-        {(m.tokens, m.label) for m in pipe.read_gold([example])[0].mentions} for example in examples
-    ]
+    gold = [_Truth(pipe.read_gold([example])[0]) for example in examples]
     before = expected_calibration_error(*_outcomes(pipe, batches, gold))
     kept, pipe.cfg["bias"] = pipe.bias, 0.0
-    candidates = [list(found) for found in _candidates(pipe, batches, 1.0)]
+    candidates = [
+        [key for key in found if g.knows(key[0])]
+        for found, g in zip(_candidates(pipe, batches, 1.0), gold, strict=True)
+    ]
     truth = numpy.array(
-        [key in g for keys, g in zip(candidates, gold, strict=True) for key in keys]
+        [key in g.mentions for keys, g in zip(candidates, gold, strict=True) for key in keys]
     )
     best = (numpy.inf, 1.0)
     for temperature in TEMPERATURES if len(truth) else ():
@@ -166,7 +181,7 @@ def _draw(n_docs: int, seed: int) -> numpy.ndarray:
 
 
 def _count_by_bias(
-    pipe: CrossnerNER, batches: list[Any], gold: list[set], biases: numpy.ndarray
+    pipe: CrossnerNER, batches: list[Any], gold: list[_Truth], biases: numpy.ndarray
 ) -> dict[float, numpy.ndarray]:
     """RETURNS (Dict[float, numpy.ndarray]): For each bias, what `choose_threshold` takes."""
     counts = {}
@@ -176,15 +191,15 @@ def _count_by_bias(
     return counts
 
 
-def _count_by_threshold(pipe: CrossnerNER, batches: list[Any], gold: list[set]) -> numpy.ndarray:
+def _count_by_threshold(pipe: CrossnerNER, batches: list[Any], gold: list[_Truth]) -> numpy.ndarray:
     """RETURNS (numpy.ndarray): What `choose_threshold` takes."""
     predictions = [p for scores in batches for p in pipe.decode(scores, float(THRESHOLDS[0]))]
     counts = numpy.zeros((len(gold), len(THRESHOLDS), 3), dtype="int64")
-    counts[:, :, 2] = [[len(mentions)] for mentions in gold]
-    for row, prediction, mentions in zip(counts, predictions, gold, strict=True):
-        for mention in prediction.entities:
+    counts[:, :, 2] = [[len(g.mentions)] for g in gold]
+    for row, prediction, g in zip(counts, predictions, gold, strict=True):
+        for mention in filter(lambda mention: g.knows(mention.tokens), prediction.entities):
             found = mention.score >= THRESHOLDS
-            row[:, 0] += found & ((mention.tokens, mention.label) in mentions)
+            row[:, 0] += found & ((mention.tokens, mention.label) in g.mentions)
             row[:, 1] += found
     return counts
 
@@ -215,14 +230,15 @@ def _candidates(pipe: CrossnerNER, batches: list[Any], temperature: float) -> li
 
 
 def _outcomes(
-    pipe: CrossnerNER, batches: list[Any], gold: list[set]
+    pipe: CrossnerNER, batches: list[Any], gold: list[_Truth]
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
     """RETURNS (Tuple[numpy.ndarray, numpy.ndarray]): Score of each entity, and if it is right."""
     predictions = [p for scores in batches for p in pipe.decode(scores, pipe.threshold)]
     pairs = [
-        (m.score, (m.tokens, m.label) in g)
+        (m.score, (m.tokens, m.label) in g.mentions)
         for p, g in zip(predictions, gold, strict=True)
         for m in p.entities
+        if g.knows(m.tokens)
     ]
     table = numpy.array(pairs, dtype="float64").reshape(-1, 2)
     return table[:, 0], table[:, 1]

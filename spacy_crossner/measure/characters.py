@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Optional
 
 import numpy
 from spacy.language import Language
@@ -34,7 +34,7 @@ def score_pipeline(nlp: Language, gold: Sequence[Doc]) -> dict[str, Any]:
     per_type: dict[str, Counter[str]] = {}
     counts = []
     for doc, truth in zip(progress, gold, strict=True):
-        found, there = entities_of(doc), entities_of(truth)
+        found, there = entities_of(doc, truth), entities_of(truth)
         sets = (found & there, found, there)
         counts.append([len(entities) for entities in sets])
         for key, entities in zip(COUNTED, sets, strict=True):
@@ -57,9 +57,20 @@ def make_input(nlp: Language, gold: Doc) -> Doc:
     return make_example(gold).predicted
 
 
-def entities_of(doc: Doc) -> set[tuple[int, int, str]]:
-    """RETURNS (Set[Tuple[int, int, str]]): Character offsets and label of each entity."""
-    return {(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents}
+def entities_of(doc: Doc, gold: Optional[Doc] = None) -> set[tuple[int, int, str]]:
+    """Read the entities of a doc.
+
+    doc (Doc): The doc.
+    gold (Optional[Doc]): What it will be compared with, on tokens of its own. Entities that touch
+        a token without annotation there are left out.
+    RETURNS (Set[Tuple[int, int, str]]): Character offsets and label of each entity.
+    """
+    unknown = [] if gold is None else [token for token in gold if token.ent_iob == 0]
+    return {
+        (ent.start_char, ent.end_char, ent.label_)
+        for ent in doc.ents
+        if not any(t.idx < ent.end_char and t.idx + len(t) > ent.start_char for t in unknown)
+    }
 
 
 def percent(right: int, found: int, gold: int) -> dict[str, float]:

@@ -73,8 +73,10 @@ def prepare(name: str, corpus: Path, data: Optional[Path] = None, unlabelled: in
     """
     dataset = get_dataset(name)
     made = {"dataset": name, "unlabelled": unlabelled}
-    if corpus.exists():
-        if (corpus / MADE).exists() and (found := srsly.read_json(corpus / MADE)) != made:
+    if corpus.exists() and (not corpus.is_dir() or any(corpus.iterdir())):
+        if not (corpus / MADE).is_file():
+            raise CrossnerError(Errors.CN647.format(path=corpus, name=name))
+        if (found := srsly.read_json(corpus / MADE)) != made:
             raise CrossnerError(
                 Errors.CN639.format(
                     path=corpus, found=found["dataset"], unlabelled=found["unlabelled"]

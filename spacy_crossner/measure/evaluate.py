@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 import spacy
 from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
+from spacy.attrs import ENT_IOB
 from spacy.language import Language
 from spacy.scorer import get_ner_prf
 from spacy.tokens import Doc
@@ -120,7 +121,7 @@ def score(examples: Sequence[Example]) -> dict[str, Any]:
         only) and "spacy": "p", "r", "f" in percent, and "per_type" with the same.
     """
     gold = [tags_of(example.reference) for example in examples]
-    found = [tags_of(example.predicted) for example in examples]
+    found = [tags_of(example.predicted, example.reference) for example in examples]
     return {
         "seqeval": _report(classification_report(gold, found, output_dict=True, zero_division=0)),
         "seqeval_strict": _report(
@@ -132,9 +133,20 @@ def score(examples: Sequence[Example]) -> dict[str, Any]:
     }
 
 
-def tags_of(doc: Doc) -> list[str]:
-    """RETURNS (List[str]): The IOB2 tags of a doc's entities."""
-    mentions = [Mention(tuple(range(ent.start, ent.end)), ent.label_) for ent in doc.ents]
+def tags_of(doc: Doc, gold: Optional[Doc] = None) -> list[str]:
+    """Read the entities of a doc as tags.
+
+    doc (Doc): The doc.
+    gold (Optional[Doc]): What it will be compared with, on the same tokens. Entities that touch a
+        token without annotation there can be neither right nor wrong, and are left out.
+    RETURNS (List[str]): The IOB2 tags.
+    """
+    known = (doc if gold is None else gold).to_array(ENT_IOB).reshape(-1) != 0
+    mentions = [
+        Mention(tuple(range(ent.start, ent.end)), ent.label_)
+        for ent in doc.ents
+        if known[ent.start : ent.end].all()
+    ]
     return to_iob2(mentions, len(doc))
 
 

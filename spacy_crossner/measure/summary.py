@@ -12,6 +12,8 @@ from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.measure.bootstrap import Comparison, compare
 
 AVERAGE = "average"
+# What runs have to agree in to be compared.
+SHARED = ("encoder", "corpus", "source", "test_limit")
 Run = dict[str, Any]
 
 
@@ -46,6 +48,15 @@ def summarize(
     if not recipes.get(reference):
         raise CrossnerError(Errors.CN637.format(name=reference))
     base = recipes[reference]
+    for name, runs in recipes.items():
+        for key in SHARED:
+            found, expected = runs[0]["settings"].get(key), base[0]["settings"].get(key)
+            if found != expected:
+                raise CrossnerError(
+                    Errors.CN648.format(
+                        name=name, key=key, found=found, reference=reference, expected=expected
+                    )
+                )
     tests = [name for name in base[0]["tests"] if name not in targets]
     rows = []
     for name, runs in recipes.items():

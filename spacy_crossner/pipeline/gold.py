@@ -8,13 +8,10 @@ from spacy.attrs import ENT_IOB, ORTH
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from spacy_crossner.data.groups import label_groups
+from spacy_crossner.data.groups import DISCONTINUOUS, label_groups
 from spacy_crossner.data.view import get_view
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.types import Mention
-
-# Where a span group keeps the entities that a spaCy span can't hold.
-DISCONTINUOUS = "discontinuous"
 
 
 @dataclass

@@ -9,6 +9,20 @@ from spacy.language import Language
 from spacy_crossner.errors import CrossnerError, Errors
 
 
+def check_output(folder: Path) -> None:
+    """Refuse to replace by a pipeline what is none.
+
+    folder (Path): Where a pipeline is to be written.
+    """
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise CrossnerError(Errors.CN043.format(folder=folder))
+    if not folder.exists():
+        return
+    is_pipeline = all((folder / name).is_file() for name in ("config.cfg", "meta.json"))
+    if not folder.is_dir() or not (is_pipeline or next(folder.iterdir(), None) is None):
+        raise CrossnerError(Errors.CN042.format(folder=folder))
+
+
 def load_pipeline(model: Union[str, Path]) -> Language:
     """RETURNS (Language): The pipeline of a folder, or an installed one."""
     try:

@@ -10,6 +10,7 @@ from spacy.language import Language
 
 from spacy_crossner.files import atomic_folder
 from spacy_crossner.pipeline.contrast import TRAINING_ONLY
+from spacy_crossner.pipeline.load import check_output
 
 
 @registry.callbacks("spacy-crossner.strip_training_components.v1")
@@ -21,6 +22,9 @@ def create_strip_callback(unstripped: Optional[Path] = None) -> Callable[[Langua
         saves only what ships.
     RETURNS (Callable[[Language], Language]): The callback.
     """
+
+    if unstripped is not None:
+        check_output(Path(unstripped))
 
     def before_to_disk(nlp: Language) -> Language:
         if unstripped is not None:

@@ -98,7 +98,9 @@ def package(
     with disk_errors(output, full=Errors.CN715):
         output.mkdir(parents=True, exist_ok=True)
         wheels = []
-        for code, group in [(MULTIPLE, languages), *((code, [code]) for code in languages)]:
+        # its wheel is that of all languages
+        codes = [code for code in dict.fromkeys(languages) if code != MULTIPLE]
+        for code, group in [(MULTIPLE, languages), *((code, [code]) for code in codes)]:
             nlp = strip_training_components(open_pipeline(pipeline, code))
             trimmed = trim_pipeline(nlp, pick_texts(all_texts, group)) if trim else None
             nlp.meta.update(

@@ -3,6 +3,7 @@
 import filecmp
 import os
 import shutil
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -13,16 +14,19 @@ from jinja2 import Environment, PackageLoader
 from spacy.tokens import Doc
 from spacy.util import get_lang_class
 from spacy.vocab import Vocab
+from wasabi import msg
 
 from spacy_crossner.data.convert import Report, convert
 from spacy_crossner.data.encoding import read_lines
+from spacy_crossner.data.groups import SPANS_KEY
 from spacy_crossner.data.shards import find_files, read_docs, write_docs
-from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.errors import CrossnerError, Errors, NoModelError, NoTranslationError
 from spacy_crossner.files import atomic_folder, write_file
 from spacy_crossner.pipeline.gold import reference_mentions
 from spacy_crossner.start.plan import Plan, Target, read_plan, write_plan
 from spacy_crossner.start.recipes import find_recipe, find_recipes
 from spacy_crossner.translate.dictionaries import freedict_indexes
+from spacy_crossner.translate.engine_memory import read_rows
 from spacy_crossner.translate.engines import AUTO, EngineSettings, Segment, make_engine
 
 PLAN = "crossner.json"
@@ -30,8 +34,6 @@ PROJECT = "project.yml"
 # One of so many sentences selects and calibrates, if there are no others for that.
 DEV_SHARE = 10
 PLAIN = (".txt", ".jsonl")
-# Where the recipes look for nested entities.
-SPANS_KEY = "sc"
 
 
 @dataclass
@@ -226,6 +228,9 @@ def _find_types(docs: Iterable[Doc]) -> set[str]:
 def _add_targets(plan: Plan, targets: Sequence[str], files: Files, data: Path) -> list[Report]:
     reports = []
     for path in files.memory:
+        for lang in targets:
+            # before it is copied: what is wrong with it is told by the name that the user knows
+            deque(read_rows([path], plan.source, lang), maxlen=0)
         _take_memory(path, data)
     plan.memory = (data / "memory").is_dir()
     plan.model = _find_model(files.model, plan.source, [*plan.targets, *targets]) or plan.model
@@ -308,14 +313,17 @@ def find_engine(plan: Plan, lang: str, data: Path) -> Optional[tuple[str, Option
     lang (str): The language.
     data (Path): The folder of the project's data.
     RETURNS (Optional[Tuple[str, Optional[int]]]): The engine, and if it is a memory, how many of
-        the labelled sentences it has. None if there is no engine.
+        the labelled sentences it has. None if there is no engine; if the user has named something
+        that might have been one, it is said why.
     """
     memory = [data / "memory"] if plan.memory else []
     try:
         name, engine = make_engine(
             AUTO, plan.source, lang, EngineSettings(memory=memory, model=plan.model)
         )
-    except CrossnerError:
+    except (NoTranslationError, NoModelError) as error:
+        if plan.memory or plan.model:
+            msg.warn(str(error))
         return None
     if name != "memory":
         return name, None

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Optional
 
-from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.errors import CrossnerError, Errors, NoTranslationError
 from spacy_crossner.translate.codes import find_codes, main_code
 from spacy_crossner.translate.engines import (
     ENGINES,
@@ -70,12 +70,12 @@ def make_apertium(source: str, target: str, settings: EngineSettings) -> Engine:
     RETURNS (Engine): The engine.
     """
     if shutil.which(PROGRAM) is None:
-        raise CrossnerError(Errors.CN410)
+        raise NoTranslationError(Errors.CN410)
     modes = run_apertium("-l").split()
     route = find_route(modes, source, target)
     if route is None:
         known = ", ".join(modes) or "none"
-        raise CrossnerError(Errors.CN411.format(source=source, target=target, modes=known))
+        raise NoTranslationError(Errors.CN411.format(source=source, target=target, modes=known))
     return ApertiumEngine(route, run_apertium("-V").split()[-1])
 
 

@@ -9,12 +9,13 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Optional
 
 import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.errors import Errors, NoModelError, NoTranslationError
 from spacy_crossner.translate.codes import find_codes
 from spacy_crossner.translate.engines import (
     ENGINES,
@@ -139,7 +140,9 @@ def find_pieces(tokenizer: Any, source: str, target: str) -> Optional[tuple[str,
         for language, said in zip((source, target), pair, strict=True):
             if said and said not in find_codes(language):
                 known = "-".join(map(str, pair))
-                raise CrossnerError(Errors.CN432.format(pair=f"{source}-{target}", known=known))
+                raise NoTranslationError(
+                    Errors.CN432.format(pair=f"{source}-{target}", known=known)
+                )
         return None
     chooses_target = any(piece.startswith(">>") for piece in named.values())
     found = [
@@ -148,7 +151,7 @@ def find_pieces(tokenizer: Any, source: str, target: str) -> Optional[tuple[str,
     ]
     if not found[1] or not (found[0] or chooses_target):
         known = ", ".join(named)
-        raise CrossnerError(Errors.CN432.format(pair=f"{source}-{target}", known=known))
+        raise NoTranslationError(Errors.CN432.format(pair=f"{source}-{target}", known=known))
     return found[0], found[1]
 
 
@@ -171,7 +174,7 @@ def make_huggingface(source: str, target: str, settings: EngineSettings) -> Engi
     RETURNS (Engine): The engine.
     """
     if not settings.model:
-        raise CrossnerError(Errors.CN430)
+        raise NoTranslationError(Errors.CN430)
     name = settings.model.replace("{source}", source).replace("{target}", target)
     path = str(Path(name).absolute()) if Path(name).exists() else name
     try:
@@ -179,8 +182,10 @@ def make_huggingface(source: str, target: str, settings: EngineSettings) -> Engi
         model = AutoModelForSeq2SeqLM.from_pretrained(path)
         model.to(settings.device)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
-        problem = str(error).strip().split("\n")[0]
-        raise CrossnerError(Errors.CN431.format(name=name, problem=problem)) from error
+        problem = shorten(str(error).strip().split("\n")[0], 300)
+        # where the name has a place for the language, there need not be a model of each
+        kind = NoModelError if name == settings.model else NoTranslationError
+        raise kind(Errors.CN431.format(name=name, problem=problem)) from error
     return HuggingFaceEngine(
         model,
         tokenizer,

@@ -9,7 +9,7 @@ import random
 from collections.abc import Sequence
 
 from spacy_crossner.data.languages import find_tokenizer
-from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.errors import Errors, NoTranslationError
 from spacy_crossner.translate.engines import (
     ENGINES,
     Engine,
@@ -84,5 +84,5 @@ def make_lexicon(source: str, target: str, settings: EngineSettings) -> Engine:
     RETURNS (Engine): The engine.
     """
     if target not in settings.lexicons:
-        raise CrossnerError(Errors.CN440.format(target=target))
+        raise NoTranslationError(Errors.CN440.format(target=target))
     return LexiconEngine(read_lexicon(settings.lexicons[target], source, target))

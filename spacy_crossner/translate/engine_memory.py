@@ -13,9 +13,10 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from spacy_crossner.data.encoding import read_lines
 from spacy_crossner.data.markup import read_marked
 from spacy_crossner.data.shards import find_files
-from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.errors import CrossnerError, Errors, NoTranslationError
 from spacy_crossner.translate.engines import (
     ENGINES,
     Engine,
@@ -61,14 +62,14 @@ def make_memory(source: str, target: str, settings: EngineSettings) -> Engine:
     RETURNS (Engine): The engine.
     """
     if not settings.memory:
-        raise CrossnerError(Errors.CN420)
+        raise NoTranslationError(Errors.CN420)
     pairs: dict[str, Segment] = {}
     for row in read_rows(settings.memory, source, target):
         if source in row and target in row:
             pairs.setdefault(normalize(row[source].text), row[target])
     if not pairs:
         files = ", ".join(str(path) for path in settings.memory)
-        raise CrossnerError(Errors.CN421.format(source=source, target=target, files=files))
+        raise NoTranslationError(Errors.CN421.format(source=source, target=target, files=files))
     return MemoryEngine(pairs)
 
 
@@ -91,8 +92,8 @@ def read_rows(paths: Sequence[Path], source: str, target: str) -> Iterator[Row]:
         if path.suffix not in SUFFIXES:
             raise CrossnerError(Errors.CN422.format(path=path, known=", ".join(SUFFIXES)))
         try:
-            lines = path.read_text(encoding="utf8").split("\n")
-        except (OSError, UnicodeDecodeError) as error:
+            lines = list(read_lines(path))
+        except OSError as error:
             raise CrossnerError(Errors.CN423.format(path=path, problem=error)) from None
         if path.suffix in (".jsonl", ".tsv"):
             rows = (
@@ -159,11 +160,13 @@ def read_json_lines(lines: Sequence[str], path: Path) -> Iterator[Mapping[str, s
 
 def read_table(lines: Sequence[str], path: Path) -> Iterator[Mapping[str, str]]:
     """YIELDS (Mapping[str, str]): The rows of a table under the languages of its first line."""
-    languages = lines[0].rstrip("\r").split("\t")
+    if not lines:
+        return
+    languages = lines[0].split("\t")
     if len(languages) < 2 or not all(map(LANGUAGE.fullmatch, languages)):
         raise CrossnerError(Errors.CN425.format(path=path, found=lines[0][:60]))
     for number, line in enumerate(lines[1:], start=2):
-        cells = line.rstrip("\r").split("\t")
+        cells = line.split("\t")
         if cells == [""]:
             continue
         if len(cells) != len(languages):

@@ -19,7 +19,7 @@ from typing import NamedTuple, Optional, Protocol, Union, runtime_checkable
 
 import catalogue
 
-from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.errors import CrossnerError, Errors, NoTranslationError
 
 ENGINES = catalogue.create("spacy_crossner", "engines", entry_points=True)
 AUTO = "auto"
@@ -140,13 +140,19 @@ def make_engine(
     for candidate in ORDER:
         try:
             return candidate, _find_factory(candidate)(source, target, settings)
-        except CrossnerError as error:
+        except NoTranslationError as error:
             reasons.append(f"\n  {candidate}: {error}")
-    raise CrossnerError(Errors.CN403.format(source=source, target=target, reasons="".join(reasons)))
+    raise NoTranslationError(
+        Errors.CN403.format(source=source, target=target, reasons="".join(reasons))
+    )
 
 
 class EngineFactory(Protocol):
-    """Makes the engine for a pair of languages, or raises a `CrossnerError`."""
+    """Makes the engine for a pair of languages.
+
+    It raises `NoTranslationError` if it can't do the pair. Any other `CrossnerError`, as of a file
+    that can't be read, is told to the user also where another engine could do the pair.
+    """
 
     def __call__(self, source: str, target: str, settings: EngineSettings) -> Engine: ...
 
