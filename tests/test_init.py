@@ -151,6 +151,21 @@ def test_steps_follow_what_there_is(mine, tmp_path, files, steps):
     assert steps == set(project["workflows"]["all"]) - {"encoder", *LAST}
 
 
+def test_the_teacher_is_biased_in_languages_it_has_seen_no_labels_in(mine, tmp_path):
+    texts = dict.fromkeys(("it", "is"), mine / "it.txt")
+    files = Files(text=texts, memory=[mine / "memory.tsv"])
+    plan, _ = init(tmp_path / "p", mine / "labels.jsonl", "en", ["it", "is"], files)
+    assert (plan.annotated, plan.unseen) == (["it", "is"], ["is"])
+    project = srsly.read_yaml(tmp_path / "p" / "project.yml")
+    assert project["vars"]["teacher_bias"] == 1.0
+    (script,) = (c["script"] for c in project["commands"] if c["name"] == "annotate")
+    biases = [re.search(r"--language (\w+) --bias (\S+) ", line).groups() for line in script]
+    assert biases == [("it", "0.0"), ("is", "${vars.teacher_bias}")]
+    files = Files(text={"it": mine / "it.txt"}, memory=[mine / "memory.tsv"])
+    init(tmp_path / "q", mine / "labels.jsonl", "en", ["it"], files)
+    assert "teacher_bias" not in (tmp_path / "q" / "project.yml").read_text(encoding="utf8")
+
+
 @pytest.mark.parametrize(("recipe", "contrasts"), [("concner", True), ("crossner", False)])
 def test_views_without_labels_are_for_contrast(mine, tmp_path, recipe, contrasts):
     files = Files(dictionary={"it": mine / "it.tsv"}, memory=[mine / "memory.tsv"])

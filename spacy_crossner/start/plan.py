@@ -100,6 +100,11 @@ class Plan:
         return [lang for lang, target in self.targets.items() if target.text]
 
     @property
+    def unseen(self) -> list[str]:
+        """RETURNS (List[str]): Languages with plain text in which the teacher sees no labels."""
+        return [lang for lang in self.annotated if lang not in self.translated]
+
+    @property
     def tested(self) -> list[str]:
         """RETURNS (List[str]): Languages with labelled test sentences."""
         return [lang for lang, target in self.targets.items() if target.test]
