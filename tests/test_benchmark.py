@@ -101,6 +101,18 @@ def test_runs_resume_and_are_compared(sample, tmp_path, tiny_encoder, monkeypatc
     assert {name: test["f"] for name, test in alone["tests"].items()} == run["teachers"][0]
     assert alone["steps"] == 2
 
+    # another student of the same teacher, which annotates otherwise
+    trained = []
+
+    def count(stage, folder):
+        trained.append(stage.teacher is not None)
+        return train(stage, folder)
+
+    monkeypatch.setattr("spacy_crossner.measure.benchmark.train", count)
+    call(*arguments, "--recipes", "crossner without bias")
+    assert trained == [True]
+    assert len(list(stages.glob("*-pipeline"))) == 1
+
     result = CliRunner().invoke(
         cli.app, ["benchmark", *arguments, *both, "--set", "training.dropout=0.3"]
     )

@@ -140,8 +140,8 @@ class Stage:
 
     @property
     def pipeline(self) -> Path:
-        """RETURNS (Path): The folder of the pipeline that annotated."""
-        return self.annotated.with_name(f"{self.annotated.name}-pipeline")
+        """RETURNS (Path): The folder of its pipeline, which is kept if it is a teacher."""
+        return self.result.with_name(f"{self.result.stem}-pipeline")
 
 
 def _hash(settings: dict[str, Any]) -> str:
@@ -227,17 +227,21 @@ def run_stage(stage: Stage, *, annotating: bool) -> None:
     """Train once, calibrate on source text as the workflow does, and test; unless that was done.
 
     stage (Stage): The training.
-    annotating (bool): Whether to annotate the target text for a student.
+    annotating (bool): Whether to annotate the target text for a student. A recipe that annotates
+        otherwise than the one that trained the teacher only has to do that.
     """
-    kept = (stage.annotated, stage.pipeline) if stage.recipe.go_on else (stage.annotated,)
-    annotating = annotating and not all(path.exists() for path in kept)
-    if stage.result.exists() and not annotating:
+    trained = stage.result.exists() and (stage.pipeline.exists() or not annotating)
+    if trained and (stage.annotated.exists() or not annotating):
         return
     stage.result.parent.mkdir(parents=True, exist_ok=True)
     # of its own, for another process may have come to the same training
-    with TemporaryDirectory(prefix=".", dir=stage.result.parent) as folder:
-        result = _run_stage(stage, Path(folder), annotating)
-    write_file(stage.result, json.dumps(result) + "\n")
+    with TemporaryDirectory(prefix=".", dir=stage.result.parent) as name:
+        folder = Path(name)
+        if trained:
+            _annotate(stage, stage.pipeline, folder)
+        else:
+            result = _run_stage(stage, folder, annotating)
+            write_file(stage.result, json.dumps(result) + "\n")
     # pipelines are full of reference cycles, and hold hundreds of megabytes
     gc.collect()
 
@@ -259,18 +263,9 @@ def _run_stage(stage: Stage, folder: Path, annotating: bool) -> dict[str, Any]:
     clock.note("test")
     if annotating:
         nlp.to_disk(folder / "teacher")
-        annotate(
-            [str(folder / "teacher")],
-            setup.corpus / "target.spacy",
-            folder / "annotated",
-            gpu_id=setup.gpu_id,
-            seed=stage.seed,
-            **stage.recipe.annotate,
-        )
-        if stage.recipe.go_on and not stage.pipeline.exists():
+        _annotate(stage, folder / "teacher", folder)
+        if not stage.pipeline.exists():
             (folder / "teacher").replace(stage.pipeline)
-        if not stage.annotated.exists():
-            (folder / "annotated").replace(stage.annotated)
         clock.note("annotate")
     return {
         "steps": stage.steps,
@@ -282,6 +277,19 @@ def _run_stage(stage: Stage, folder: Path, annotating: bool) -> dict[str, Any]:
         "losses": log[-1]["losses"],
         "tests": tests,
     }
+
+
+def _annotate(stage: Stage, pipeline: Path, folder: Path) -> None:
+    annotate(
+        [str(pipeline)],
+        stage.setup.corpus / "target.spacy",
+        folder / "annotated",
+        gpu_id=stage.setup.gpu_id,
+        seed=stage.seed,
+        **stage.recipe.annotate,
+    )
+    if not stage.annotated.exists():
+        (folder / "annotated").replace(stage.annotated)
 
 
 def read_gold(path: Path, vocab: Vocab, limit: int) -> list[Doc]:
