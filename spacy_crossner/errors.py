@@ -339,8 +339,9 @@ class Errors(metaclass=_Coded):
     )
     CN267 = "{path} is a file, but a corpus in shards is a folder. Give it another name."
     CN268 = (
-        "{where}: what is nested, overlaps or has gaps in doc.spans has no place in flat entities: "
-        "{count} left out. To keep them, convert from .spacy to .spacy with the tokenizer gold."
+        "{where}: what is nested, overlaps or has gaps in doc.spans['sc'] has no place in flat "
+        "entities: {count} left out. To keep them, convert from .spacy to .spacy with the "
+        "tokenizer gold."
     )
     CN270 = (
         "The reader has no path. Set it in the config, or on the command line, e.g. --paths.train "
@@ -684,6 +685,13 @@ class Warnings(metaclass=_Coded):
         "'{name}' met docs whose doc.spans['{key}'] has scores, as what a pipeline has found: "
         "{count}. They are no labels; doc.ents is read in their place. To train on such a group, "
         "delete the scores in its attrs."
+    )
+
+    CNW14 = (
+        "'{name}' found nothing to compare in {count} batches one after the other, so it changes "
+        "nothing. It needs docs with views of the same group in a batch, and other groups beside "
+        "them: read translations or code-switched copies with spacy-crossner.ParallelCorpus.v1 "
+        "and batch_by_group.v1, or leave the component out."
     )
 
     # 2xx: data

@@ -19,6 +19,7 @@ from spacy_crossner.data.view import View, get_view, set_view
 from spacy_crossner.distil import annotate as annotate_module
 from spacy_crossner.distil.annotate import JUDGEMENT, annotate, choose_labels
 from spacy_crossner.distil.manifest import MANIFEST, read_manifest
+from spacy_crossner.distil.teachers import load_teacher
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.schemes import bio
 from tests.pipelines import make_examples, make_nlp, train
@@ -309,6 +310,26 @@ def test_passes_differ_by_dropout(noisy_teacher, texts, tmp_path):
     assert len(set(shards)) == 3
     judgements = [doc.user_data[JUDGEMENT]["agreement"] for doc in read(tmp_path / "a")]
     assert min(judgements) < 1.0
+
+
+def test_passes_differ_in_several_processes_too(noisy_teacher, texts, tmp_path):
+    for processes in (1, 2):
+        out = tmp_path / str(processes)
+        annotate([str(noisy_teacher)], texts, out, passes=3, n_process=processes)
+    assert read_bytes(tmp_path / "1") == read_bytes(tmp_path / "2")
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_the_head_drops_too(tiny_encoder, tmp_path, factory):
+    nlp = make_nlp(tiny_encoder, **{factory: {}})
+    optimizer = nlp.initialize(lambda: make_examples(nlp))
+    nlp.update(make_examples(nlp), drop=0.5, sgd=optimizer)
+    nlp.to_disk(tmp_path / "teacher")
+    teacher = load_teacher(str(tmp_path / "teacher"), dropout=True)
+    # the tiny encoder itself has none
+    vectors = teacher.nlp.get_pipe("transformer")(teacher.nlp.make_doc(LINES[0]))
+    once, again = (teacher.ner.model.predict([vectors]).logits for _ in range(2))
+    assert not numpy.allclose(once, again)
 
 
 @pytest.mark.parametrize("factory", FACTORIES)

@@ -124,6 +124,15 @@ def test_what_is_not_known_does_not_count(tiny_encoder, factory):
     assert found.error_after < 0.1
 
 
+@pytest.mark.parametrize("factory", ["token_label_ner", "token_pair_ner"])
+def test_spans_alone_are_labels(tiny_encoder, factory):
+    nlp = make_nlp(tiny_encoder, **{factory: {}})
+    train(nlp, make_examples(nlp))
+    found = calibrate(nlp, make_examples(nlp, spans_key="sc"))[factory]
+    assert found.entities == 10
+    assert found.error_after < 0.1
+
+
 def test_only_pipelines_are_replaced(tiny_encoder, tmp_path, monkeypatch):
     nlp = make_nlp(tiny_encoder, token_label_ner={})
     examples = make_examples(nlp)

@@ -1,5 +1,7 @@
 """The contrastive components: what they contrast, what reaches the encoder, what they cost."""
 
+import warnings
+
 import numpy
 import pytest
 import spacy
@@ -233,6 +235,23 @@ def test_with_nothing_to_say_others_still_train_the_encoder(tiny_encoder, last):
     expected = trained_weights(tiny_encoder, {"token_label_ner": {}}, with_views=False)
     order = {"token_label_ner": {}, **CONTRAST} if last else {**CONTRAST, "token_label_ner": {}}
     assert trained_weights(tiny_encoder, order, with_views=False) == expected
+
+
+@every_component
+def test_contrast_that_finds_nothing_says_so(tiny_encoder, name, monkeypatch):
+    monkeypatch.setattr("spacy_crossner.pipeline.contrast.IDLE", 3)
+    nlp = make_nlp(tiny_encoder, **{name: CONTRAST[name]})
+    alone, views = make_views(nlp, SENTENCES[:1]), make_views(nlp)
+    optimizer = start(nlp, views)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for batch in (alone, alone, views, alone, alone):
+            nlp.update(batch, sgd=optimizer)
+    with pytest.warns(UserWarning, match=f"CNW14.*'{name}'.* 3 batches"):
+        nlp.update(alone, sgd=optimizer)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        nlp.update(alone, sgd=optimizer)
 
 
 def test_components_draw_no_random_numbers(tiny_encoder):

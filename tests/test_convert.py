@@ -27,6 +27,7 @@ from spacy_crossner.data.convert import (
     parse_label_map,
 )
 from spacy_crossner.data.formats import format_iob2, format_jsonl, parse_jsonl
+from spacy_crossner.data.inspect import inspect
 from spacy_crossner.data.sentences import Problem, Sentence, locate_tokens, split_spaces
 from spacy_crossner.data.shards import find_shards, read_docs, write_docs
 from spacy_crossner.data.view import View, get_view, set_view
@@ -266,8 +267,13 @@ def test_nested_entities_are_relabelled(tmp_path):
         # no labels, but what a pipeline has found
         assert [span.label_ for span in doc.spans["found"]] == ["LOC"]
     assert [ent.label_ for ent in docs[0].ents] == ["COMPANY"]
-    assert report.entities == {"COMPANY": 1}
+    # of the second doc, whose ents say nothing, the spans count
+    assert report.entities == {"COMPANY": 2}
     assert not report.problems
+    (only_nested,) = list(read_docs(out, Vocab()))[1:2]
+    assert not only_nested.has_annotation("ENT_IOB")
+    (row,) = inspect([out]).rows.values()
+    assert (row.labelled, row.unannotated, row.masked) == (3, 0, 0)
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.iob2", "out.spacy"])
@@ -282,6 +288,10 @@ def test_what_has_no_place_in_flat_entities_is_told(tmp_path, name):
     assert report.docs == 1
     with pytest.raises(CrossnerError, match="CN268"):
         convert([source], tmp_path / name, tokenizer=tokenizer, strict=True)
+    if tokenizer == "text":
+        for wanted in ({"unlabelled": True}, {"drop_labels": ["LOC", "ORG"]}):
+            told = convert([source], tmp_path / name, tokenizer=tokenizer, strict=True, **wanted)
+            assert told.docs == 3
 
 
 def test_label_map_is_parsed():

@@ -13,11 +13,12 @@ import pytest
 import spacy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 from spacy.vocab import Vocab
 
 from spacy_crossner.data.batchers import batch_by_group, configure_batch_by_group
+from spacy_crossner.data.groups import label_groups
 from spacy_crossner.data.readers import (
     create_parallel_corpus,
     make_example,
@@ -437,6 +438,24 @@ class TestAugmenter:
             assert get_view(after.predicted) == get_view(before.reference)
             assert after.reference.text.lower() == before.reference.text.lower()
             assert [e.label_ for e in after.reference.ents] == ["PER"]
+
+    @pytest.mark.parametrize("view", [None, View("g", lang="en")])
+    def test_augmenters_of_spacy_keep_what_groups_are(self, nlp, tmp_path, view):
+        """Scores tell predictions from labels, and some entities stand in the attributes alone."""
+        doc = nlp.make_doc("Maria met Ruiz")
+        doc.set_ents([Span(doc, 0, 1, label="PER")])
+        doc.spans["found"] = [Span(doc, 2, 3, label="LOC")]
+        doc.spans["found"].attrs["scores"] = [0.5]
+        doc.spans["sc"] = [Span(doc, 0, 1, label="PER")]
+        doc.spans["sc"].attrs["discontinuous"] = [[[0, 2], "PER"]]
+        if view is not None:
+            set_view(doc, view)
+        DocBin(docs=[doc], store_user_data=True).to_disk(tmp_path / "one.spacy")
+        augmenter = spacy.registry.augmenters.get("spacy.lower_case.v1")(1.0)
+        reader = create_parallel_corpus(tmp_path / "one.spacy", augmenter=augmenter)
+        for found in (example.reference for example in reader(nlp)):
+            assert list(label_groups(found)) == ["sc"]
+            assert found.spans["sc"].attrs["discontinuous"] == [[[0, 2], "PER"]]
 
     def test_lost_tokens_are_named(self, nlp, shards):
         def shorten(nlp, example):

@@ -161,6 +161,11 @@ def test_the_teacher_is_biased_in_languages_it_has_seen_no_labels_in(mine, tmp_p
     (script,) = (c["script"] for c in project["commands"] if c["name"] == "annotate")
     biases = [re.search(r"--language (\w+) --bias (\S+) ", line).groups() for line in script]
     assert biases == [("it", "0.0"), ("is", "${vars.teacher_bias}")]
+    # a memory that has none of the sentences has shown the teacher nothing
+    (mine / "other.tsv").write_text("en\tit\nNot there.\tManca.\n", encoding="utf8")
+    other = Files(text={"it": mine / "it.txt"}, memory=[mine / "other.tsv"])
+    plan, _ = init(tmp_path / "o", mine / "labels.jsonl", "en", ["it"], other)
+    assert (plan.targets["it"].known, plan.unseen) == (0, ["it"])
     files = Files(text={"it": mine / "it.txt"}, memory=[mine / "memory.tsv"])
     init(tmp_path / "q", mine / "labels.jsonl", "en", ["it"], files)
     assert "teacher_bias" not in (tmp_path / "q" / "project.yml").read_text(encoding="utf8")

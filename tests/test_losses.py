@@ -374,7 +374,7 @@ def test_distillation_is_the_divergence_of_softened_distributions(temperature):
 
 @pytest.mark.parametrize("objective", [losses.distillation, losses.binary_distillation])
 @pytest.mark.parametrize("kind", ["kl", "mse"])
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 5.0])
+@pytest.mark.parametrize("temperature", [0.001, 0.5, 1.0, 5.0])
 def test_a_teacher_in_half_precision_may_be_sure(objective, kind, temperature):
     teacher = numpy.eye(3, dtype="float16")
     logits = (60000 * numpy.eye(3)[::-1]).astype("float16")
@@ -383,6 +383,26 @@ def test_a_teacher_in_half_precision_may_be_sure(objective, kind, temperature):
     )
     assert numpy.isfinite(loss)
     assert numpy.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_cold_teachers_are_sure_of_the_likeliest(dtype):
+    probs = numpy.array([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]], dtype=dtype)
+    sure = numpy.eye(3, dtype=dtype)[[0, 2]]
+    logits = numpy.array([[1.0, 2.0, 3.0], [0.5, 0.1, 0.2]], dtype=dtype) * 0.01
+    for teacher in (probs, sure):
+        loss, _ = loss_and_gradient(
+            losses.distillation, logits, teacher_probs=teacher, temperature=0.005
+        )
+        # the cross entropy of the first class of the first row, and the last one of the second
+        rows = numpy.log(numpy.exp(logits / 0.005).sum(axis=1)) - [2.0, 0.4]
+        assert loss == pytest.approx(0.005**2 * rows.mean(), rel=1e-3)
+    half = numpy.full((1, 2), 0.5, dtype=dtype)
+    loss, gradient = loss_and_gradient(
+        losses.binary_distillation, 0 * half, teacher_probs=half, temperature=0.001
+    )
+    assert loss == pytest.approx(0.0, abs=1e-9)
+    assert not gradient.any()
 
 
 def test_a_row_without_any_probability_is_ignored():

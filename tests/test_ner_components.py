@@ -373,6 +373,13 @@ def test_corrected_predictions_are_gold(trained):
     assert [mention.label for mention in gold.mentions] == ["LOC"]
     assert gold.known.all()
     assert f"spans_{key}_f" not in score_entities([example], spans_key=key)
+    # beside docs with true groups, the group of predictions does not count either
+    other = Example(trained(TEXTS[1]), trained.make_doc(TEXTS[1]))
+    other.reference.spans[key] = [
+        Span(other.reference, s.start, s.end, label=s.label) for s in other.predicted.spans[key]
+    ]
+    example.predicted.spans[key] = []
+    assert score_entities([example, other], spans_key=key)[f"spans_{key}_f"] == 1.0
     del reference.spans[key].attrs["scores"]
     assert {mention.label for mention in read_gold(example, key).mentions} >= {"PER", "LOC"}
 
@@ -582,7 +589,10 @@ def test_sampled_pairs():
     known = numpy.ones((4, 3), dtype=bool)
     pairs, labels = sample_pairs(targets, known, 1.0, 100)
     assert pairs[:2].tolist() == [[0, 1], [2, 0]]
-    assert labels.tolist() == [0, 1, -1, -1]
+    # a name of two tokens is a name first
+    assert labels.tolist() == [1, 1, -1, -1]
+    targets[0, 1, 1] = False
+    assert sample_pairs(targets, known, 1.0, 100)[1].tolist() == [0, 1, -1, -1]
     assert len(sample_pairs(targets, known, 1.0, 3)[0]) == 3
     assert len(sample_pairs(targets, numpy.zeros_like(known), 1.0, 100)[0]) == 0
 

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy
 import pytest
 import spacy
+import torch
 from spacy.language import Language
 from thinc.api import Config
 
 from spacy_crossner.errors import CrossnerError
+from spacy_crossner.ml.encoder import get_shim
 from spacy_crossner.pipeline.strip import strip_training_components
 from tests.pipelines import TRAIN_DATA, make_config, make_examples, make_nlp, train
 
@@ -61,6 +63,41 @@ def test_without_a_start_everything_is_new(tiny_encoder, trained):
         nlp.initialize(lambda nlp=nlp: make_examples(nlp))
     for mine, theirs in zip(scores_of(student), scores_of(plain), strict=True):
         numpy.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("weights", [(0.1, 0.0), (0.0, 0.1)])
+def test_a_contrast_that_is_off_has_nothing_to_take_over(tiny_encoder, tmp_path, weights):
+    before, now = weights
+    teacher = make_nlp(tiny_encoder, sentence_contrast={"weight": before}, token_label_ner={})
+    train(teacher, make_examples(teacher), steps=3)
+    teacher.to_disk(tmp_path / "unstripped")
+    student = make_student(
+        tiny_encoder,
+        str(tmp_path / "unstripped"),
+        sentence_contrast={"weight": now},
+        token_label_ner={},
+    )
+    student.initialize(lambda: make_examples(student))
+    for mine, theirs in zip(scores_of(student), scores_of(teacher), strict=True):
+        numpy.testing.assert_allclose(mine, theirs, atol=1e-6)
+
+
+def test_trained_embeddings_are_taken_over_exactly(half_encoder, tmp_path):
+    """A student that freezes embeddings holds them in 16 bits, if that loses nothing."""
+    trains = {"transformer": {"freeze_embeddings": False}, "token_label_ner": {}}
+    teacher = make_nlp(half_encoder, **trains)
+    train(teacher, make_examples(teacher), steps=3)
+    teacher.to_disk(tmp_path / "teacher")
+    bare = make_nlp(half_encoder)
+    bare.initialize()
+    assert words_of(bare).element_size() == 2
+    student = make_student(half_encoder, str(tmp_path / "teacher"), token_label_ner={})
+    student.initialize(lambda: make_examples(student))
+    assert torch.equal(words_of(student), words_of(teacher))
+
+
+def words_of(nlp: Language) -> torch.Tensor:
+    return get_shim(nlp.get_pipe("transformer").model)._model.get_input_embeddings().weight
 
 
 def test_a_start_that_does_not_fit_is_refused(tiny_encoder, trained, tmp_path):

@@ -33,7 +33,7 @@ from spacy_crossner.data.formats import (
     parse_jsonl,
     parse_text,
 )
-from spacy_crossner.data.groups import SPANS_KEY, count_nested, label_groups, relabel_groups
+from spacy_crossner.data.groups import count_nested, has_labels, list_labels, relabel_groups
 from spacy_crossner.data.sentences import (
     Parsed,
     Problem,
@@ -96,7 +96,7 @@ class Report:
         """Count a doc."""
         self.docs += 1
         self.tokens += len(doc)
-        self.entities.update(ent.label_ for ent in doc.ents)
+        self.entities.update(list_labels(doc))
 
 
 @dataclass
@@ -138,7 +138,7 @@ class Converter:
         if is_docbin and self.tokenizer == "gold":
             docs: Iterator[tuple[Doc, bool]] = map(self.relabel_doc, read_docs(path, self.vocab))
         else:
-            parsed = _take_apart(path) if is_docbin else read_sentences(path, format, self.lang)
+            parsed = self.take_apart(path) if is_docbin else read_sentences(path, format, self.lang)
             docs = self.make_docs(parsed, path)
         number = 0
         for number, (doc, labelled) in enumerate(docs, start=1):
@@ -149,6 +149,22 @@ class Converter:
             yield doc
         if not number and not any(file == str(path) for file, _ in self.report.problems):
             self.report.add_problem(Problem(Errors.CN209.format(path=path)), path)
+
+    def take_apart(self, path: Path) -> Iterator[Parsed]:
+        """Take the docs of a file apart, whose texts are to be tokenized anew.
+
+        path (Path): A `.spacy` file.
+        YIELDS (Parsed): The sentences.
+        """
+        for number, doc in enumerate(read_docs(path, Vocab()), start=1):
+            where = f"{path}, document {number}"
+            try:
+                sentence = replace(make_sentence(doc), line=number)
+            except CrossnerError as error:
+                yield Parsed(None, (Problem(str(error)),))
+                continue
+            lost = () if self.unlabelled else find_nested(doc, where, self.drop_labels)
+            yield Parsed(sentence, lost)
 
     def make_docs(self, parsed: Iterable[Parsed], path: Path) -> Iterator[tuple[Doc, bool]]:
         """Make docs of sentences, and put what is wrong with them into the report.
@@ -214,8 +230,7 @@ class Converter:
         if doc.ents:
             doc.set_ents(kept, outside=dropped, default="unmodified")
         relabel_groups(doc, self.label_map, self.drop_labels)
-        labelled = doc.has_annotation("ENT_IOB") or SPANS_KEY in label_groups(doc)
-        return doc, get_view(doc) is not None or labelled
+        return doc, get_view(doc) is not None or has_labels(doc)
 
 
 def annotate_spans(doc: Doc, spans: Iterable[Span]) -> list[Span]:
@@ -396,7 +411,7 @@ def convert(
         raise CrossnerError(Errors.CN210.format(problem=reasons[0]))
     found: Iterator[Doc] = chain([first], docs)
     if not shard_size and out.suffix in WRITERS:
-        found = _tell_all_nested(found, report, out)
+        found = _tell_nested(found, report, out)
     found = tqdm(found, desc=out.name, unit=" docs", disable=None, leave=False)
     _write(out, _count(found, report), shard_size)
     return report
@@ -412,30 +427,25 @@ def _check_out(out: Path, files: Sequence[Path], shard_size: int) -> None:
         raise CrossnerError(Errors.CN211.format(path=out))
 
 
-def _take_apart(path: Path) -> Iterator[Parsed]:
-    for number, doc in enumerate(read_docs(path, Vocab()), start=1):
-        try:
-            sentence = replace(make_sentence(doc), line=number)
-            nested = tell_nested(doc, f"{path}, document {number}")
-            yield Parsed(sentence, () if nested is None else (nested,))
-        except CrossnerError as error:
-            yield Parsed(None, (Problem(str(error)),))
-
-
-def tell_nested(doc: Doc, where: str) -> Optional[Problem]:
-    """RETURNS (Optional[Problem]): That entities of a doc have no place where entities are flat."""
-    count = count_nested(doc)
-    if not count:
-        return None
-    return Problem(Errors.CN268.format(where=where, count=count), mended=True)
-
-
-def _tell_all_nested(docs: Iterable[Doc], report: Report, out: Path) -> Iterator[Doc]:
+def _tell_nested(docs: Iterable[Doc], report: Report, out: Path) -> Iterator[Doc]:
     for number, doc in enumerate(docs, start=1):
-        nested = tell_nested(doc, f"{out}, sentence {number}")
-        if nested is not None:
-            report.add_problem(nested, out)
+        for problem in find_nested(doc, f"{out}, sentence {number}"):
+            report.add_problem(problem, out)
         yield doc
+
+
+def find_nested(doc: Doc, where: str, drop_labels: Collection[str] = ()) -> tuple[Problem, ...]:
+    """Find what can't be kept of a doc where entities are flat.
+
+    doc (Doc): The doc.
+    where (str): Its place for messages.
+    drop_labels (Collection[str]): Labels that are to be dropped anyway.
+    RETURNS (tuple[Problem, ...]): A problem, or none.
+    """
+    count = count_nested(doc, drop_labels)
+    if not count:
+        return ()
+    return (Problem(Errors.CN268.format(where=where, count=count), mended=True),)
 
 
 def _count(docs: Iterable[Doc], report: Report) -> Iterator[Doc]:

@@ -90,7 +90,7 @@ def _parse_record(line: str, where: str, number: int) -> Parsed:
         raise CrossnerError(Errors.CN242.format(where=where))
     if "\0" in text:
         raise CrossnerError(Errors.CN230.format(where=where))
-    _check_characters(text, where)
+    check_characters(text, where)
     if record.get("answer", "accept") != "accept":
         raise CrossnerError(Errors.CN243.format(where=where, answer=record["answer"]))
     spans, problems = _parse_spans(record.get("spans"), text, where)
@@ -98,7 +98,12 @@ def _parse_record(line: str, where: str, number: int) -> Parsed:
     return Parsed(Sentence(text, spans, words, offsets, line=number), problems)
 
 
-def _check_characters(text: str, where: str) -> None:
+def check_characters(text: str, where: str) -> None:
+    """Refuse what JSON can say and UTF-8 can't.
+
+    text (str): A text.
+    where (str): Its place for messages.
+    """
     if half := HALF_CHARACTER.search(text):
         raise CrossnerError(Errors.CN233.format(where=where, found=ascii(half[0])))
 
@@ -119,7 +124,7 @@ def _parse_spans(
         span = f"{start}-{end}"
         if not isinstance(label, str) or not label.strip():
             raise CrossnerError(Errors.CN246.format(where=where, span=span, label=label))
-        _check_characters(label, where)
+        check_characters(label, where)
         if start >= end:
             raise CrossnerError(Errors.CN247.format(where=where, span=span))
         if start < 0 or end > len(text):

@@ -21,14 +21,38 @@ def label_groups(doc: Doc) -> dict[str, SpanGroup]:
     return {key: group for key, group in doc.spans.items() if SCORES not in group.attrs}
 
 
-def count_nested(doc: Doc) -> int:
-    """RETURNS (int): Number of labels in span groups that are no entities in `doc.ents`."""
+def has_labels(doc: Doc) -> bool:
+    """RETURNS (bool): Whether anything is said of a doc's entities: in `ents`, or in a span group
+    alone."""
+    return doc.has_annotation("ENT_IOB") or SPANS_KEY in label_groups(doc)
+
+
+def list_labels(doc: Doc) -> list[str]:
+    """RETURNS (List[str]): The label of each flat entity; of each span if `ents` says nothing."""
+    if doc.has_annotation("ENT_IOB"):
+        return [ent.label_ for ent in doc.ents]
+    return [span.label_ for span in label_groups(doc).get(SPANS_KEY, ())]
+
+
+def has_gaps(doc: Doc) -> bool:
+    """RETURNS (bool): Whether a doc has entities that leave tokens out."""
+    return any(group.attrs.get(DISCONTINUOUS) for group in label_groups(doc).values())
+
+
+def count_nested(doc: Doc, drop_labels: Collection[str] = ()) -> int:
+    """Count what has no place in flat entities.
+
+    doc (Doc): The doc.
+    drop_labels (Collection[str]): Labels that do not count.
+    RETURNS (int): The number of labelled spans that are not in `doc.ents`.
+    """
+    group = label_groups(doc).get(SPANS_KEY)
+    if group is None:
+        return 0
     flat = {(ent.start, ent.end, ent.label) for ent in doc.ents}
-    return sum(
-        sum((span.start, span.end, span.label) not in flat for span in group)
-        + len(group.attrs.get(DISCONTINUOUS, ()))
-        for group in label_groups(doc).values()
-    )
+    nested = [span.label_ for span in group if (span.start, span.end, span.label) not in flat]
+    nested += [label for _, label, *_ in group.attrs.get(DISCONTINUOUS, ())]
+    return sum(label not in drop_labels for label in nested)
 
 
 def relabel_groups(doc: Doc, label_map: Mapping[str, str], drop_labels: Collection[str]) -> None:
@@ -40,12 +64,13 @@ def relabel_groups(doc: Doc, label_map: Mapping[str, str], drop_labels: Collecti
     """
     for key, group in label_groups(doc).items():
         attrs = dict(group.attrs)
-        if DISCONTINUOUS in attrs:
-            attrs[DISCONTINUOUS] = [
-                [tokens, label_map.get(label, label), *rest]
-                for tokens, label, *rest in attrs[DISCONTINUOUS]
-                if label not in drop_labels
-            ]
+        torn = [
+            [tokens, label_map.get(label, label), *rest]
+            for tokens, label, *rest in attrs.pop(DISCONTINUOUS, ())
+            if label not in drop_labels
+        ]
+        if torn:
+            attrs[DISCONTINUOUS] = torn
         kept = [span for span in group if span.label_ not in drop_labels]
         for span in kept:
             span.label_ = label_map.get(span.label_, span.label_)

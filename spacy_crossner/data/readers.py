@@ -229,6 +229,8 @@ def augment(augmenter: Augmenter, nlp: Language, examples: Iterable[Example]) ->
         for one in augmenter(nlp, example):
             doc = one.reference
             own = get_group(doc)
+            if own is None and len(doc) == len(example.reference):
+                _keep_attrs(example.reference, doc)
             if view is not None and own is None:
                 expected = len(example.reference)
                 if len(doc) != expected:
@@ -242,6 +244,13 @@ def augment(augmenter: Augmenter, nlp: Language, examples: Iterable[Example]) ->
             else:
                 aside.append(one)
     yield from aside
+
+
+def _keep_attrs(old: Doc, new: Doc) -> None:
+    # spaCy's augmenters forget them: scores, which tell predictions from labels, among others
+    for key, group in old.spans.items():
+        if key in new.spans:
+            new.spans[key].attrs.update(group.attrs)
 
 
 def shuffle_buffered(groups: Iterable[Group], size: int, rng: random.Random) -> Iterator[Group]:

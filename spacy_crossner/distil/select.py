@@ -4,6 +4,7 @@ The corpus is read twice, one shard at a time: first to judge each doc by a few 
 write those that were chosen. So its size does not matter, and the choice depends on a seed alone.
 """
 
+import math
 import random
 from array import array
 from collections import Counter
@@ -238,7 +239,7 @@ def _sample(
         if balance:
             weights = _weigh([judged.entities(index) for index in indices], wanted)
         # the largest of these keys are a sample without replacement by weight
-        keys = [rng.random() ** (1.0 / weight) for weight in weights]
+        keys = [math.log(1.0 - rng.random()) / weight for weight in weights]
         order = sorted(range(len(indices)), key=keys.__getitem__, reverse=True)
         yield from (indices[place] for place in order[:most])
 

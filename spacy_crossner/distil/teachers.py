@@ -29,11 +29,13 @@ class Teacher:
     nlp (Language): The pipeline.
     name (str): The name of the component that teaches.
     ner (CrossnerNER): The component.
+    drops (bool): Whether dropout is on, so that each reading of a text is another one.
     """
 
     nlp: Language
     name: str
     ner: Any
+    drops: bool = False
 
 
 def find_folder(model: str) -> Path:
@@ -66,7 +68,7 @@ def load_teacher(model: str, *, dropout: bool = False, bias: Optional[float] = N
         ner.cfg["bias"] = bias
     # texts of any length are read whole: the limit is there for spaCy's parser
     nlp.max_length = sys.maxsize
-    return Teacher(nlp, name, ner)
+    return Teacher(nlp, name, ner, drops=dropout)
 
 
 def keep_dropout(nlp: Language) -> int:
@@ -82,12 +84,14 @@ def keep_dropout(nlp: Language) -> int:
     count = 0
     for _, pipe in nlp.pipeline:
         for node in pipe.model.walk() if hasattr(pipe, "model") else ():
+            # a head gets its rate when it is called
+            count += bool(node.attrs.get("dropout_rate"))
             for shim in node.shims:
                 module: Any = getattr(shim, "_model", None)
                 for layer in module.modules() if isinstance(module, nn.Module) else ():
-                    if isinstance(layer, nn.Dropout) and layer.p > 0:
+                    if isinstance(layer, nn.Dropout):
                         layer.register_forward_pre_hook(drop)
-                        count += 1
+                        count += layer.p > 0
     return count
 
 
@@ -105,6 +109,8 @@ def ask(
     YIELDS (Doc): The docs, with one more opinion each, and without the encoder's output.
     """
     nlp, ner = teacher.nlp, teacher.ner
+    if teacher.drops:
+        n_process = 1  # forked processes would all draw the same
     unused = nlp.pipe_names[nlp.pipe_names.index(teacher.name) :]
     docs = nlp.pipe(texts, batch_size=batch_size, n_process=n_process, disable=unused)
     for batch in minibatch(docs, batch_size):

@@ -14,7 +14,7 @@ from spacy_crossner.data.readers import ParallelCorpus
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import atomic_folder
 from spacy_crossner.measure.bootstrap import f1
-from spacy_crossner.pipeline.gold import Gold
+from spacy_crossner.pipeline.gold import Gold, reference_mentions
 from spacy_crossner.pipeline.load import check_output, load_pipeline
 from spacy_crossner.pipeline.ner import CrossnerNER
 
@@ -63,7 +63,8 @@ def calibrate(
     components = {name: pipe for name, pipe in nlp.pipeline if isinstance(pipe, CrossnerNER)}
     if not components:
         raise CrossnerError(Errors.CN601.format(pipeline=", ".join(nlp.pipe_names) or "empty"))
-    if not any(eg.reference.ents for eg in examples):
+    keys = {pipe.spans_key for pipe in components.values()}
+    if not any(reference_mentions(eg.reference, key) for eg in examples for key in keys):
         raise CrossnerError(Errors.CN602)
     return {
         name: _calibrate(nlp, pipe, examples, fit_threshold) for name, pipe in components.items()

@@ -21,7 +21,7 @@ from spacy_crossner.data.convert import Converter, Report
 from spacy_crossner.data.sample import make_corpus
 from spacy_crossner.data.shards import read_docs, write_docs
 from spacy_crossner.data.view import get_group, get_view, set_view
-from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.errors import CrossnerError, Errors, NoTranslationError
 from spacy_crossner.files import atomic_folder
 from spacy_crossner.translate.build import make_lexicon
 from spacy_crossner.translate.codeswitch import codeswitch
@@ -202,7 +202,7 @@ def _translate(plain: Path, corpus: Path, targets: tuple[str, ...]) -> Iterator[
         out = corpus / f"translation-{lang}.spacy"
         try:
             translate(plain, out, source=SOURCE, targets=[lang], engine="apertium", progress=True)
-        except CrossnerError:
+        except NoTranslationError:
             missing.append(lang)
         else:
             yield out

@@ -207,8 +207,10 @@ def distillation(
     normaliser (Optional[float]): What to divide the sum by, by default the sum of the weights.
     RETURNS (Tensor): The mean over the rows.
     """
-    softened = teacher_probs.to(logits.dtype).clamp(min=0.0) ** (1.0 / temperature)
-    teacher = softened / softened.sum(dim=-1, keepdim=True).clamp(min=1e-12)
+    probs = teacher_probs.to(logits.dtype).clamp(min=0.0)
+    # by logarithms, for the powers of a low temperature would vanish
+    told = probs.sum(dim=-1, keepdim=True) != 0
+    teacher = told * (probs.log() / temperature).masked_fill(~told, 0.0).softmax(dim=-1)
     scaled = logits / temperature
     if kind == "kl":
         losses = F.kl_div(scaled.log_softmax(dim=-1), teacher, reduction="none")
@@ -240,8 +242,7 @@ def binary_distillation(
     RETURNS (Tensor): The mean over the rows of the sum over the channels.
     """
     probs = teacher_probs.to(logits.dtype).clamp(0.0, 1.0)
-    true, false = probs ** (1.0 / temperature), (1.0 - probs) ** (1.0 / temperature)
-    teacher = true / (true + false)
+    teacher = ((probs.log() - (1.0 - probs).log()) / temperature).sigmoid()
     scaled = logits / temperature
     if kind == "kl":
         crossed = F.binary_cross_entropy_with_logits(scaled, teacher, reduction="none")

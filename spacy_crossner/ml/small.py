@@ -1,5 +1,6 @@
 """Frozen weights held in 16 bits where that loses nothing: torch only."""
 
+from collections.abc import Mapping
 from typing import Optional
 
 import torch
@@ -61,3 +62,15 @@ def hold_words_small(encoder: nn.Module) -> None:
             encoder.set_input_embeddings(  # type: ignore[operator]
                 SmallEmbedding(weight, words.padding_idx)
             )
+
+
+def widen(module: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
+    """Give small embeddings the precision that weights which are about to be loaded need.
+
+    module (nn.Module): An encoder, or what holds one.
+    state (Mapping[str, torch.Tensor]): Its new weights by name.
+    """
+    for name, part in module.named_modules():
+        if isinstance(part, SmallEmbedding):
+            weight = state[f"{name}.weight" if name else "weight"]
+            part.weight = part.weight.to(smallest(weight).dtype)

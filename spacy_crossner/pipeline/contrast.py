@@ -4,6 +4,7 @@ Both listen to the encoder and pull some of its vectors together. They write not
 nothing in prediction, and are stripped before a pipeline ships.
 """
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, Optional, cast
@@ -19,7 +20,7 @@ from thinc.types import Floats2d
 
 from spacy_crossner.checks import check_range
 from spacy_crossner.data.view import get_view
-from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.errors import CrossnerError, Errors, Warnings
 from spacy_crossner.ml.contrast_head import Items, build_projection
 from spacy_crossner.ml.losses import group_contrast, label_contrast, loss_and_gradient
 from spacy_crossner.pipeline.gold import read_gold
@@ -34,6 +35,8 @@ from spacy_crossner.pipeline.items import (
 )
 from spacy_crossner.pipeline.storage import LazyPipe
 
+# Batches without anything to compare, one after the other, that are no chance.
+IDLE = 50
 # Factories of components that a shipped pipeline does not have.
 TRAINING_ONLY = ("sentence_contrast", "label_contrast")
 
@@ -153,6 +156,7 @@ class Contrast(LazyPipe):
         # the config has the last word on everything else, also when a pipeline is loaded
         self.cfg: dict[str, Any] = {"nI": None}
         self._weight = weight
+        self._idle = 0
         if not weight:
             _take_off_encoder(model)
 
@@ -243,6 +247,9 @@ class Contrast(LazyPipe):
         if sgd not in (None, False):
             self.finish_update(sgd)
         losses[self.name] += loss
+        self._idle = 0 if loss else self._idle + 1
+        if self._idle == IDLE:
+            warnings.warn(Warnings.CNW14.format(name=self.name, count=IDLE), stacklevel=2)
         return losses
 
     def get_loss(self, examples: Iterable[Example], scores: Floats2d) -> tuple[float, Floats2d]:

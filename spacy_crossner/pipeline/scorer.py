@@ -35,7 +35,9 @@ def score_entities(
     """
     examples = list(examples)
     scores = get_ner_prf(examples)
-    if spans and any(spans_key in label_groups(example.reference) for example in examples):
+    if spans:
+        examples = [eg for eg in examples if spans_key in label_groups(eg.reference)]
+    if spans and examples:
 
         def get_spans(doc: Doc, attr: str) -> Iterable[Span]:
             return doc.spans.get(spans_key, [])

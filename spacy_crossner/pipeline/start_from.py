@@ -10,7 +10,9 @@ from thinc.api import PyTorchShim
 from torch import nn
 
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.ml.small import widen
 from spacy_crossner.pipeline.load import load_pipeline
+from spacy_crossner.pipeline.strip import is_training_only
 
 
 @registry.callbacks("spacy-crossner.start_from.v1")
@@ -47,6 +49,8 @@ def start_from(nlp: Language, pipeline: str) -> None:
         raise CrossnerError(Errors.CN120.format(pipeline=pipeline, known=known))
     for name in shared:
         mine, theirs = nlp.get_pipe(name), trained.get_pipe(name)
+        if is_training_only(nlp, name) and not (_modules(mine) and _modules(theirs)):
+            continue  # it has weight 0 in one of them, and so no weights
         labels, others = (tuple(getattr(pipe, "labels", None) or ()) for pipe in (mine, theirs))
         if labels != others:
             raise CrossnerError(
@@ -65,6 +69,7 @@ def _take(mine: list[nn.Module], theirs: list[nn.Module], pipeline: str, name: s
     if [_shapes(module.state_dict()) for module in mine] != [_shapes(state) for state in states]:
         raise CrossnerError(Errors.CN122.format(pipeline=pipeline, name=name))
     for module, state in zip(mine, states, strict=True):
+        widen(module, state)
         # copies into the parameters, whatever precision they are held in
         module.load_state_dict(state)
 

@@ -307,12 +307,14 @@ def sample_pairs(
     outside_ratio (float): Pairs without a relation, per pair that has one.
     most (int): Most pairs in all.
     RETURNS (Tuple[numpy.ndarray, numpy.ndarray]): (m, 2) pairs (token, distance), and (m,) the
-        number of the relation, -1 for none: such
-        pairs are only pushed away from.
+        number of the relation, of an entity where there is one; -1 for none: such pairs are only
+        pushed away from.
     """
     related: numpy.ndarray = targets.any(axis=2) & known
     pairs = numpy.argwhere(related)
-    labels = targets[pairs[:, 0], pairs[:, 1]].argmax(axis=1)
+    held = targets[pairs[:, 0], pairs[:, 1]]
+    # the pair of a name of two tokens also joins neighbours, as most pairs do
+    labels = numpy.where(held[:, 1:].any(axis=1), held[:, 1:].argmax(axis=1) + 1, 0)
     near = known & ~related & related.any(axis=1, keepdims=True)
     outside = numpy.argwhere(near)
     n_outside = min(len(outside), int(len(pairs) * outside_ratio))

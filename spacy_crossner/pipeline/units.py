@@ -6,6 +6,7 @@ its answer holds for all tokens of the unit. In languages with spaces nearly eve
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy
 
@@ -35,7 +36,7 @@ def to_units(gold: Gold, starts: numpy.ndarray) -> Gold:
         else:
             known[units] = False
             misaligned += 1
-    return Gold(mentions, known, misaligned, gold.weight)
+    return replace(gold, mentions=mentions, known=known, misaligned=misaligned)
 
 
 def to_tokens(mentions: Iterable[Mention], starts: numpy.ndarray, n_tokens: int) -> list[Mention]:

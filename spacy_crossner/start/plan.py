@@ -102,7 +102,8 @@ class Plan:
     @property
     def unseen(self) -> list[str]:
         """RETURNS (List[str]): Languages with plain text in which the teacher sees no labels."""
-        return [lang for lang in self.annotated if lang not in self.translated]
+        seen = [lang for lang in self.translated if self.targets[lang].known != 0]
+        return [lang for lang in self.annotated if lang not in seen]
 
     @property
     def tested(self) -> list[str]:

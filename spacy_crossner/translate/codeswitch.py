@@ -18,7 +18,7 @@ from spacy.vocab import Vocab
 from tqdm import tqdm
 
 from spacy_crossner.checks import check_choice, check_range
-from spacy_crossner.data.groups import label_groups
+from spacy_crossner.data.groups import has_gaps, label_groups
 from spacy_crossner.data.readers import make_example
 from spacy_crossner.data.shards import find_shards, read_docs, write_docs
 from spacy_crossner.data.view import View, get_view, set_view
@@ -83,7 +83,8 @@ def make_view(
             kind="codeswitch",
             lang=switched.lang,
             links=numpy.asarray(switched.links, dtype="int32"),
-            labelled=labelled and view.labelled,
+            # of an entity with gaps nothing tells where its tokens went
+            labelled=labelled and view.labelled and not has_gaps(doc),
             weight=view.weight,
         ),
     )

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from spacy_crossner.data.encoding import read_lines
+from spacy_crossner.data.formats import check_characters
 from spacy_crossner.data.markup import read_marked
 from spacy_crossner.data.shards import find_files
 from spacy_crossner.errors import CrossnerError, Errors, NoTranslationError
@@ -155,7 +156,10 @@ def read_json_lines(lines: Sequence[str], path: Path) -> Iterator[Mapping[str, s
             row = None
         if not isinstance(row, dict):
             raise CrossnerError(Errors.CN424.format(path=path, line=number, found=line[:60]))
-        yield {key: value for key, value in row.items() if isinstance(value, str)}
+        texts = {key: value for key, value in row.items() if isinstance(value, str)}
+        for text in texts.values():
+            check_characters(text, f"{path}, line {number}")
+        yield texts
 
 
 def read_table(lines: Sequence[str], path: Path) -> Iterator[Mapping[str, str]]:

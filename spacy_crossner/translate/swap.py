@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Optional, Union
+from zlib import crc32
 
 import spacy
 from spacy.language import Language
@@ -19,7 +20,7 @@ from spacy.training import Example
 from spacy.vocab import Vocab
 
 from spacy_crossner.checks import check_range
-from spacy_crossner.data.groups import label_groups
+from spacy_crossner.data.groups import has_gaps, label_groups
 from spacy_crossner.data.readers import make_example, split_path
 from spacy_crossner.data.shards import find_shards, read_docs
 from spacy_crossner.data.view import View, get_view, set_view
@@ -66,7 +67,7 @@ def swap_names(doc: Doc, view: View, names: Names, rng: random.Random) -> Option
     """Write a doc anew with other names; a name that comes again is replaced by the same one.
 
     An entity that has a span inside it, or one that begins or ends in it, stays, for nothing tells
-    what would become of the span.
+    what would become of the span; and so does a doc that has entities with gaps.
 
     doc (Doc): The doc.
     view (View): Its view.
@@ -74,6 +75,8 @@ def swap_names(doc: Doc, view: View, names: Names, rng: random.Random) -> Option
     rng (random.Random): The source of chance.
     RETURNS (Optional[Doc]): The new doc, in a group of its own, or None if no name was replaced.
     """
+    if has_gaps(doc):
+        return None
     spans = [span for group in label_groups(doc).values() for span in group]
     drawn: dict[tuple[str, str], Name] = {}
     pieces = []
@@ -92,7 +95,8 @@ def swap_names(doc: Doc, view: View, names: Names, rng: random.Random) -> Option
         return None
     copy = make_view(doc, view, sentence, swapped)
     # it speaks of something else: no view of the sentence, which contrast would liken it to
-    own = f"{view.group} names"
+    # and with names of its own, also no view of the copies of the sentence's other views
+    own = f"{view.group} {crc32(doc.text.encode()):08x} names"
     set_view(copy, replace(view, group=own, kind="codeswitch", soft=None, links=None))
     return copy
 

@@ -10,10 +10,9 @@ from spacy.tokens import Doc, Span
 from spacy.util import get_lang_class
 
 from spacy_crossner.data.convert import annotate_spans
-from spacy_crossner.data.groups import label_groups
+from spacy_crossner.data.groups import has_gaps, has_labels, label_groups
 from spacy_crossner.data.languages import find_tokenizer
 from spacy_crossner.data.view import View, get_view, set_view
-from spacy_crossner.pipeline.gold import DISCONTINUOUS
 from spacy_crossner.translate.align import Sentence, align, find_links
 from spacy_crossner.translate.engines import Mark, Segment
 from spacy_crossner.translate.lexicon import Lexicon
@@ -52,7 +51,10 @@ def read_segment(doc: Doc) -> Segment:
 def is_labelled(doc: Doc) -> bool:
     """RETURNS (bool): Whether all that the doc says and doesn't say of entities may be trusted."""
     view = get_view(doc)
-    return (view is None or view.labelled) and all(token.ent_iob for token in doc)
+    if view is not None and not view.labelled:
+        return False
+    # an annotation in ents has to be whole; but it may be in a span group alone
+    return all(token.ent_iob for token in doc) if doc.has_annotation("ENT_IOB") else has_labels(doc)
 
 
 def read_sentence(doc: Doc, lang: str, vectors: Optional[numpy.ndarray]) -> Sentence:
@@ -157,7 +159,6 @@ def make_translation(
 
     labelled = is_labelled(source)
     groups = label_groups(source) if labelled else {}
-    torn = any(DISCONTINUOUS in group.attrs for group in groups.values())
     flat = list(source.ents) if labelled else []
     nested = [span for group in groups.values() for span in group]
     entities = [
@@ -174,7 +175,7 @@ def make_translation(
         placements = find(entities[: len(flat)], pieces)
         target.set_ents(
             [Span(target, p.start, p.end, label=flat[p.entity].label_) for p in placements],
-            default="outside" if labelled else "missing",
+            default="outside" if labelled and source.has_annotation("ENT_IOB") else "missing",
         )
     for place in placements:
         # of a name and its repetition the first counts
@@ -205,7 +206,7 @@ def make_translation(
                 [(i, j) for i, k in find_links(alignment) for j in range(*bounds[k : k + 2])],
                 dtype="int32",
             ).reshape(-1, 2),
-            labelled=labelled and not torn,
+            labelled=labelled and not has_gaps(source),
             weight=round(view.weight * weight, 4),
         ),
     )
