@@ -224,6 +224,13 @@ class TestEntities:
         found = [(span.text, span.label_, span.id_) for span in view.spans["sc"]]
         assert found == [("Neu York", "LOC", "Q60"), ("Neu York bank", "ORG", "")]
 
+    def test_entities_with_gaps_make_no_labelled_copies(self, switchers):
+        doc = make_doc("sick president of New York bank", (3, 5, "LOC"))
+        doc.spans["sc"] = []
+        assert get_view(switch(doc, switchers["de"])).labelled
+        doc.spans["sc"].attrs["discontinuous"] = [[[0, 5], "ORG"]]
+        assert not get_view(switch(doc, switchers["de"])).labelled
+
     def test_missing_annotation_stays_missing(self, switchers):
         doc = make_doc("the bank the bank")
         doc.set_ents([], missing=[doc[1:2]], default="outside")

@@ -204,6 +204,7 @@ class TestMemory:
             ("m.tsv", None, "CN423"),
             ("m.jsonl", '{"en": "A"\n', "CN424"),
             ("m.jsonl", "[1]\n", "CN424"),
+            ("m.jsonl", r'{"en": "A", "de": "\ud83d"}' + "\n", "CN233.*line 1"),
             ("m.tsv", "Good morning\tGuten Morgen\n", "CN425"),
             ("m.tsv", "en\tde\nA\tB\tC\n", "CN426.*line 2"),
             ("m.tsv", "en\tfr\nA\tB\n", "CN421"),

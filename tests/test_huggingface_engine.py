@@ -17,7 +17,7 @@ from transformers import (
 )
 from transformers.models.m2m_100.tokenization_m2m_100 import FAIRSEQ_LANGUAGE_CODES
 
-from spacy_crossner.errors import CrossnerError
+from spacy_crossner.errors import CrossnerError, NoModelError, NoTranslationError
 from spacy_crossner.translate.engine_huggingface import HuggingFaceEngine
 from spacy_crossner.translate.engines import EngineSettings, Failure, Segment, make_engine
 
@@ -209,6 +209,19 @@ def test_missing_model(tmp_path):
         make(tmp_path / "nothing")
     with pytest.raises(CrossnerError, match="CN430"):
         make_engine("huggingface", "en", "de", EngineSettings())
+
+
+def test_which_models_others_may_stand_in_for(tmp_path):
+    """There need not be a model of each pair, but one that is there has to be right."""
+    pattern = tmp_path / "opus-{source}-{target}"
+    with pytest.raises(NoTranslationError, match="CN431"):
+        make(pattern)
+    with pytest.raises(NoModelError, match="CN431"):
+        make(tmp_path / "opus-en-de")
+    (tmp_path / "opus-en-de").mkdir()
+    (tmp_path / "opus-en-de" / "config.json").write_text("{", encoding="utf8")
+    with pytest.raises(NoModelError, match="CN431"):
+        make(pattern)
 
 
 def test_target_chosen_by_a_prefix(marian):

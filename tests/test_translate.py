@@ -436,6 +436,22 @@ class TestMistakes:
             run_it(corpus, settings, eflomal=True)
 
 
+def test_labels_in_a_span_group_alone(corpus, settings):
+    docs = read(corpus)
+    for doc in docs:
+        spans = [Span(doc, ent.start, ent.end, label=ent.label) for ent in doc.ents]
+        doc.set_ents([], default="missing")
+        doc.spans["sc"] = spans
+    flat = [view for view in run_it(corpus, settings)[0] if get_view(view).kind == "translation"]
+    write_docs(corpus, docs)
+    nested = [view for view in run_it(corpus, settings)[0] if get_view(view).kind == "translation"]
+    assert any(view.ents for view in flat)
+    for one, other in zip(flat, nested, strict=True):
+        assert get_view(one).labelled == get_view(other).labelled
+        assert not other.has_annotation("ENT_IOB")
+        assert sorted((s.text, s.label_) for s in other.spans["sc"]) == sorted(ents_of(one))
+
+
 def test_encoder_gives_a_vector_to_each_token(tiny_encoder):
     docs = [make_doc(*sentence) for sentence in SENTENCES]
     vectors = load_vectors(str(tiny_encoder))(docs)

@@ -35,6 +35,12 @@ def test_the_gradient_of_a_unit_goes_to_its_first_token(tiny_encoder):
     assert second.tolist() == [[4, 5]]
 
 
+def test_units_know_what_was_found():
+    gold = Gold([], numpy.ones((3,), dtype=bool), weight=0.5, found=True)
+    units = to_units(gold, numpy.array([0, 2]))
+    assert (units.found, units.weight, len(units.known)) == (True, 0.5, 2)
+
+
 def test_gold_in_units():
     gold = Gold(
         [Mention((0, 1), "A"), Mention((1, 2), "B"), Mention((3,), "C"), Mention((2, 4), "D")],

@@ -184,7 +184,8 @@ def make_huggingface(source: str, target: str, settings: EngineSettings) -> Engi
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         problem = shorten(str(error).strip().split("\n")[0], 300)
         # where the name has a place for the language, there need not be a model of each
-        missing = isinstance(error, OSError) and not Path(name).exists()
+        local = Path(name).exists()
+        missing = not local and (isinstance(error, OSError) or Path(name).is_absolute())
         kind = NoTranslationError if missing and name != settings.model else NoModelError
         raise kind(Errors.CN431.format(name=name, problem=problem)) from error
     return HuggingFaceEngine(
