@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Mapping
 
+import numpy
+from spacy.attrs import ENT_IOB
 from spacy.tokens import Doc, SpanGroup
 
 # Where nested entities are looked for, if nothing else is said.
@@ -19,6 +21,14 @@ def label_groups(doc: Doc) -> dict[str, SpanGroup]:
         components and spaCy's `spancat` write them.
     """
     return {key: group for key, group in doc.spans.items() if SCORES not in group.attrs}
+
+
+def annotated_tokens(doc: Doc) -> numpy.ndarray:
+    """RETURNS (numpy.ndarray): (n_tokens,) bool, False where nothing is said of a doc's entities.
+    If all is in a span group, something is said of each token."""
+    if doc.has_annotation("ENT_IOB"):
+        return doc.to_array(ENT_IOB).reshape(-1) != 0
+    return numpy.full((len(doc),), SPANS_KEY in label_groups(doc))
 
 
 def has_labels(doc: Doc) -> bool:

@@ -10,7 +10,7 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from wasabi import table
 
-from spacy_crossner.data.groups import has_labels, list_labels
+from spacy_crossner.data.groups import annotated_tokens, list_labels
 from spacy_crossner.data.shards import find_shards, read_docs
 from spacy_crossner.data.view import View, get_view
 from spacy_crossner.errors import CrossnerError, Errors
@@ -108,8 +108,7 @@ def _read_view(doc: Doc, shard: Path) -> View | None:
 def _count(doc: Doc, view: View | None, summary: Summary) -> None:
     kind, lang = (NO_VIEW, "-") if view is None else (view.kind, view.lang)
     row = summary.rows.setdefault((kind, lang), Row())
-    alone = has_labels(doc) and not doc.has_annotation("ENT_IOB")
-    missing = 0 if alone else sum(token.ent_iob == 0 for token in doc)
+    missing = len(doc) - int(annotated_tokens(doc).sum())
     row.docs += 1
     row.tokens += len(doc)
     row.unannotated += missing == len(doc)

@@ -14,7 +14,7 @@ from spacy.scorer import get_ner_prf
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from spacy_crossner.data.groups import SCORES
+from spacy_crossner.data.groups import SCORES, SPANS_KEY
 from spacy_crossner.data.view import get_view
 from spacy_crossner.distil.lessons import expected_f
 from spacy_crossner.pipeline.scorer import score_entities
@@ -31,7 +31,7 @@ def make_transfer_scorer(spans: bool = True) -> Callable[..., dict[str, Any]]:
 
 
 def score_transfer(
-    examples: Iterable[Example], *, spans: bool = True, spans_key: str = "sc", **settings: Any
+    examples: Iterable[Example], *, spans: bool = True, spans_key: str = SPANS_KEY, **settings: Any
 ) -> dict[str, Any]:
     """Score labelled examples, and judge those whose view says that they are not labelled.
 
@@ -54,7 +54,7 @@ def score_transfer(
     return scores
 
 
-def estimate_f(docs: Iterable[Doc], spans_key: str = "sc") -> Optional[float]:
+def estimate_f(docs: Iterable[Doc], spans_key: str = SPANS_KEY) -> Optional[float]:
     """Estimate the F1 of predictions from their scores alone.
 
     Each entity is right with the probability that is its score, and there are as many to be found

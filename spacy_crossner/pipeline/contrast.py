@@ -19,6 +19,7 @@ from thinc.api import Config, Model, Optimizer
 from thinc.types import Floats2d
 
 from spacy_crossner.checks import check_range
+from spacy_crossner.data.groups import SPANS_KEY
 from spacy_crossner.data.view import get_view
 from spacy_crossner.errors import CrossnerError, Errors, Warnings
 from spacy_crossner.ml.contrast_head import Items, build_projection
@@ -83,7 +84,7 @@ def make_sentence_contrast(
         "cross_lingual": "only",
         "max_tokens": 512,
         "outside_ratio": 1.0,
-        "spans_key": "sc",
+        "spans_key": SPANS_KEY,
         "seed": 0,
     },
 )
@@ -317,7 +318,7 @@ class LabelContrast(Contrast):
         cross_lingual: Literal["only", "prefer", "off"] = "only",
         max_tokens: int = 512,
         outside_ratio: float = 1.0,
-        spans_key: str = "sc",
+        spans_key: str = SPANS_KEY,
         seed: int = 0,
     ):
         """Set the component up. See `make_label_contrast` for the settings."""

@@ -1,6 +1,6 @@
 """What an example says of its entities, and where it says nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy
@@ -48,21 +48,23 @@ def read_gold(example: Example, spans_key: str) -> Gold:
     view = get_view(reference)
     if view is not None and not view.labelled:
         return Gold([], numpy.zeros((len(predicted),), dtype=bool))
-    mentions = reference_mentions(reference, spans_key)
+    grouped = spans_key in label_groups(reference)
     known = numpy.ones((len(reference),), dtype=bool)
-    if spans_key not in label_groups(reference):
+    if not grouped:
         known = reference.to_array(ENT_IOB).reshape(-1) != 0
-    weight = 1.0 if view is None else view.weight
-    found = spans_key in reference.spans and spans_key not in label_groups(reference)
+    gold = Gold(
+        reference_mentions(reference, spans_key),
+        known,
+        weight=1.0 if view is None else view.weight,
+        found=spans_key in reference.spans and not grouped,
+    )
     if has_same_tokens(example):
-        return Gold(mentions, known, weight=weight, found=found)
+        return gold
     if predicted.text != reference.text:
         raise CrossnerError(
             Errors.CN110.format(predicted=predicted.text[:60], reference=reference.text[:60])
         )
-    gold = _realign(mentions, known, reference, predicted, weight)
-    gold.found = found
-    return gold
+    return _realign(gold, reference, predicted)
 
 
 def has_same_tokens(example: Example) -> bool:
@@ -81,16 +83,14 @@ def reference_mentions(doc: Doc, spans_key: str) -> list[Mention]:
     return mentions
 
 
-def _realign(
-    mentions: list[Mention], known: numpy.ndarray, source: Doc, target: Doc, weight: float
-) -> Gold:
+def _realign(gold: Gold, source: Doc, target: Doc) -> Gold:
     """Move an annotation to another tokenization of the same text."""
     aligned = []
     misaligned = 0
-    new_known = numpy.ones((len(target),), dtype=bool)
-    for token in numpy.flatnonzero(~known).tolist():
-        _forget(new_known, target, source[token].idx, source[token].idx + len(source[token]))
-    for mention in mentions:
+    known = numpy.ones((len(target),), dtype=bool)
+    for token in numpy.flatnonzero(~gold.known).tolist():
+        _forget(known, target, source[token].idx, source[token].idx + len(source[token]))
+    for mention in gold.mentions:
         spans = [source[start:end] for start, end in runs(mention.tokens)]
         pieces = [target.char_span(span.start_char, span.end_char) for span in spans]
         found = [piece for piece in pieces if piece is not None]
@@ -100,8 +100,8 @@ def _realign(
             continue
         misaligned += 1
         outer = source[mention.start : mention.end]
-        _forget(new_known, target, outer.start_char, outer.end_char)
-    return Gold(aligned, new_known, misaligned, weight)
+        _forget(known, target, outer.start_char, outer.end_char)
+    return replace(gold, mentions=aligned, known=known, misaligned=misaligned)
 
 
 def _forget(known: numpy.ndarray, doc: Doc, start_char: int, end_char: int) -> None:

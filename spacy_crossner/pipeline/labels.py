@@ -10,6 +10,7 @@ from typing import Optional, Union
 import spacy
 from spacy.util import registry
 
+from spacy_crossner.data.groups import SPANS_KEY
 from spacy_crossner.data.readers import split_path
 from spacy_crossner.data.shards import find_shards, read_docs
 from spacy_crossner.data.view import get_view
@@ -19,7 +20,7 @@ from spacy_crossner.pipeline.gold import reference_mentions
 
 @registry.readers("spacy-crossner.Labels.v1")
 def read_labels(
-    path: Union[str, Path], spans_key: str = "sc", require: bool = False
+    path: Union[str, Path], spans_key: str = SPANS_KEY, require: bool = False
 ) -> Optional[list[str]]:
     """Collect the entity types of a corpus, without keeping it in memory.
 

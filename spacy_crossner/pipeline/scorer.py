@@ -9,7 +9,7 @@ from spacy.scorer import Scorer, get_ner_prf
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
-from spacy_crossner.data.groups import label_groups
+from spacy_crossner.data.groups import SPANS_KEY, label_groups
 
 
 @registry.scorers("spacy-crossner.ner_scorer.v1")
@@ -23,7 +23,7 @@ def make_ner_scorer(spans: bool = True) -> Callable[..., dict[str, Any]]:
 
 
 def score_entities(
-    examples: Iterable[Example], *, spans: bool = True, spans_key: str = "sc", **settings: Any
+    examples: Iterable[Example], *, spans: bool = True, spans_key: str = SPANS_KEY, **settings: Any
 ) -> dict[str, Any]:
     """Score entities exactly: boundaries and label have to be right.
 
@@ -35,16 +35,15 @@ def score_entities(
     """
     examples = list(examples)
     scores = get_ner_prf(examples)
-    if spans:
-        examples = [eg for eg in examples if spans_key in label_groups(eg.reference)]
-    if spans and examples:
+    nested = [eg for eg in examples if spans and spans_key in label_groups(eg.reference)]
+    if nested:
 
         def get_spans(doc: Doc, attr: str) -> Iterable[Span]:
             return doc.spans.get(spans_key, [])
 
         scores.update(
             Scorer.score_spans(
-                examples,
+                nested,
                 attr=f"spans_{spans_key}",
                 getter=get_spans,
                 has_annotation=lambda doc: spans_key in doc.spans,

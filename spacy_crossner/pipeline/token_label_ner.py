@@ -10,6 +10,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Config, Model
 
+from spacy_crossner.data.groups import SPANS_KEY
 from spacy_crossner.data.view import SoftTargets
 from spacy_crossner.errors import Warnings
 from spacy_crossner.ml.heads import TokenLabelScores
@@ -43,7 +44,7 @@ UNKNOWN = -1
     assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type"],
     default_config={
         "model": DEFAULT_MODEL,
-        "spans_key": "sc",
+        "spans_key": SPANS_KEY,
         "threshold": 0.3,
         "distil": {"weight": 1.0, "temperature": 1.0, "loss": "kl"},
         "self_training": {"weight": 0.0, "confidence": 0.9},

@@ -10,7 +10,7 @@ from spacy.tokens import Doc, Span
 from spacy.util import get_lang_class
 
 from spacy_crossner.data.convert import annotate_spans
-from spacy_crossner.data.groups import has_gaps, has_labels, label_groups
+from spacy_crossner.data.groups import annotated_tokens, has_gaps, label_groups
 from spacy_crossner.data.languages import find_tokenizer
 from spacy_crossner.data.view import View, get_view, set_view
 from spacy_crossner.translate.align import Sentence, align, find_links
@@ -53,8 +53,7 @@ def is_labelled(doc: Doc) -> bool:
     view = get_view(doc)
     if view is not None and not view.labelled:
         return False
-    # an annotation in ents has to be whole; but it may be in a span group alone
-    return all(token.ent_iob for token in doc) if doc.has_annotation("ENT_IOB") else has_labels(doc)
+    return bool(annotated_tokens(doc).all())
 
 
 def read_sentence(doc: Doc, lang: str, vectors: Optional[numpy.ndarray]) -> Sentence:
