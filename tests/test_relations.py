@@ -70,6 +70,9 @@ def slow_decode(probs, labels, threshold):
         for d in range(min(width, n_tokens - i)):
             best = min(all_paths(i, i + d), key=lambda path: preference(path, edges))
             weakest = -preference(best, edges)[0]
+            whole = tuple(range(i, i + d + 1))
+            if best == whole or weakest < relations.LEAP:
+                best, weakest = whole, 1.0
             for label_id, label in enumerate(labels):
                 score = min(float(probs[i, d, 1 + label_id]), weakest)
                 score = min(max(score, relations.EPSILON), 1 - relations.EPSILON)
@@ -208,15 +211,48 @@ def test_best_first_and_equals_in_order():
     assert found == [(2, "ORG", 0.75), *equals]
 
 
-def test_score_is_thw_or_the_weakest_nnw():
+def test_the_score_of_a_mention_without_gaps_is_its_thw():
+    probs = numpy.zeros((4, 4, 2), dtype="float32")
+    probs[0, 3, 1] = 0.5
+    whole = [Mention((0, 1, 2, 3), "X", 0.5)]
+    assert decode(probs, ["X"], 0.1) == whole
+    probs[[0, 1, 2], 1, 0] = [1.0, 0.25, 1.0]
+    assert decode(probs, ["X"], 0.1) == whole
+    assert decode(probs, ["X"], 0.6) == []
+
+
+def test_the_score_of_a_mention_with_gaps_is_its_thw_or_the_weakest_nnw():
     probs = numpy.zeros((4, 4, 2), dtype="float32")
     probs[0, 3, 1] = 0.5
     probs[[0, 1, 2], 1, 0] = [1.0, 0.25, 1.0]
-    assert decode(probs, ["X"], 0.1) == [Mention((0, 1, 2, 3), "X", 0.25)]
     # a stronger way around the weak middle
     probs[1, 2, 0] = 0.75
     assert decode(probs, ["X"], 0.1) == [Mention((0, 1, 3), "X", 0.5)]
     assert decode(probs, ["X"], 0.6) == []
+    probs[1, 2, 0] = 0.375
+    assert decode(probs, ["X"], 0.1) == [Mention((0, 1, 3), "X", 0.375)]
+    # what it scores has to reach the threshold, and no other reading takes its place
+    assert decode(probs, ["X"], 0.4) == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_higher_threshold_leaves_out_what_scores_less(seed):
+    probs = random_band(seed, 12, WIDTH)
+    found = decode(probs, LABELS, 0.05)
+    for threshold in (0.1, 0.3, 0.7):
+        kept = [mention for mention in found if mention.score >= threshold]
+        assert decode(probs, LABELS, threshold) == kept
+    assert any(not mention.is_contiguous for mention in found)
+
+
+def test_words_are_left_out_only_where_the_way_around_them_is_not_improbable():
+    probs = numpy.zeros((3, 3, 2), dtype="float32")
+    probs[0, 2, 1] = 0.5
+    probs[:2, 1, 0] = 0.01
+    probs[0, 2, 0] = relations.LEAP
+    assert decode(probs, ["X"], 0.05) == [Mention((0, 2), "X", pytest.approx(relations.LEAP))]
+    probs[0, 2, 0] = relations.LEAP / 2
+    assert decode(probs, ["X"], 0.05) == [Mention((0, 1, 2), "X", 0.5)]
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])

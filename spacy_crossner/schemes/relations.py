@@ -13,9 +13,13 @@ nothing and are never read.
 
 Decoding takes every THW entry as a candidate and looks for the candidate's words: a path from head
 to tail over NNW entries. Of all paths the one whose weakest NNW is strongest is taken; among equals
-the one that skips the fewest tokens, then the one with the smallest token indices. The score is the
-THW probability or that weakest NNW, whichever is less: they stand and fall together, and their
-product would be too low.
+the one that skips the fewest tokens, then the one with the smallest token indices.
+
+A path without a gap has the score of its THW, whatever its NNW entries say: THW has decided that
+the span exists already, and the inner words of long names, which are rare, are what NNW knows least
+of, in other languages above all. A path with a gap needs NNW entries that are not below `LEAP`,
+else there is no gap; and its score is the THW probability or its weakest NNW, whichever is less:
+they stand and fall together, and their product would be too low.
 
 What comes back
     Every set of contiguous mentions within `width` comes back exactly: nested, overlapping, or one
@@ -45,6 +49,8 @@ from spacy_crossner.types import Mention
 
 # Keeps scores strictly between 0 and 1, whatever a model is sure of.
 EPSILON = 1e-6
+# Words are left out of a mention only where NNW entries that lead around them are not below this.
+LEAP = 0.1
 # Rows that the search for discontinuous paths works on at once: bounds its memory.
 CHUNK = 4096
 
@@ -149,9 +155,10 @@ def decode_batch(
     width = probs.shape[1]
     pairs, pair_of = numpy.unique(heads * width + gaps, return_inverse=True)
     pair_heads, pair_gaps = numpy.divmod(pairs, width)
-    weakest, has_gap = _weakest(nnw, pair_heads, pair_gaps, score_floor(threshold))
+    weakest, has_gap = _weakest(nnw, pair_heads, pair_gaps)
     ends_meet = probs[heads, gaps, 1 + label_ids].astype("float64")
-    scores = bound(numpy.minimum(ends_meet, weakest[pair_of]))
+    words_meet = numpy.where(has_gap, weakest, 1.0)[pair_of]
+    scores = bound(numpy.minimum(ends_meet, words_meet))
     best = scores >= threshold
     heads, gaps, label_ids, scores = heads[best], gaps[best], label_ids[best], scores[best]
     wanted = numpy.zeros(len(pairs), dtype=bool)
@@ -172,14 +179,13 @@ def decode_batch(
 
 
 def _weakest(
-    nnw: numpy.ndarray, heads: numpy.ndarray, gaps: numpy.ndarray, floor: float
+    nnw: numpy.ndarray, heads: numpy.ndarray, gaps: numpy.ndarray
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
     """Find the weakest NNW of each pair's best path.
 
     nnw (numpy.ndarray): NNW probabilities, shape (n, width).
     heads (numpy.ndarray): Heads of the pairs, ascending.
     gaps (numpy.ndarray): Distances from head to tail.
-    floor (float): What is weaker need not be found.
     RETURNS (tuple): The weakest NNW, shape (n_pairs,); and whether its path leaves tokens out.
     """
     weakest = numpy.ones(len(heads), dtype=nnw.dtype)
@@ -193,11 +199,11 @@ def _weakest(
         leap[rows] = numpy.maximum(leap[rows], strongest_leap[heads[rows] + step])
     has_gap = numpy.zeros(len(heads), dtype=bool)
     # a path with a gap must be better than the one without, and can't be better than its best leap
-    search = numpy.flatnonzero((leap > weakest) & (leap >= floor))
+    search = numpy.flatnonzero((leap > weakest) & (leap >= LEAP))
     for rows in _chunks(search):
         unique_heads, head_of = numpy.unique(heads[rows], return_inverse=True)
         reach = _bottlenecks(nnw, unique_heads, gaps[rows].max())[head_of, gaps[rows]]
-        has_gap[rows] = reach > weakest[rows]
+        has_gap[rows] = (reach > weakest[rows]) & (reach >= LEAP)
         weakest[rows] = numpy.maximum(reach, weakest[rows])
     return weakest, has_gap
 
