@@ -145,6 +145,13 @@ def test_recipes_that_ship():
             assert name in str(config), key
 
 
+@pytest.mark.parametrize(("factor", "steps"), [(1.0, 20), (3.0, 60), (0.001, 1)])
+def test_students_may_take_more_steps_than_their_teachers(tmp_path, factor, steps):
+    recipe = Recipe("one", tmp_path / "tiny.cfg", rounds=2, steps=2.0, student_steps=factor)
+    setup = Setup("sample", tmp_path, tmp_path, tmp_path, steps=10)
+    assert [stage.steps for stage in stages_of(setup, recipe, 0)] == [20, steps, steps]
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

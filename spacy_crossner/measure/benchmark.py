@@ -97,7 +97,8 @@ class Stage:
     @property
     def steps(self) -> int:
         """RETURNS (int): Its optimizer steps."""
-        return max(1, round(self.setup.steps * self.recipe.steps))
+        factor = self.recipe.student_steps if self.teacher else 1.0
+        return max(1, round(self.setup.steps * self.recipe.steps * factor))
 
     @property
     def changes(self) -> dict[str, Any]:

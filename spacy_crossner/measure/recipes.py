@@ -28,6 +28,7 @@ class Recipe:
     student (Dict[str, Any]): Settings that replace the config's in those rounds.
     go_on (bool): Whether students start from their teacher's weights, not from the bare encoder.
     steps (float): Factor on the number of steps of each training.
+    student_steps (float): Another on those of a student.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Recipe:
     student: dict[str, Any] = field(default_factory=dict)
     go_on: bool = False
     steps: float = 1.0
+    student_steps: float = 1.0
 
     def __post_init__(self) -> None:
         unknown = sorted({*self.views, *self.contrast} - set(KINDS))
