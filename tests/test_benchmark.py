@@ -152,6 +152,29 @@ def test_students_may_take_more_steps_than_their_teachers(tmp_path, factor, step
     assert [stage.steps for stage in stages_of(setup, recipe, 0)] == [20, steps, steps]
 
 
+def test_another_recipe_may_be_the_teacher(tmp_path):
+    for name in ("tiny", "other"):
+        (tmp_path / f"{name}.cfg").touch()
+    path = tmp_path / "recipes.yml"
+    path.write_text(
+        "one: {config: tiny, rounds: 2, set: {a.b: 1}, annotate: {bias: 1.0}, teacher: two}\n"
+        "two: {config: other, rounds: 1, annotate: {passes: 4}, steps: 2}\n",
+        encoding="utf8",
+    )
+    recipes = read_recipes(path)
+    setup = Setup("sample", tmp_path, tmp_path, tmp_path, steps=10)
+    stages = stages_of(setup, recipes["one"], 0)
+    others = stages_of(setup, recipes["two"], 0)
+    assert [stage.recipe.config.stem for stage in stages] == ["other", "tiny", "tiny"]
+    assert [stage.steps for stage in stages] == [20, 10, 10]
+    # it is the training that the other recipe begins with, and annotates as this one wants it
+    assert stages[0].result == others[0].result
+    assert stages[0].pipeline == others[0].pipeline
+    assert stages[0].annotated != others[0].annotated
+    assert stages[0].recipe.annotate == {"bias": 1.0}
+    assert stages[1].settings["teacher"]["config"] == others[0].settings["config"]
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -162,6 +185,9 @@ def test_students_may_take_more_steps_than_their_teachers(tmp_path, factor, step
         ("one: {like: two}\ntwo: {like: one}", "is like"),
         ("one: {like: three}", "three"),
         ("one: {views: []}", "config"),
+        ("one: {config: tiny, teacher: two}\ntwo: {config: tiny}", "no rounds in which 'two'"),
+        ("one: {config: tiny, rounds: 1, teacher: two}", "two"),
+        ("one: {config: tiny, rounds: 1, teacher: one}", "teacher of its own"),
     ],
 )
 def test_recipe_errors(tmp_path, text, problem):

@@ -12,7 +12,7 @@ import io
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 from itertools import chain, islice
@@ -152,7 +152,11 @@ def _hash(settings: dict[str, Any]) -> str:
 
 def stages_of(setup: Setup, recipe: Recipe, seed: int) -> list[Stage]:
     """RETURNS (List[Stage]): The trainings of a run, teachers first."""
-    stages = [Stage(setup, recipe, seed)]
+    first = recipe
+    if recipe.teacher is not None:
+        # it trains as it always does; what follows is this recipe's
+        first = replace(recipe.teacher, annotate=recipe.annotate, go_on=recipe.go_on)
+    stages = [Stage(setup, first, seed)]
     for _ in range(recipe.rounds):
         stages.append(Stage(setup, recipe, seed, stages[-1]))
     return stages
@@ -196,7 +200,7 @@ def benchmark(setup: Setup, recipes: Sequence[Recipe], seeds: Sequence[int]) -> 
     teachers = {stage.annotated for path in todo for stage in plan[path][:-1]}
     for number, path in enumerate(todo, start=1):
         stages = plan[path]
-        recipe, seed = stages[0].recipe, stages[0].seed
+        recipe, seed = stages[-1].recipe, stages[-1].seed
         msg.info(f"Run {number} of {len(todo)}: {recipe.name}, seed {seed}")
         for stage in stages:
             run_stage(stage, annotating=stage.annotated in teachers)
@@ -334,15 +338,16 @@ def _add_up(costs: Iterable[dict[str, float]]) -> dict[str, float]:
     return total
 
 
-def check_views(corpus: Path, recipes: Iterable[Recipe]) -> None:
+def check_views(corpus: Path, recipes: Sequence[Recipe]) -> None:
     """Refuse recipes that would train on nothing else than `baseline` does.
 
     corpus (Path): The corpus.
-    recipes (Iterable[Recipe]): The recipes.
+    recipes (Sequence[Recipe]): The recipes.
     """
     views = map(get_view, read_docs(corpus / "parallel.spacy", Vocab()))
     found = {view.kind for view in views if view is not None}
-    for recipe in recipes:
+    teachers = [recipe.teacher for recipe in recipes if recipe.teacher is not None]
+    for recipe in (*recipes, *teachers):
         missing = sorted(set(recipe.views) - found)
         if recipe.bitext and not (corpus / "bitext.spacy").exists():
             missing.append("bitext")

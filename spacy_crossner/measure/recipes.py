@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import srsly
 
@@ -29,6 +29,7 @@ class Recipe:
     go_on (bool): Whether students start from their teacher's weights, not from the bare encoder.
     steps (float): Factor on the number of steps of each training.
     student_steps (float): Another on those of a student.
+    teacher (Optional[Recipe]): A recipe that trains the first teacher in its place.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Recipe:
     go_on: bool = False
     steps: float = 1.0
     student_steps: float = 1.0
+    teacher: Optional["Recipe"] = None
 
     def __post_init__(self) -> None:
         unknown = sorted({*self.views, *self.contrast} - set(KINDS))
@@ -50,6 +52,8 @@ class Recipe:
             raise ValueError(f"'{unknown[0]}' is no kind of view")
         if not set(self.contrast) <= set(self.views):
             raise ValueError("contrast names kinds that are not in views")
+        if self.teacher is not None and not self.rounds:
+            raise ValueError(f"it has no rounds in which '{self.teacher.name}' could teach")
 
     @property
     def slug(self) -> str:
@@ -72,15 +76,25 @@ def read_recipes(path: Path) -> dict[str, Recipe]:
     recipes = {}
     for name in entries:
         try:
-            settings = _resolve(name, entries)
-            config = path.parent / f"{settings.pop('config')}.cfg"
-            recipes[name] = Recipe(name, config, **settings)
-            if not config.exists():
-                raise ValueError(f"there is no {config}")
+            recipes[name] = _make_recipe(name, entries, path)
         except (KeyError, TypeError, ValueError) as error:
             message = Errors.CN633.format(path=path, name=name, problem=error)
             raise CrossnerError(message) from None
     return recipes
+
+
+def _make_recipe(name: str, entries: dict[str, dict[str, Any]], path: Path) -> Recipe:
+    settings = _resolve(name, entries)
+    config = path.parent / f"{settings.pop('config')}.cfg"
+    if not config.exists():
+        raise ValueError(f"there is no {config}")
+    if "teacher" in settings:
+        # a recipe that has another teacher can't be one: only its first training would count
+        other = _resolve(settings["teacher"], entries)
+        if "teacher" in other:
+            raise ValueError(f"its teacher '{settings['teacher']}' has a teacher of its own")
+        settings["teacher"] = _make_recipe(settings["teacher"], entries, path)
+    return Recipe(name, config, **settings)
 
 
 def _resolve(name: str, entries: dict[str, dict[str, Any]], seen: tuple = ()) -> dict[str, Any]:
