@@ -18,6 +18,7 @@ from thinc.api import ArgsKwargs, Config
 
 from spacy_crossner.data.view import SoftTargets, View, set_view
 from spacy_crossner.errors import CrossnerError
+from spacy_crossner.ml.heads import spaced_rows
 from spacy_crossner.ml.modules import TokenLabelModule, TokenPairModule
 from spacy_crossner.ml.shim import SteadyShim
 from spacy_crossner.pipeline.gold import read_gold
@@ -621,11 +622,11 @@ def test_scores_depend_on_nothing_but_the_band():
     """A pair's score is the same wherever its text stands in the batch."""
     torch.manual_seed(0)
     module = TokenPairModule(6, 4, 3, 4).eval()
-    one, other = torch.randn(5, 6), torch.randn(9, 6)
-    alone = module(one)[0]
-    joined = module(torch.cat([other, one]))[0][9:]
+    one, other, empty = torch.randn(5, 6), torch.randn(9, 6), torch.zeros(1, 6)
+    alone = module(torch.cat([empty, one, empty]))[0][1:-1]
+    joined = module(torch.cat([other, empty, one, empty]))[0][10:-1]
     torch.testing.assert_close(alone, joined, atol=1e-5, rtol=0)
-    before = module(torch.cat([one, other]))[0]
+    before = module(torch.cat([empty, one, empty, other]))[0][1:]
     for i in range(5):
         torch.testing.assert_close(alone[i, : 5 - i], before[i, : 5 - i], atol=1e-5, rtol=0)
 
@@ -636,16 +637,27 @@ def test_bilinear_form_is_what_it_says():
     vectors = torch.randn(7, 6)
     logits, queries, keys = module(vectors)
     normed = module.norm(vectors)
-    for i, d, r in ((0, 0, 0), (2, 3, 1), (3, 1, 2)):
+    nothing = torch.zeros(1, 6)
+    around = torch.cat([nothing, normed, nothing])  # so that around[i] is before normed[i]
+    for i, d, r in ((0, 0, 0), (2, 3, 1), (3, 1, 2), (4, 2, 1)):
+        first = torch.cat([around[i], normed[i]])
+        last = torch.cat([normed[i + d], around[i + d + 2]])
         expected = (
             (module.pair[r] * queries[i]) @ keys[i + d]
-            + module.first.weight[r] @ normed[i]
-            + module.last.weight[r] @ normed[i + d]
+            + module.first.weight[r] @ first
+            + module.last.weight[r] @ last
             + module.distance[d, r]
         )
         if r:
-            expected += module.any_first(normed[i])[0] + module.any_last(normed[i + d])[0]
+            expected += module.any_first(first)[0] + module.any_last(last)[0]
         torch.testing.assert_close(logits[i, d, r], expected)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "rows"), [([2, 0, 1], [1, 2, 5]), ([3], [1, 2, 3]), ([0, 0], []), ([], [])]
+)
+def test_docs_are_no_neighbours(lengths, rows):
+    assert spaced_rows(lengths).tolist() == rows
 
 
 def test_long_docs_are_scored_in_chunks(tiny_encoder, monkeypatch):

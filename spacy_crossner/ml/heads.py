@@ -1,6 +1,6 @@
 """Thinc glue of the two NER heads: docs in, flat tables of logits out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional, cast
 
@@ -154,26 +154,46 @@ def _pair_forward(
     lengths = [len(rows) for rows in starts]
     head = model.get_ref("head")
     glued = find_all_glued(docs, starts)
-    flat = flatten(head, take_units(vectors, starts))
+    rows = spaced_rows(lengths)
+    n_rows = len(rows) + len(lengths) + 1
+    spaced: Any = _put(head, flatten(head, take_units(vectors, starts)), rows, n_rows)
     if not is_train:
-        logits = _predict_in_chunks(head, flat, model.get_dim("nW"))
-        return TokenPairScores(logits, lengths, starts, n_tokens, glued), _no_backprop
-    (logits, queries, keys), backprop_head = head(flat, is_train)
+        table: Any = _predict_in_chunks(head, spaced, model.get_dim("nW"))
+        return TokenPairScores(table[rows], lengths, starts, n_tokens, glued), _no_backprop
+    outputs, backprop_head = head(spaced, is_train)
+    logits, queries, keys = (output[rows] for output in outputs)
 
     def backprop(d_scores: TokenPairScores) -> Any:
-        d_flat = backprop_head((d_scores.logits, d_scores.queries, d_scores.keys))
-        return backprop_vectors(spread_units(head, d_flat, starts, n_tokens))
+        d_outputs = (d_scores.logits, d_scores.queries, d_scores.keys)
+        d_spaced = backprop_head(
+            tuple(None if d is None else _put(head, d, rows, n_rows) for d in d_outputs)
+        )
+        return backprop_vectors(spread_units(head, d_spaced[rows], starts, n_tokens))
 
     return TokenPairScores(logits, lengths, starts, n_tokens, glued, queries, keys), backprop
 
 
+def spaced_rows(lengths: Sequence[int]) -> numpy.ndarray:
+    """RETURNS (numpy.ndarray): (n_units,) row of each unit in a table that has an empty row before
+    each doc, and one behind the last.
+    """
+    empty = 1 + numpy.repeat(numpy.arange(len(lengths)), lengths)
+    return numpy.arange(len(empty)) + empty
+
+
+def _put(head: Model, table: Any, rows: numpy.ndarray, n_rows: int) -> Any:
+    spaced = head.ops.xp.zeros((n_rows, *table.shape[1:]), dtype=table.dtype)
+    spaced[rows] = table
+    return spaced
+
+
 def _predict_in_chunks(head: Model, flat: Floats2d, reach: int) -> Floats3d:
-    """Score a stretch of tokens at a time, each with the tokens in reach behind it."""
+    """Score a stretch of tokens at a time, with the one before and those in reach behind it."""
     logits = []
-    for begin in range(0, max(len(flat), 1), PREDICT_TOKENS):
-        end = begin + PREDICT_TOKENS
-        chunk = head.predict(flat[begin : end + reach - 1])[0]
-        logits.append(chunk[:PREDICT_TOKENS])
+    for begin in range(0, len(flat), PREDICT_TOKENS):
+        first = max(begin - 1, 0)
+        chunk = head.predict(flat[first : begin + PREDICT_TOKENS + reach])[0]
+        logits.append(chunk[begin - first :][:PREDICT_TOKENS])
     return head.ops.xp.concatenate(logits)
 
 

@@ -41,13 +41,15 @@ class TokenPairModule(nn.Module):
     """Score the relations of each pair of tokens in a band.
 
     The score of relation r for the pair (i, i + d) is a low-rank bilinear form over a query of i
-    and a key of i + d, plus what the vectors x of either token say on their own, plus a bias for
+    and a key of i + d, plus what s, the start, and e, the end, say on their own, plus a bias for
     the distance:
 
-        score[i, d, r] = <w[r] * q[i], k[i + d]> + <u[r], x[i]> + <v[r], x[i + d]> + b[d, r]
+        score[i, d, r] = <w[r] * q[i], k[i + d]> + <u[r], s[i]> + <v[r], e[i + d]> + b[d, r]
 
-    The first relation joins words whatever they are. All others, one for each label, have a part
-    of u and of v in common, which the few mentions of every label teach.
+    s[i] is the vectors of i - 1 and i, e[i] those of i and i + 1: that a name ends where it does
+    shows in the token behind it, above all where no space says so. The first relation joins words
+    whatever they are. All others, one for each label, have a part of u and of v in common, which
+    the few mentions of every label teach.
 
     in_width (int): Width of the token vectors.
     hidden_width (int): Width of queries and keys, the rank of the form.
@@ -63,10 +65,10 @@ class TokenPairModule(nn.Module):
         self.query = nn.Linear(in_width, hidden_width)
         self.key = nn.Linear(in_width, hidden_width)
         self.pair = nn.Parameter(torch.empty(n_relations, hidden_width))
-        self.first = nn.Linear(in_width, n_relations, bias=False)
-        self.last = nn.Linear(in_width, n_relations, bias=False)
-        self.any_first = nn.Linear(in_width, 1, bias=False)
-        self.any_last = nn.Linear(in_width, 1, bias=False)
+        self.first = nn.Linear(2 * in_width, n_relations, bias=False)
+        self.last = nn.Linear(2 * in_width, n_relations, bias=False)
+        self.any_first = nn.Linear(2 * in_width, 1, bias=False)
+        self.any_last = nn.Linear(2 * in_width, 1, bias=False)
         rare = RARE * (1.0 - torch.exp(-torch.arange(max_span_length) / NEAR))
         self.distance = nn.Parameter(rare[:, None].repeat(1, n_relations))
         nn.init.normal_(self.pair, std=hidden_width**-0.5)
@@ -76,7 +78,8 @@ class TokenPairModule(nn.Module):
         queries: (n_tokens, hidden_width), keys: (n_tokens, hidden_width).
 
         Entries that reach past the last token are scored against zeros; entries that reach into
-        the next text are scored too. Whoever reads the band masks both.
+        the next text are scored too. Whoever reads the band masks both, and puts a row of zeros
+        between texts, so that no text is the other's neighbour.
         """
         vectors = self.dropout(self.norm(vectors))
         queries = F.gelu(self.query(vectors))
@@ -85,8 +88,10 @@ class TokenPairModule(nn.Module):
         weighted = queries[:, None, :] * self.pair
         logits = torch.matmul(weighted, in_reach(keys, self.max_span_length)).transpose(1, 2)
         n_labels = self.pair.shape[0] - 1
-        first = self.first(vectors) + F.pad(self.any_first(vectors).expand(-1, n_labels), (1, 0))
-        last = self.last(vectors) + F.pad(self.any_last(vectors).expand(-1, n_labels), (1, 0))
+        starts = torch.cat([F.pad(vectors, (0, 0, 1, 0))[:-1], vectors], dim=1)
+        ends = torch.cat([vectors, F.pad(vectors, (0, 0, 0, 1))[1:]], dim=1)
+        first = self.first(starts) + F.pad(self.any_first(starts).expand(-1, n_labels), (1, 0))
+        last = self.last(ends) + F.pad(self.any_last(ends).expand(-1, n_labels), (1, 0))
         last = in_reach(last, self.max_span_length).transpose(1, 2)
         logits = logits + first[:, None, :] + last + self.distance
         return logits, queries, keys
