@@ -158,7 +158,8 @@ def test_another_recipe_may_be_the_teacher(tmp_path):
     path = tmp_path / "recipes.yml"
     path.write_text(
         "one: {config: tiny, rounds: 2, set: {a.b: 1}, annotate: {bias: 1.0}, teacher: two}\n"
-        "two: {config: other, rounds: 1, annotate: {passes: 4}, steps: 2}\n",
+        "two: {config: other, rounds: 1, annotate: {passes: 4}, steps: 2}\n"
+        "three: {like: one, teacher: null}\n",
         encoding="utf8",
     )
     recipes = read_recipes(path)
@@ -173,6 +174,8 @@ def test_another_recipe_may_be_the_teacher(tmp_path):
     assert stages[0].annotated != others[0].annotated
     assert stages[0].recipe.annotate == {"bias": 1.0}
     assert stages[1].settings["teacher"]["config"] == others[0].settings["config"]
+    own = stages_of(setup, recipes["three"], 0)
+    assert [stage.recipe.config.stem for stage in own] == ["tiny", "tiny", "tiny"]
 
 
 @pytest.mark.parametrize(
@@ -187,7 +190,7 @@ def test_another_recipe_may_be_the_teacher(tmp_path):
         ("one: {views: []}", "config"),
         ("one: {config: tiny, teacher: two}\ntwo: {config: tiny}", "no rounds in which 'two'"),
         ("one: {config: tiny, rounds: 1, teacher: two}", "two"),
-        ("one: {config: tiny, rounds: 1, teacher: one}", "teacher of its own"),
+        ("one: {config: tiny, rounds: 1, teacher: one}", "another teacher itself"),
     ],
 )
 def test_recipe_errors(tmp_path, text, problem):

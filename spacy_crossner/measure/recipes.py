@@ -88,12 +88,12 @@ def _make_recipe(name: str, entries: dict[str, dict[str, Any]], path: Path) -> R
     config = path.parent / f"{settings.pop('config')}.cfg"
     if not config.exists():
         raise ValueError(f"there is no {config}")
-    if "teacher" in settings:
-        # a recipe that has another teacher can't be one: only its first training would count
-        other = _resolve(settings["teacher"], entries)
-        if "teacher" in other:
-            raise ValueError(f"its teacher '{settings['teacher']}' has a teacher of its own")
-        settings["teacher"] = _make_recipe(settings["teacher"], entries, path)
+    teacher = settings.get("teacher")
+    if teacher is not None:
+        # what learns from another can't be that other's first training
+        if _resolve(teacher, entries).get("teacher") is not None:
+            raise ValueError(f"its teacher '{teacher}' has another teacher itself")
+        settings["teacher"] = _make_recipe(teacher, entries, path)
     return Recipe(name, config, **settings)
 
 
