@@ -156,7 +156,7 @@ def _pair_forward(
     glued = find_all_glued(docs, starts)
     rows = spaced_rows(lengths)
     n_rows = len(rows) + len(lengths) + 1
-    spaced: Any = _put(head, flatten(head, take_units(vectors, starts)), rows, n_rows)
+    spaced: Any = put_rows(head, flatten(head, take_units(vectors, starts)), rows, n_rows)
     if not is_train:
         table: Any = _predict_in_chunks(head, spaced, model.get_dim("nW"))
         return TokenPairScores(table[rows], lengths, starts, n_tokens, glued), _no_backprop
@@ -166,7 +166,7 @@ def _pair_forward(
     def backprop(d_scores: TokenPairScores) -> Any:
         d_outputs = (d_scores.logits, d_scores.queries, d_scores.keys)
         d_spaced = backprop_head(
-            tuple(None if d is None else _put(head, d, rows, n_rows) for d in d_outputs)
+            tuple(None if d is None else put_rows(head, d, rows, n_rows) for d in d_outputs)
         )
         return backprop_vectors(spread_units(head, d_spaced[rows], starts, n_tokens))
 
@@ -179,12 +179,6 @@ def spaced_rows(lengths: Sequence[int]) -> numpy.ndarray:
     """
     empty = 1 + numpy.repeat(numpy.arange(len(lengths)), lengths)
     return numpy.arange(len(empty)) + empty
-
-
-def _put(head: Model, table: Any, rows: numpy.ndarray, n_rows: int) -> Any:
-    spaced = head.ops.xp.zeros((n_rows, *table.shape[1:]), dtype=table.dtype)
-    spaced[rows] = table
-    return spaced
 
 
 def _predict_in_chunks(head: Model, flat: Floats2d, reach: int) -> Floats3d:
@@ -237,6 +231,13 @@ def take_units(vectors: list[Floats2d], starts: list[numpy.ndarray]) -> list[Flo
     ]
 
 
+def put_rows(head: Model, table: Any, rows: numpy.ndarray, n_rows: int) -> Any:
+    """RETURNS (Any): A table of so many rows: the given ones where `rows` says, zeros elsewhere."""
+    larger = head.ops.xp.zeros((n_rows, *table.shape[1:]), dtype=table.dtype)
+    larger[rows] = table
+    return larger
+
+
 def spread_units(
     head: Model, flat: Floats2d, starts: list[numpy.ndarray], n_tokens: list[int]
 ) -> list[Floats2d]:
@@ -251,11 +252,7 @@ def spread_units(
     spread = []
     units = split(flat, [len(first) for first in starts])
     for rows, first, n in zip(units, starts, n_tokens, strict=True):
-        if len(first) != n:
-            table: Any = head.ops.alloc2f(n, flat.shape[1])
-            table[first] = rows
-            rows = table
-        spread.append(rows)
+        spread.append(rows if len(first) == n else put_rows(head, rows, first, n))
     return spread
 
 

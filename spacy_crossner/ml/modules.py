@@ -88,8 +88,9 @@ class TokenPairModule(nn.Module):
         weighted = queries[:, None, :] * self.pair
         logits = torch.matmul(weighted, in_reach(keys, self.max_span_length)).transpose(1, 2)
         n_labels = self.pair.shape[0] - 1
-        starts = torch.cat([F.pad(vectors, (0, 0, 1, 0))[:-1], vectors], dim=1)
-        ends = torch.cat([vectors, F.pad(vectors, (0, 0, 0, 1))[1:]], dim=1)
+        around = F.pad(vectors, (0, 0, 1, 1))
+        starts = torch.cat([around[:-2], vectors], dim=1)
+        ends = torch.cat([vectors, around[2:]], dim=1)
         first = self.first(starts) + F.pad(self.any_first(starts).expand(-1, n_labels), (1, 0))
         last = self.last(ends) + F.pad(self.any_last(ends).expand(-1, n_labels), (1, 0))
         last = in_reach(last, self.max_span_length).transpose(1, 2)
