@@ -646,6 +646,10 @@ class Errors(metaclass=_Coded):
         "The disk is full: {folder} has no room. Each wheel needs some 150 MB, and 200 MB more "
         "while it is written."
     )
+    CN716 = (
+        "'{version}' is no version that pip knows. Give --version numbers with dots, such as "
+        "1.2.0, or 1.2.0rc1 for one before it."
+    )
     CN720 = "{wheel} is no wheel. Name the .whl files that the command package wrote."
     CN721 = "{wheel} does not work in a clean environment: {reason}"
     CN722 = (

@@ -16,6 +16,8 @@ from spacy_crossner.errors import CrossnerError, Errors
 
 # SQLite and the Rust writers of safetensors and tokenizers raise no OSError, but say what it is.
 SIGNS_OF_A_FULL_DISK = ("(os error 28)", "disk is full", "No space left on device")
+# Where a folder waits while another takes its place.
+OLD = "old"
 
 
 def make_parent(path: Path) -> None:
@@ -32,7 +34,8 @@ def make_parent(path: Path) -> None:
 def temporary_beside(path: Path) -> Path:
     """Name a neighbour of a file or folder, to be written first and then put in its place.
 
-    The folder of both is made. What killed processes left under such names is deleted.
+    The folder of both is made. What killed processes left under such names is deleted, but for a
+    folder that one of them had moved away to replace it, and could not: it is put back.
 
     path (Path): The file or folder.
     RETURNS (Path): The neighbour, which no other process writes.
@@ -41,6 +44,7 @@ def temporary_beside(path: Path) -> Path:
     for left in path.parent.glob(f".{escape(path.name)}.tmp*"):
         number = left.name.rpartition(".tmp")[2]
         if number.isdigit() and not _is_other_process(int(number)):
+            _put_back(left, path)
             remove(left)
     return path.with_name(f".{path.name}.tmp{os.getpid()}")
 
@@ -109,10 +113,18 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         new.mkdir(parents=True)
         yield new
         if path.exists():
-            path.rename(scratch / "old")
+            path.rename(scratch / OLD)
         new.rename(path)
     finally:
+        _put_back(scratch, path)
         remove(scratch)
+
+
+def _put_back(scratch: Path, path: Path) -> None:
+    """Undo the first half of a replacement that has no second one; see `atomic_folder`."""
+    old = scratch / OLD
+    if old.exists() and not path.exists():
+        old.rename(path)
 
 
 def fingerprint(path: Path) -> str:

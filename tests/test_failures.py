@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import sqlite3
+import subprocess
 import sys
 import traceback
 from pathlib import Path
@@ -239,6 +240,33 @@ def test_folders_are_written_whole_or_not_at_all(tmp_path):
         stop_halfway()
     assert read_all(tmp_path) == {"folder/file": b"new"}
     assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_a_folder_that_can_not_be_replaced_is_kept(tmp_path, monkeypatch):
+    folder = tmp_path / "folder"
+    write_file(folder / "file", "old")
+    rename = Path.rename
+
+    def refuse(path, target):
+        if path.name == "new":
+            raise PermissionError("somebody reads it")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(PermissionError), atomic_folder(folder) as scratch:
+        write_file(scratch / "file", "new")
+    assert read_all(tmp_path) == {"folder/file": b"old"}
+
+
+def test_a_folder_that_was_moved_away_by_a_killed_process_is_put_back(tmp_path):
+    folder = tmp_path / "folder"
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    left = tmp_path / f".folder.tmp{process.pid}"
+    write_file(left / "old" / "file", "old")
+    write_file(left / "new" / "file", "new")
+    temporary_beside(folder)
+    assert read_all(tmp_path) == {"folder/file": b"old"}
 
 
 MISTAKES = {

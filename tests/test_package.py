@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from email.parser import Parser
 
@@ -19,8 +20,10 @@ from spacy_crossner.data.languages import get_tokenizer
 from spacy_crossner.data.view import View, set_view
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.ship import package as package_module
+from spacy_crossner.ship.embedded import E5_SMALL, ORIGIN
 from spacy_crossner.ship.package import get_performance, open_pipeline, package
-from spacy_crossner.ship.verify import compare, spread, verify
+from spacy_crossner.ship.trim import find_encoders
+from spacy_crossner.ship.verify import compare, find_wheels, make_environment, spread, verify
 from tests.pipelines import TRAIN_DATA, make_examples, make_nlp, scored, train
 
 TEXTS = {"de": ["Angela Merkel war in Berlin.", "die Bank in London"], "zh": ["李明在北京大学。"]}
@@ -130,6 +133,47 @@ def test_licences_of_the_sources_are_the_pipelines(trained, tmp_path):
     assert meta["license"] == "CC0-1.0 AND CC-BY-SA-4.0"
 
 
+def test_what_may_be_chosen_stands_in_brackets(trained, tmp_path):
+    choice = {"name": "One more", "license": "MIT OR Apache-2.0"}
+    for sources, licence in (
+        ([choice], "MIT OR Apache-2.0"),
+        ([*SOURCES, choice], "CC0-1.0 AND (MIT OR Apache-2.0)"),
+    ):
+        srsly.write_json(tmp_path / "sources.json", sources)
+        options = {"sources": tmp_path / "sources.json", "trim": False, "version": "1.0-rc1"}
+        wheel = package(trained / "pipeline", tmp_path, ["xx"], **options)[0].path
+        assert wheel.name == "xx_crossner_trf-1.0rc1-py3-none-any.whl"
+        assert json.loads(read_member(wheel, "xx_crossner_trf/meta.json"))["license"] == licence
+
+
+def test_the_embedded_encoder_brings_its_notices(trained, wheels, tmp_path):
+    notices = "{}.dist-info/licenses/THIRD_PARTY_NOTICES.md"
+    with zipfile.ZipFile(wheels["de_crossner_trf"]) as archive:
+        assert notices.format("de_crossner_trf-1.2.3") not in archive.namelist()
+    nlp = spacy.load(trained / "pipeline")
+    (shim,) = find_encoders(nlp)
+    setattr(shim._hfmodel.transformer.config, ORIGIN, E5_SMALL)
+    nlp.to_disk(tmp_path / "pipeline")
+    srsly.write_json(tmp_path / "sources.json", SOURCES)
+    for sources, licence in ((None, ""), (tmp_path / "sources.json", "MIT AND CC0-1.0")):
+        wheel = package(
+            tmp_path / "pipeline", tmp_path, ["de"], [trained / "texts"], sources=sources
+        )[1].path
+        info = f"de_crossner_trf-{__version__}"
+        assert "Intfloat contributors" in read_member(wheel, notices.format(info))
+        assert notices.format(info) in read_member(wheel, f"{info}.dist-info/RECORD")
+        meta = json.loads(read_member(wheel, "de_crossner_trf/meta.json"))
+        assert meta["license"] == licence
+        assert meta["sources"][0]["license"] == "MIT"
+
+
+def test_an_environment_lends_packages_where_python_has_no_scheme_for_it(tmp_path, monkeypatch):
+    names = tuple(name for name in sysconfig.get_scheme_names() if name != "venv")
+    monkeypatch.setattr(sysconfig, "get_scheme_names", lambda: names)
+    python = make_environment(tmp_path / "venv", lend=True)
+    subprocess.run([python, "-c", "import spacy_crossner"], check=True)
+
+
 def test_tokenizers_of_languages(trained):
     text = "z.B. die Bank, 北京大学。"
     for language in ("de", "zh", "xx"):
@@ -165,6 +209,18 @@ def test_wheels_are_tried_on_their_own_languages(wheels):
     assert spread(texts, wheels["de_crossner_trf"], 0)[:3] == ["ein", "zwei", "?"]
     assert spread(texts, wheels["de_crossner_trf"], 1)[:2] == ["ein", "?"]
     assert "un" not in spread(texts, wheels["xx_crossner_trf"], 0)
+    many = {"de": [str(number) for number in range(7)]}
+    assert spread(many, wheels["de_crossner_trf"], 4)[:-3] == ["0", "1", "3", "5"]
+
+
+def test_the_wheels_of_a_folder_are_those_of_its_checksums(tmp_path):
+    names = ["de_a-1-py3-none-any.whl", "xx_a-1-py3-none-any.whl", "xx_a-2-py3-none-any.whl"]
+    for name in names:
+        (tmp_path / name).touch()
+    assert find_wheels([tmp_path]) == [tmp_path / name for name in names]
+    (tmp_path / "SHA256SUMS").write_text(f"abc  {names[2]}\n", encoding="utf8")
+    assert find_wheels([tmp_path]) == [tmp_path / names[2]]
+    assert find_wheels([tmp_path / names[0]]) == [tmp_path / names[0]]
 
 
 def test_verify_notices_differences(trained, wheels):
@@ -228,6 +284,17 @@ def test_errors(trained, tmp_path, monkeypatch):
             srsly.write_json(scores, SOURCES)
         with pytest.raises(CrossnerError, match="CN714"):
             package(pipeline, tmp_path, ["de"], texts, scores=scores)
+    for sources in (["CC0"], [1]):
+        srsly.write_json(tmp_path / "sources.json", sources)
+        with pytest.raises(CrossnerError, match=r"CN714.*sources\.json.*--sources"):
+            package(pipeline, tmp_path, ["de"], texts, sources=tmp_path / "sources.json")
+    for scores in ({"test": {"f": 1.0}}, {"test": 1.0}):
+        srsly.write_json(tmp_path / "scores.json", scores)
+        with pytest.raises(CrossnerError, match=r"CN714.*scores\.json.*--scores"):
+            package(pipeline, tmp_path, ["de"], texts, scores=tmp_path / "scores.json")
+    for version in ("latest", "1.0-x", ""):
+        with pytest.raises(CrossnerError, match=f"CN716.*'{version}'.*--version"):
+            package(pipeline, tmp_path, ["de"], texts, version=version)
     with pytest.raises(CrossnerError, match="CN720"):
         verify([tmp_path / "none.whl"], pipeline)
     (tmp_path / "a_b-1-py3-none-any.whl").write_text("no zip", encoding="utf8")

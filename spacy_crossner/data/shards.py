@@ -6,7 +6,6 @@ the next.
 """
 
 import random
-import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import groupby, islice
@@ -19,7 +18,7 @@ from srsly.msgpack import Packer, Unpacker
 
 from spacy_crossner.data.view import USER_DATA_KEY, get_group
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.files import remove, temporary_beside
+from spacy_crossner.files import atomic_folder, remove, temporary_beside
 
 T = TypeVar("T")
 
@@ -160,25 +159,22 @@ def write_docs(out: Path, docs: Iterable[Doc], shard_size: int = 0) -> int:
         0 writes one file.
     RETURNS (int): The number of docs.
     """
-    temporary = temporary_beside(out)
-    count = 0
-    try:
-        if shard_size:
-            check_folder(out)
-            temporary.mkdir()
+    if shard_size:
+        check_folder(out)
+        count = 0
+        with atomic_folder(out) as folder:
             for number, docbin in enumerate(_fill_shards(docs, shard_size), start=1):
-                docbin.to_disk(temporary / f"part-{number:05d}{SUFFIX}")
+                docbin.to_disk(folder / f"part-{number:05d}{SUFFIX}")
                 count += len(docbin)
-            if out.exists():
-                shutil.rmtree(out)
-        else:
-            docbin = _make_docbin(docs)
-            docbin.to_disk(temporary)
-            count = len(docbin)
+        return count
+    temporary = temporary_beside(out)
+    try:
+        docbin = _make_docbin(docs)
+        docbin.to_disk(temporary)
         temporary.replace(out)
     finally:
         remove(temporary)
-    return count
+    return len(docbin)
 
 
 def check_folder(out: Path) -> None:

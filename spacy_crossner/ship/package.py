@@ -6,11 +6,13 @@ config. It requires this package, whose entry points make everything in its conf
 """
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 import srsly
+from packaging.version import InvalidVersion, Version
 from spacy.about import __version__ as spacy_version
 from spacy.cli.package import TEMPLATE_INIT, generate_readme, get_third_party_dependencies
 from spacy.language import Language
@@ -32,6 +34,7 @@ from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import write_file
 from spacy_crossner.pipeline.strip import strip_training_components
 from spacy_crossner.ship.download import file_hash
+from spacy_crossner.ship.embedded import E5_SMALL, ORIGIN
 from spacy_crossner.ship.folder import disk_errors
 from spacy_crossner.ship.trim import Trimmed, find_encoders, trim_pipeline
 from spacy_crossner.ship.wheel import write_wheel
@@ -40,6 +43,14 @@ MULTIPLE = "xx"
 DISTRIBUTION = "spacy-crossner"
 NOT_STATED = "licence not stated"
 CHECKSUMS = "SHA256SUMS"
+# The licence of the embedded encoder wants these in every copy of it.
+NOTICES = Path(__file__).parent.parent / "THIRD_PARTY_NOTICES.md"
+EMBEDDED_SOURCE = {
+    "name": f"{E5_SMALL}, weights and tokenizer",
+    "url": f"https://huggingface.co/intfloat/{E5_SMALL}",
+    "author": "Copyright (c) 2023 Intfloat contributors",
+    "license": "MIT",
+}
 
 
 class Packed(NamedTuple):
@@ -79,7 +90,9 @@ def package(
     version (str): Version of the wheels.
     scores (Optional[Path]): What `evaluate` wrote, for the meta.json.
     sources (Optional[Path]): A JSON list of objects with name, url and license, for the meta.json.
-    license_name (str): The licence of the pipelines; by default those of the sources.
+        The embedded encoder is added to them.
+    license_name (str): The licence of the pipelines; by default those of the sources, if they are
+        given.
     trim (bool): Whether to trim the vocabulary.
     RETURNS (List[Packed]): The wheels. Their checksums stand beside them, in SHA256SUMS.
     """
@@ -92,9 +105,17 @@ def package(
             raise CrossnerError(Errors.CN711.format(language=language)) from None
     if not languages or not name.isidentifier():
         raise CrossnerError(Errors.CN712.format(name=name))
+    try:
+        version = str(Version(version))
+    except InvalidVersion:
+        raise CrossnerError(Errors.CN716.format(version=version)) from None
     all_texts = read_texts(texts) if trim else {}
     all_scores = _read_json(scores, dict) if scores is not None else {}
     all_sources = _read_json(sources, list) if sources is not None else []
+    with _naming(sources):
+        all_sources = [{key: str(value) for key, value in item.items()} for item in all_sources]
+    with _naming(scores):
+        get_performance(all_scores, languages)
     with disk_errors(output, full=Errors.CN715):
         output.mkdir(parents=True, exist_ok=True)
         wheels = []
@@ -103,14 +124,17 @@ def package(
         for code, group in [(MULTIPLE, languages), *((code, [code]) for code in codes)]:
             nlp = strip_training_components(open_pipeline(pipeline, code))
             trimmed = trim_pipeline(nlp, pick_texts(all_texts, group)) if trim else None
+            used = [*([EMBEDDED_SOURCE] if has_embedded(nlp) else []), *all_sources]
+            # what was trained on decides, too; without it, nothing is known
+            licences = _join_licences(used) if all_sources else ""
             nlp.meta.update(
                 name=name,
                 version=version,
-                license=license_name or nlp.meta.get("license") or _join_licences(all_sources),
+                license=license_name or nlp.meta.get("license") or licences,
                 description=describe(nlp, group),
                 languages=list(group),
-                sources=[{key: str(value) for key, value in item.items()} for item in all_sources],
-                notes=_list_licences(all_sources),
+                sources=used,
+                notes=_list_licences(used),
                 performance=get_performance(all_scores, group),
                 requirements=get_requirements(nlp),
                 spacy_version=get_minor_version_range(spacy_version),
@@ -149,6 +173,12 @@ def open_pipeline(path: Path, language: str) -> Language:
     for shim in find_encoders(nlp):
         shim._hfmodel.transformer.config._name_or_path = ""  # a temporary folder
     return nlp
+
+
+def has_embedded(nlp: Language) -> bool:
+    """RETURNS (bool): Whether a pipeline holds the encoder that this package makes."""
+    configs = (shim._hfmodel.transformer.config for shim in find_encoders(nlp))
+    return any(getattr(config, ORIGIN, None) == E5_SMALL for config in configs)
 
 
 def read_texts(paths: Iterable[Path]) -> dict[Optional[str], list[str]]:
@@ -249,6 +279,7 @@ def pack(nlp: Language, output: Path) -> Path:
             license_name=nlp.meta["license"],
             requires=nlp.meta["requirements"],
             entry_points=f"[spacy_models]\n{full_name} = {full_name}\n",
+            notices=NOTICES.read_text(encoding="utf8") if has_embedded(nlp) else "",
         )
 
 
@@ -259,8 +290,20 @@ def _list_licences(sources: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _join_licences(sources: Iterable[Mapping[str, Any]]) -> str:
-    """RETURNS (str): Each licence once, as an SPDX expression."""
-    return " AND ".join(dict.fromkeys(str(source.get("license", NOT_STATED)) for source in sources))
+    """RETURNS (str): Each licence once, joined as SPDX does."""
+    names = [str(source.get("license", NOT_STATED)) for source in sources]
+    # AND binds more closely than OR
+    parts = [f"({name})" if " OR " in name and len(set(names)) > 1 else name for name in names]
+    return " AND ".join(dict.fromkeys(parts))
+
+
+@contextmanager
+def _naming(path: Optional[Path]) -> Iterator[None]:
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError) as error:
+        reason = f"it is not of that form ({error!r})"
+        raise CrossnerError(Errors.CN714.format(path=path, reason=reason)) from None
 
 
 def _read_json(path: Path, kind: type) -> Any:

@@ -22,10 +22,11 @@ import srsly
 from spacy.language import Language
 from spacy.tokens import Doc
 
+from spacy_crossner.data.groups import SCORES
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import write_json
 from spacy_crossner.pipeline.load import load_pipeline
-from spacy_crossner.ship.package import read_texts
+from spacy_crossner.ship.package import CHECKSUMS, read_texts
 
 PROBE = Path(__file__).parent / "probe.py"
 TOLERANCE = 1e-4
@@ -92,11 +93,19 @@ def find_wheels(paths: Iterable[Path]) -> list[Path]:
     """RETURNS (List[Path]): The wheels that are named, and those in folders that are."""
     wheels = []
     for path in paths:
-        found = sorted(path.glob("*.whl")) if path.is_dir() else [path]
+        found = _wheels_in(path) if path.is_dir() else [path]
         if not found:
             raise CrossnerError(Errors.CN724.format(folder=path))
         wheels += found
     return wheels
+
+
+def _wheels_in(folder: Path) -> list[Path]:
+    """RETURNS (List[Path]): The wheels of the last `package` there, or all if it says nothing."""
+    if not (folder / CHECKSUMS).is_file():
+        return sorted(folder.glob("*.whl"))
+    lines = (folder / CHECKSUMS).read_text(encoding="utf8").splitlines()
+    return sorted(folder / line.split(maxsplit=1)[1] for line in lines if line)
 
 
 def write_verified(results: Iterable[Verified], output: Path) -> None:
@@ -160,7 +169,10 @@ def make_environment(folder: Path, *, lend: bool) -> Path:
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if lend:
         scheme = {"base": str(folder), "platbase": str(folder)}
-        site = Path(sysconfig.get_path("purelib", "venv", vars=scheme))
+        # Python 3.10 does not know the scheme by that name
+        known = sysconfig.get_scheme_names()
+        name = "venv" if "venv" in known else ("nt" if os.name == "nt" else "posix_prefix")
+        site = Path(sysconfig.get_path("purelib", name, vars=scheme))
         here = dict.fromkeys(sysconfig.get_path(key) for key in ("purelib", "platlib"))
         # not the bare paths: the .pth files there, as of editable installs, have to count as well
         lines = [f"import site; site.addsitedir({path!r})" for path in here]
@@ -179,7 +191,7 @@ def compare(found: dict[str, Any], expected: Doc) -> Optional[str]:
     if found["ents"] != entities:
         return f"entities {found['ents']} instead of {entities}"
     for key, group in expected.spans.items():
-        scores = group.attrs.get("scores", [0.0] * len(group))
+        scores = group.attrs.get(SCORES, [0.0] * len(group))
         there = {(s, e, label): score for s, e, label, score in found["spans"].get(key, ())}
         for span, score in zip(group, scores, strict=True):
             other = there.get((span.start, span.end, span.label_))
@@ -197,8 +209,13 @@ def spread(by_language: dict[Optional[str], list[str]], wheel: Path, limit: int)
     if languages:
         # other languages may have lost pieces
         groups = [by_language.get(code, []) for code in (*languages, None)]
-    texts = [t for group in groups for t in group[:: max(1, len(group) // limit) if limit else 1]]
+    texts = [text for group in groups for text in _pick(group, limit or len(group))]
     return [*texts, *TEXTS]
+
+
+def _pick(texts: Sequence[str], limit: int) -> list[str]:
+    count = min(limit, len(texts))
+    return [texts[number * len(texts) // count] for number in range(count)]
 
 
 def read_languages(wheel: Path) -> list[str]:

@@ -30,6 +30,7 @@ def write_wheel(
     license_name: str = "",
     requires: Iterable[str] = (),
     entry_points: str = "",
+    notices: str = "",
 ) -> Path:
     """Write a wheel of pure data.
 
@@ -42,6 +43,7 @@ def write_wheel(
     license_name (str): The licence.
     requires (Iterable[str]): The distributions that it needs.
     entry_points (str): The content of its entry_points.txt.
+    notices (str): What the licences of its content want to be said in every copy, in Markdown.
     RETURNS (Path): The wheel.
     """
     metadata = _fields(
@@ -66,6 +68,8 @@ def write_wheel(
         f"{info}/entry_points.txt": entry_points,
         f"{info}/top_level.txt": f"{name}\n",
     }
+    if notices:
+        texts[f"{info}/licenses/THIRD_PARTY_NOTICES.md"] = notices
     target = output / f"{name}-{version}-py3-none-any.whl"
     scratch = temporary_beside(target)
     rows = []
