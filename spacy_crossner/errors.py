@@ -186,7 +186,7 @@ class Errors(metaclass=_Coded):
         "Train a new pipeline with all types."
     )
     CN115 = (
-        "'{name}' can't predict yet: its head was never built. Train the pipeline, or call "
+        "'{name}' is not ready: its head was never built. Train the pipeline, or call "
         "nlp.initialize with examples."
     )
     CN116 = (
@@ -328,10 +328,14 @@ class Errors(metaclass=_Coded):
         "{where}: the entity '{entity}' ({label}) cuts a token ({tokens}). With --misaligned "
         "missing, training masks these tokens; with skip, the sentence is left out."
     )
-    CN261 = "There is no tokenizer for the language '{lang}'. {problem}"
+    CN261 = (
+        "There is no tokenizer for the language '{lang}'. {problem} Correct the code, or give "
+        "--lang xx, whose tokenizer cuts texts of any language."
+    )
     CN265 = (
         "Tokens of '{text}' have no annotation, which this format can't tell from having no "
-        "entity. Write a .spacy file instead (or .jsonl if no token is annotated)."
+        "entity. Write a .spacy file instead (or .jsonl if no token is annotated); or, where "
+        "entities cut tokens, leave their sentences out with --misaligned skip."
     )
     CN266 = (
         "The folder {path} holds '{found}', which is no shard of a corpus. Shards go to a folder "
@@ -342,6 +346,11 @@ class Errors(metaclass=_Coded):
         "{where}: what is nested, overlaps or has gaps in doc.spans['sc'] has no place in flat "
         "entities: {count} left out. To keep them, convert from .spacy to .spacy with the "
         "tokenizer gold."
+    )
+    CN269 = (
+        "The soft targets of '{text}' are for the types {labels}, and probabilities of types that "
+        "are dropped or become one can't be told. Annotate again with a teacher of the types that "
+        "are wanted, or take all labels off with --unlabelled."
     )
     CN270 = (
         "The reader has no path. Set it in the config, or on the command line, e.g. --paths.train "
@@ -710,3 +719,7 @@ class Warnings(metaclass=_Coded):
         "pip install 'spacy-crossner[report]'"
     )
     CNW61 = "There is no {path}. What it would show is left out of the report."
+    CNW62 = (
+        "The scores of '{name}' are left out of the report: its test '{test}' had {found} docs, "
+        "and the pipeline's has {expected}. Test it on the same files with the command evaluate."
+    )

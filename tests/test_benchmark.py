@@ -42,6 +42,7 @@ def make_run(recipe: str, seed: int, counts: list[list[int]]) -> dict:
         "encoder": "tiny",
         "device": "cpu",
         "date": "2020-02-02",
+        "versions": {"spacy": "3.8", "torch": "2.13"},
         "steps": 10,
         "minutes": {"train": 1.0, "test": 0.5},
         "cpu_minutes": {"train": 1.0, "annotate": 0.2},
@@ -100,6 +101,8 @@ def test_runs_resume_and_are_compared(sample, tmp_path, tiny_encoder, monkeypatc
     alone = read_runs(output / "sample" / "all")["crossner without distillation"][0]
     assert {name: test["f"] for name, test in alone["tests"].items()} == run["teachers"][0]
     assert alone["steps"] == 2
+    # it trains no student, so that nobody has to annotate
+    assert set(alone["minutes"]) == {"train", "calibrate", "test"}
 
     # another student of the same teacher, which annotates otherwise
     trained = []
@@ -374,6 +377,10 @@ def test_summary():
     text = to_markdown(summary)
     assert "| better | 2 | 10 | 1.0 | 1.2 | 50.0 ± 0.0 | 100.0 ± 0.0 |" in text
     assert "| better | +100.0\\*\\* [+100.0, +100.0] |" in text
+    assert "Trained with spacy 3.8, torch 2.13." in text
+    runs["baseline"][0]["versions"] = {"spacy": "3.7", "torch": "2.13"}
+    text = to_markdown(summarize(runs, ["de", "fr"]))
+    assert "Trained with spacy 3.7, torch 2.13; and with spacy 3.8, torch 2.13." in text
 
 
 def test_runs_of_one_recipe_have_the_same_settings(tmp_path):

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,9 +29,10 @@ from spacy_crossner.data.convert import (
 )
 from spacy_crossner.data.formats import format_iob2, format_jsonl, parse_jsonl
 from spacy_crossner.data.inspect import inspect
+from spacy_crossner.data.languages import get_tokenizer
 from spacy_crossner.data.sentences import Problem, Sentence, locate_tokens, split_spaces
 from spacy_crossner.data.shards import find_shards, read_docs, write_docs
-from spacy_crossner.data.view import View, get_view, set_view
+from spacy_crossner.data.view import SoftTargets, View, get_view, set_view
 from spacy_crossner.errors import CrossnerError
 
 UNER = """\
@@ -313,6 +315,44 @@ def test_unlabelled_strips_all_labels(tmp_path, name):
     assert not doc.has_annotation("ENT_IOB")
     assert not doc.spans
     assert get_view(doc) == View("in-1", "target", "de", labelled=False)
+
+
+def make_taught(path, classes=("O", "B-PER", "I-PER", "B-LOC", "I-LOC")):
+    doc = Doc(Vocab(), words=["Angela", "slept"], ents=["B-PER", "O"])
+    probs = numpy.full((1, len(classes)), 0.2, dtype="float16")
+    soft = SoftTargets("bio", classes, numpy.zeros((1,), dtype="int32"), probs)
+    set_view(doc, View("a", "target", soft=soft))
+    write_docs(path, [doc])
+    return path
+
+
+def test_soft_targets_have_the_labels_of_their_doc(tmp_path):
+    source, out = make_taught(tmp_path / "in.spacy"), tmp_path / "out.spacy"
+    for label_map, expected in (
+        ({}, ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")),
+        ({"PER": "PERSON"}, ("O", "B-PERSON", "I-PERSON", "B-LOC", "I-LOC")),
+        ({"PER": "LOC", "LOC": "PER"}, ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")),
+    ):
+        convert([source], out, label_map=label_map)
+        (doc,) = read_docs(out, Vocab())
+        assert get_view(doc).soft.classes == expected
+        assert doc.ents[0].label_ == expected[1][2:]
+    convert([source], out, unlabelled=True)
+    (doc,) = read_docs(out, Vocab())
+    assert get_view(doc).soft is None
+    for changes in ({"drop_labels": ["LOC"]}, {"label_map": {"PER": "LOC"}}):
+        with pytest.raises(CrossnerError, match=r"CN269.*'Angela slept '.*LOC, PER.*--unlabelled"):
+            convert([source], out, **changes)
+
+
+@pytest.mark.parametrize("lang", ["zh", "ja", "th", "ko", "my", "vi"])
+def test_text_is_cut_as_everywhere_else(tmp_path, lang):
+    text = "李明买了iPhone 15。"
+    (tmp_path / "in.txt").write_text(text + "\n", encoding="utf8")
+    convert([tmp_path / "in.txt"], tmp_path / "out.spacy", lang=lang, format="text", strict=True)
+    (doc,) = read_docs(tmp_path / "out.spacy", Vocab())
+    assert [token.text for token in doc] == [token.text for token in get_tokenizer(lang)(text)]
+    assert "iPhone" in [token.text for token in doc]
 
 
 def test_spacy_without_user_data_gets_views(tmp_path):

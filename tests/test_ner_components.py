@@ -18,7 +18,7 @@ from thinc.api import ArgsKwargs, Config
 
 from spacy_crossner.data.view import SoftTargets, View, set_view
 from spacy_crossner.errors import CrossnerError
-from spacy_crossner.ml.heads import spaced_rows
+from spacy_crossner.ml.heads import TokenLabelScores, spaced_rows
 from spacy_crossner.ml.modules import TokenLabelModule, TokenPairModule
 from spacy_crossner.ml.shim import SteadyShim
 from spacy_crossner.pipeline.gold import read_gold
@@ -29,6 +29,7 @@ from spacy_crossner.pipeline.select import (
     write_entities,
     write_spans,
 )
+from spacy_crossner.pipeline.token_label_ner import MAX_SPAN_LENGTH
 from spacy_crossner.pipeline.token_pair_ner import sample_pairs
 from spacy_crossner.types import Mention
 from tests.pipelines import TRAIN_DATA, found, make_config, make_examples, make_nlp, scored, train
@@ -69,11 +70,17 @@ def test_labels(tiny_encoder, factory):
         nlp("Paris")
     with pytest.raises(CrossnerError, match="CN115"):
         pipe.predict([nlp.make_doc("Paris")])
+    with pytest.raises(CrossnerError, match="CN115"):
+        pipe.update(make_examples(nlp))
     nlp.initialize(lambda: make_examples(nlp))
     assert pipe.labels == ("X", "LOC", "ORG", "PER")
     assert pipe.label_data == ["X", "LOC", "ORG", "PER"]
     with pytest.raises(CrossnerError, match="CN114"):
         pipe.add_label("Y")
+    nlp.initialize(lambda: make_examples(nlp)[:1])  # of the types that it has
+    more = [(text, [(a, b, "GPE") for a, b, _ in spans]) for text, spans in TRAIN_DATA]
+    with pytest.raises(CrossnerError, match=r"CN114.*GPE"):
+        nlp.initialize(lambda: make_examples(nlp, more))
 
 
 @pytest.mark.parametrize("factory", FACTORIES)
@@ -342,8 +349,29 @@ def test_misaligned_and_missing_gold(tiny_encoder):
     assert gold.misaligned == 0
     with pytest.raises(CrossnerError, match="CN110"):
         read_gold(Example(Doc(nlp.vocab, words=["Other"]), reference), "sc")
+    # spaCy allows for other white space, which words without spaces come with
+    words = ["New", "York-based", "Ac", "\n", "me"]
+    gold = read_gold(Example(Doc(nlp.vocab, words=words), reference), "sc")
+    assert gold.mentions == [Mention((2, 3, 4), "ORG")]
+    assert gold.known.tolist() == [False, False, True, True, True]
     set_view(reference, View(group="g", kind="target", labelled=False))
     assert not read_gold(Example(predicted, reference), "sc").known.any()
+
+
+def test_entities_longer_than_any_candidate_are_candidates(tiny_encoder):
+    nlp = make_nlp(tiny_encoder, token_label_ner={"threshold": 0.05})
+    nlp.initialize(lambda: make_examples(nlp))
+    pipe = nlp.get_pipe("token_label_ner")
+    n = MAX_SPAN_LENGTH + 6
+    logits = numpy.full((n, len(pipe.classes)), -9.0, dtype="f")
+    logits[:, 0] = 0.0
+    logits[1, 1] = logits[2:-1, 2] = 9.0
+    starts, glued = [numpy.arange(n)], numpy.zeros((n,), dtype=bool)
+    (found,) = pipe.decode(TokenLabelScores(logits, [n], starts, [n], glued), 0.05)
+    assert [(m.start, m.end) for m in found.entities] == [(1, n - 1)]
+    assert found.entities[0] in found.candidates
+    scores = [m.score for m in found.candidates]
+    assert scores == sorted(scores, reverse=True)
 
 
 def test_misaligned_gold_warns_once(tiny_encoder):

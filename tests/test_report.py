@@ -32,8 +32,13 @@ from spacy_crossner.measure.compare import (
     measure_reliability,
 )
 from spacy_crossner.measure.evaluate import evaluate, find_tests, write_scores
-from spacy_crossner.measure.report import read_logs, read_metrics, report
-from spacy_crossner.measure.sections import choose_errors, mean_losses, render_entities
+from spacy_crossner.measure.report import Scored, read_logs, read_metrics, report, same_tests
+from spacy_crossner.measure.sections import (
+    choose_errors,
+    mean_losses,
+    render_entities,
+    show_recipes,
+)
 from spacy_crossner.measure.tables import make_tables
 from spacy_crossner.measure.vectors import OUTSIDE, TokenVectors, project, share_of_neighbours
 from tests.pipelines import make_examples, make_nlp, train
@@ -385,6 +390,34 @@ def test_mean_losses_of_the_last_run(folder, tmp_path):
     shutil.copy(log, again)
     names = list(read_logs([folder / "training", log, again]))
     assert names == [*read_logs([folder / "training"]), str((again / log.name).resolve())]
+
+
+def test_other_files_are_no_logs(folder, tmp_path):
+    (tmp_path / "patterns.jsonl").write_text('{"label": "ORG", "pattern": "Acme"}\n')
+    (tmp_path / "list.jsonl").write_text("[1]\n")
+    assert read_logs([tmp_path]) == {}
+    with pytest.raises(CrossnerError, match=r"CN310.*patterns"):
+        read_logs([tmp_path / "patterns.jsonl"])
+    (log,) = (folder / "training").rglob("label/*.jsonl")
+    (tmp_path / "damaged.jsonl").write_text(log.read_text(encoding="utf8") + "nothing\n")
+    with pytest.raises(CrossnerError, match=r"CN310.*damaged"):
+        read_logs([tmp_path])
+
+
+def test_recipes_of_other_tests_are_left_out():
+    scores = {"de": {"docs": 3}, "fr": {"docs": 2}}
+    tested = {
+        "same": {"de": Scored(50.0, 3), "fr": Scored(70.0, 2)},
+        "fewer": {"de": Scored(40.0, 3), "nl": Scored(1.0, 9)},
+        "strange": {"de": Scored(90.0, 30), "fr": Scored(90.0, 2)},
+    }
+    with pytest.warns(UserWarning, match=r"CNW62.*'strange'.*'de' had 30 docs.*has 3"):
+        recipes = same_tests(tested, scores)
+    assert recipes == {"same": {"de": 50.0, "fr": 70.0}, "fewer": {"de": 40.0, "nl": 1.0}}
+    table = show_recipes(recipes)["recipes"]
+    assert table["header"] == ["Recipe", "de", "fr", "nl", "Mean of de"]
+    assert table["rows"][0] == ["same", "50.0", "70.0", "-", "50.0"]
+    assert table["rows"][1] == ["fewer", "40.0", "-", "1.0", "40.0"]
 
 
 def test_tables_of_nested_values():

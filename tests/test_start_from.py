@@ -55,6 +55,27 @@ def test_student_starts_where_its_teacher_is(tiny_encoder, trained, seed):
     train(student, make_examples(student), steps=2)  # initializes anew, and goes on
 
 
+def test_components_of_spacy_go_on_as_well(tiny_encoder, tmp_path):
+    components = {"ner": {}, "token_label_ner": {}}
+    teacher = make_nlp(tiny_encoder, **components)
+    train(teacher, make_examples(teacher), steps=3)
+    teacher.to_disk(tmp_path / "teacher")
+    student = make_student(tiny_encoder, str(tmp_path / "teacher"), **components)
+    student.initialize(lambda: make_examples(student))
+    arrays = [
+        {
+            (number, key): node.get_param(key)
+            for number, node in enumerate(nlp.get_pipe("ner").model.walk())
+            for key in node.param_names
+            if node.has_param(key)
+        }
+        for nlp in (student, teacher)
+    ]
+    assert len(arrays[0]) > 5
+    for key, array in arrays[0].items():
+        numpy.testing.assert_array_equal(array, arrays[1][key])
+
+
 def test_without_a_start_everything_is_new(tiny_encoder, trained):
     student = make_student(tiny_encoder, None, token_label_ner={})
     plain = make_nlp(tiny_encoder, token_label_ner={})

@@ -1,15 +1,26 @@
 """Units: tokens that share a word piece are one thing for the heads."""
 
+import json
+import shutil
+import warnings
+
 import numpy
 import pytest
 import spacy
+import srsly
 from hypothesis import given
 from hypothesis import strategies as st
 from spacy.tokens import Doc
+from spacy.vocab import Vocab
 
+from spacy_crossner.data.shards import find_shards, read_docs
+from spacy_crossner.data.view import get_view
+from spacy_crossner.distil.annotate import annotate
+from spacy_crossner.measure.calibrate import calibrate
 from spacy_crossner.ml.heads import find_glued, find_units, spread_units, take_units
 from spacy_crossner.pipeline.glue import join_labels, join_pairs
 from spacy_crossner.pipeline.gold import Gold
+from spacy_crossner.pipeline.select import trim_spaces
 from spacy_crossner.pipeline.units import to_tokens, to_units
 from spacy_crossner.schemes.relations import decode_batch
 from spacy_crossner.types import Mention
@@ -18,10 +29,32 @@ from tests.pipelines import make_examples, make_nlp, train
 
 def test_tokens_with_one_vector_are_one_unit():
     rows = numpy.array([[1, 2], [1, 2], [3, 4], [1, 2], [1, 2]], dtype="f")
-    docs = [rows, rows[:0], rows[2:3]]
-    starts = find_units(docs)
+    vectors = [rows, rows[:0], rows[2:3]]
+    vocab = Vocab()
+    starts = find_units(vectors, [Doc(vocab, words=["a"] * len(rows)) for rows in vectors])
     assert [first.tolist() for first in starts] == [[0, 2, 3], [], [0]]
-    assert take_units(docs, starts)[0].tolist() == [[1, 2], [3, 4], [1, 2]]
+    assert take_units(vectors, starts)[0].tolist() == [[1, 2], [3, 4], [1, 2]]
+
+
+@pytest.mark.parametrize("same_as_next", [True, False])
+def test_white_space_belongs_to_the_word_before_it(same_as_next):
+    words = [" ", "a", "\n", "\n", "b", "c", " ", "c", " "]
+    rows = numpy.array([[1], [1], [2], [2], [2], [3], [3], [3], [0]], dtype="f")
+    spaces = numpy.array([word.isspace() for word in words])
+    if not same_as_next:
+        rows[spaces] = 0
+    vocab = spacy.blank("xx").vocab
+    docs = [Doc(vocab, words=words), Doc(vocab, words=[" ", " "])]
+    first, second = find_units([rows, rows[:2] * 0], docs)
+    assert first.tolist() == [0, 1, 4, 5]
+    assert second.tolist() == [0]
+    mentions = [Mention((1,), "A"), Mention((4, 5, 6, 7), "B"), Mention((5,), "C")]
+    gold = to_units(Gold(mentions, numpy.ones((9,), dtype=bool)), first, spaces)
+    # of the unit of white space nothing is said; C is half of what has one vector
+    assert gold.mentions == [Mention((1,), "A"), Mention((2, 3), "B")]
+    assert gold.known.tolist() == [False, True, True, False]
+    found = to_tokens([Mention((1,), "A")], first, 9)
+    assert trim_spaces(found, spaces) == [Mention((1,), "A")]
 
 
 def test_the_gradient_of_a_unit_goes_to_its_first_token(tiny_encoder):
@@ -37,7 +70,7 @@ def test_the_gradient_of_a_unit_goes_to_its_first_token(tiny_encoder):
 
 def test_units_know_what_was_found():
     gold = Gold([], numpy.ones((3,), dtype=bool), weight=0.5, found=True)
-    units = to_units(gold, numpy.array([0, 2]))
+    units = to_units(gold, numpy.array([0, 2]), numpy.zeros((3,), dtype=bool))
     assert (units.found, units.weight, len(units.known)) == (True, 0.5, 2)
 
 
@@ -46,7 +79,7 @@ def test_gold_in_units():
         [Mention((0, 1), "A"), Mention((1, 2), "B"), Mention((3,), "C"), Mention((2, 4), "D")],
         numpy.array([True, True, True, True, True]),
     )
-    units = to_units(gold, numpy.array([0, 2, 3, 4]))
+    units = to_units(gold, numpy.array([0, 2, 3, 4]), numpy.zeros((5,), dtype=bool))
     assert units.mentions == [Mention((0,), "A"), Mention((2,), "C"), Mention((1, 3), "D")]
     # B begins inside a unit: nothing is said of what it touches
     assert units.known.tolist() == [False, False, True, True]
@@ -61,10 +94,54 @@ def test_mentions_of_whole_units_come_back(data):
     chosen = data.draw(st.sets(st.integers(0, len(starts) - 1), min_size=1))
     unit = Mention(tuple(sorted(chosen)), "X", 0.5)
     (tokens,) = to_tokens([unit], starts, n_tokens)
-    gold = to_units(Gold([tokens], numpy.ones((n_tokens,), dtype=bool)), starts)
+    spaces = numpy.zeros((n_tokens,), dtype=bool)
+    gold = to_units(Gold([tokens], numpy.ones((n_tokens,), dtype=bool)), starts, spaces)
     assert [m.tokens for m in gold.mentions] == [unit.tokens]
     assert tokens.score == 0.5
     assert gold.known.all()
+
+
+@pytest.fixture(scope="session")
+def spacious_encoder(tiny_encoder, tmp_path_factory):
+    """A tokenizer whose pieces begin with all of the white space before them, as the embedded."""
+    path = tmp_path_factory.mktemp("spacious") / "encoder"
+    shutil.copytree(tiny_encoder, path)
+    settings = srsly.read_json(path / "tokenizer.json")
+    settings["pre_tokenizer"] = settings["pre_tokenizer"]["pretokenizers"][1]
+    srsly.write_json(path / "tokenizer.json", settings)
+    return path
+
+
+@pytest.mark.parametrize("encoder", ["tiny_encoder", "spacious_encoder"])
+@pytest.mark.parametrize("factory", ["token_label_ner", "token_pair_ner"])
+def test_white_space_costs_no_entity(request, tmp_path, encoder, factory):
+    nlp = make_nlp(request.getfixturevalue(encoder), **{factory: {}})
+    texts = [" Berlin", "the\n\nBerlin is", "in\u3000Berlin  and  Paris", "Angela  Merkel  visited"]
+    names = [["Berlin"], ["Berlin"], ["Berlin", "Paris"], ["Angela  Merkel"]]
+    data = [
+        (text, [(text.index(name), text.index(name) + len(name), "LOC") for name in found])
+        for text, found in zip(texts, names, strict=True)
+    ]
+    pipe = nlp.get_pipe(factory)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # none is cut
+        train(nlp, make_examples(nlp, data))
+    assert [[ent.text for ent in nlp(text).ents] for text in texts] == names
+    # threshold and temperature are fitted on the same entities
+    assert calibrate(nlp, make_examples(nlp, data))[pipe.name].entities == 5
+    nlp.to_disk(tmp_path / "teacher")
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
+    annotate(
+        [str(tmp_path / "teacher")], tmp_path / "texts.jsonl", tmp_path / "out", confidence=0.5
+    )
+    shards = find_shards(tmp_path / "out")
+    taught = [doc for shard in shards for doc in read_docs(shard, nlp.vocab)]
+    assert [[ent.text for ent in doc.ents] for doc in taught] == names
+    for doc in taught:
+        view = get_view(doc)
+        begins = view.soft.index.reshape(len(view.soft.index), -1)[:, 0]
+        begins = begins[view.soft.probs[:, 1] > 0.5]
+        assert not any(doc[int(token)].is_space for token in begins if token)
 
 
 @pytest.mark.parametrize("factory", ["token_label_ner", "token_pair_ner"])

@@ -34,6 +34,7 @@ from spacy_crossner.data.formats import (
     parse_text,
 )
 from spacy_crossner.data.groups import count_nested, has_labels, list_labels, relabel_groups
+from spacy_crossner.data.languages import MULTI_LANGUAGE, WITHOUT_SPACES
 from spacy_crossner.data.sentences import (
     Parsed,
     Problem,
@@ -53,7 +54,6 @@ from spacy_crossner.data.view import View, get_view, set_view
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import temporary_beside
 
-TOKENIZER = "spacy-crossner.tokenizer.v1"
 HEAD = 500
 SHOWN = 3
 
@@ -115,11 +115,11 @@ class Converter:
     @cached_property
     def nlp(self) -> Language:
         """RETURNS (Language): The blank pipeline whose tokenizer is used."""
-        config: dict = {}
-        if self.lang == "xx" and spacy.registry.has("tokenizers", TOKENIZER):
-            config = {"nlp": {"tokenizer": {"@tokenizers": TOKENIZER}}}
         try:
-            nlp = spacy.blank(self.lang, config=config, vocab=self.vocab)
+            if self.lang == "xx" or self.lang in WITHOUT_SPACES:
+                nlp = spacy.blank("xx", config=MULTI_LANGUAGE, vocab=self.vocab)
+            else:
+                nlp = spacy.blank(self.lang, vocab=self.vocab)
         except ImportError as error:
             message = Errors.CN261.format(lang=self.lang, problem=error)
             raise CrossnerError(message) from None
@@ -222,6 +222,8 @@ class Converter:
         if self.unlabelled:
             doc.set_ents([], default="missing")
             doc.spans.clear()
+            if (view := get_view(doc)) is not None:
+                set_view(doc, replace(view, soft=None))
             return doc, False
         kept = [ent for ent in doc.ents if ent.label_ not in self.drop_labels]
         dropped = [ent for ent in doc.ents if ent.label_ in self.drop_labels]
@@ -230,7 +232,31 @@ class Converter:
         if doc.ents:
             doc.set_ents(kept, outside=dropped, default="unmodified")
         relabel_groups(doc, self.label_map, self.drop_labels)
+        relabel_soft(doc, self.label_map, self.drop_labels)
         return doc, get_view(doc) is not None or has_labels(doc)
+
+
+def relabel_soft(doc: Doc, label_map: Mapping[str, str], drop_labels: Collection[str]) -> None:
+    """Rename the classes of a doc's soft targets, if it has some.
+
+    doc (Doc): The doc.
+    label_map (Mapping[str, str]): New labels by old labels.
+    drop_labels (Collection[str]): Labels to drop. Probabilities of types that are dropped, or
+        become one, can't be told: an error.
+    """
+    view = get_view(doc)
+    if view is None or view.soft is None:
+        return
+    names = [name.partition("-") for name in view.soft.classes]
+    labels = {label for _, dash, label in names if dash}
+    new = {label: label_map.get(label, label) for label in labels}
+    if labels.intersection(drop_labels) or len(set(new.values())) < len(labels):
+        raise CrossnerError(
+            Errors.CN269.format(text=doc.text[:60], labels=", ".join(sorted(labels)))
+        )
+    classes = tuple(part + dash + new.get(label, label) for part, dash, label in names)
+    if classes != view.soft.classes:
+        set_view(doc, replace(view, soft=replace(view.soft, classes=classes)))
 
 
 def annotate_spans(doc: Doc, spans: Iterable[Span]) -> list[Span]:

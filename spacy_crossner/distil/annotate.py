@@ -29,6 +29,7 @@ from spacy_crossner.distil.opinions import join
 from spacy_crossner.distil.teachers import Teacher, ask, collect, find_folder, load_teacher
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import fingerprint
+from spacy_crossner.pipeline.select import find_spaces, trim_spaces
 
 # Key of a doc's user data: how sure the teachers are of a text, and how far they agree.
 JUDGEMENT = "spacy_crossner.judgement"
@@ -78,6 +79,9 @@ class Annotator:
                 sharpen=self.sharpen,
             )
             for doc, lesson, agreement in zip(batch, lessons, agreements, strict=True):
+                spaces = find_spaces(doc)
+                lesson.entities = trim_spaces(lesson.entities, spaces)
+                lesson.sure = trim_spaces(lesson.sure, spaces)
                 self.write_lesson(doc, lesson, agreement, next(names))
                 yield doc, lesson, agreement
 

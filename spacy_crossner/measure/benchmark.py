@@ -140,6 +140,11 @@ class Stage:
         return self.result.parent / name
 
     @property
+    def annotating(self) -> Path:
+        """RETURNS (Path): The file of what that cost."""
+        return self.annotated.with_name(f"{self.annotated.name}.json")
+
+    @property
     def pipeline(self) -> Path:
         """RETURNS (Path): The folder of its pipeline, which is kept if it is a teacher."""
         return self.result.with_name(f"{self.result.stem}-pipeline")
@@ -271,8 +276,10 @@ def _run_stage(stage: Stage, folder: Path, annotating: bool) -> dict[str, Any]:
         _annotate(stage, folder / "teacher", folder)
         if not stage.pipeline.exists():
             (folder / "teacher").replace(stage.pipeline)
-        clock.note("annotate")
     return {
+        "device": "cpu" if setup.gpu_id < 0 else "gpu",
+        "date": time.strftime("%Y-%m-%d"),
+        "versions": {name: version(name) for name in PACKAGES},
         "steps": stage.steps,
         "minutes": clock.minutes,
         "cpu_minutes": clock.cpu_minutes,
@@ -285,6 +292,7 @@ def _run_stage(stage: Stage, folder: Path, annotating: bool) -> dict[str, Any]:
 
 
 def _annotate(stage: Stage, pipeline: Path, folder: Path) -> None:
+    clock = Clock()
     annotate(
         [str(pipeline)],
         stage.setup.corpus / "target.spacy",
@@ -293,7 +301,11 @@ def _annotate(stage: Stage, pipeline: Path, folder: Path) -> None:
         seed=stage.seed,
         **stage.recipe.annotate,
     )
+    clock.note("annotate")
     if not stage.annotated.exists():
+        # of its own, for one teacher may annotate in several ways, or for nobody in this run
+        costs = {"minutes": clock.minutes, "cpu_minutes": clock.cpu_minutes}
+        write_file(stage.annotating, json.dumps(costs) + "\n")
         (folder / "annotated").replace(stage.annotated)
 
 
@@ -310,6 +322,8 @@ def describe_run(stages: Sequence[Stage]) -> dict[str, Any]:
         per test file "p", "r", "f", "per_type" and "counts"; under "teachers", the others' F1.
     """
     results = [json.loads(stage.result.read_text(encoding="utf8")) for stage in stages]
+    files = [stage.annotating for stage in stages[:-1]]
+    costs = [*results, *(json.loads(path.read_text(encoding="utf8")) for path in files)]
     setup, recipe = stages[-1].setup, stages[-1].recipe
     return {
         "recipe": recipe.name,
@@ -317,13 +331,10 @@ def describe_run(stages: Sequence[Stage]) -> dict[str, Any]:
         "dataset": setup.dataset,
         "settings": stages[-1].settings,
         "encoder": setup.encoder.name,
-        "device": "cpu" if setup.gpu_id < 0 else "gpu",
-        "date": time.strftime("%Y-%m-%d"),
-        "versions": {name: version(name) for name in PACKAGES},
         **results[-1],
         "steps": sum(result["steps"] for result in results),
-        "minutes": _add_up(result["minutes"] for result in results),
-        "cpu_minutes": _add_up(result["cpu_minutes"] for result in results),
+        "minutes": _add_up(cost["minutes"] for cost in costs),
+        "cpu_minutes": _add_up(cost["cpu_minutes"] for cost in costs),
         "teachers": [
             {name: test["f"] for name, test in result["tests"].items()} for result in results[:-1]
         ],

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy
 from spacy.language import Language
+from spacy.tokens import Doc
 from spacy.training import Example
 
 from spacy_crossner.data.readers import ParallelCorpus
@@ -20,6 +21,8 @@ from spacy_crossner.pipeline.ner import CrossnerNER
 
 # Candidates below this score are surely wrong, and would drown the rest.
 LEAST_SCORE = 0.02
+# At other temperatures they score less or more; what scores less than this counts as this much.
+LEAST_AGAIN = 0.001
 # Rounded, since a saved pipeline keeps 16 digits: it must score as the one in memory does.
 TEMPERATURES = numpy.geomspace(0.25, 8.0, 61).round(4)
 BINS = 10
@@ -27,6 +30,8 @@ BATCH_SIZE = 64
 THRESHOLDS = numpy.arange(1, 13) / 20
 BIASES = numpy.arange(7) / 4
 RESAMPLES = 1000
+# Docs, and what the head said of them.
+Batch = tuple[list[Doc], Any]
 
 
 @dataclass
@@ -113,16 +118,20 @@ def _calibrate(
     kept, pipe.cfg["bias"] = pipe.bias, 0.0
     candidates = [
         [key for key in found if g.knows(key[0])]
-        for found, g in zip(_candidates(pipe, batches, 1.0), gold, strict=True)
+        for found, g in zip(_candidates(pipe, batches, 1.0, LEAST_SCORE), gold, strict=True)
     ]
     truth = numpy.array(
         [key in g.mentions for keys, g in zip(candidates, gold, strict=True) for key in keys]
     )
     best = (numpy.inf, 1.0)
     for temperature in TEMPERATURES if len(truth) else ():
-        found = _candidates(pipe, batches, temperature)
+        found = _candidates(pipe, batches, temperature, LEAST_AGAIN)
         again = numpy.array(
-            [f.get(key, 1e-4) for keys, f in zip(candidates, found, strict=True) for key in keys]
+            [
+                f.get(key, LEAST_AGAIN)
+                for keys, f in zip(candidates, found, strict=True)
+                for key in keys
+            ]
         )
         best = min(best, (negative_log_likelihood(again, truth), temperature))
     pipe.cfg["temperature"] = float(best[1])
@@ -182,7 +191,7 @@ def _draw(n_docs: int, seed: int) -> numpy.ndarray:
 
 
 def _count_by_bias(
-    pipe: CrossnerNER, batches: list[Any], gold: list[_Truth], biases: numpy.ndarray
+    pipe: CrossnerNER, batches: list[Batch], gold: list[_Truth], biases: numpy.ndarray
 ) -> dict[float, numpy.ndarray]:
     """RETURNS (Dict[float, numpy.ndarray]): For each bias, what `choose_threshold` takes."""
     counts = {}
@@ -192,9 +201,13 @@ def _count_by_bias(
     return counts
 
 
-def _count_by_threshold(pipe: CrossnerNER, batches: list[Any], gold: list[_Truth]) -> numpy.ndarray:
+def _count_by_threshold(
+    pipe: CrossnerNER, batches: list[Batch], gold: list[_Truth]
+) -> numpy.ndarray:
     """RETURNS (numpy.ndarray): What `choose_threshold` takes."""
-    predictions = [p for scores in batches for p in pipe.decode(scores, float(THRESHOLDS[0]))]
+    predictions = [
+        p for docs, scores in batches for p in pipe.find(docs, scores, float(THRESHOLDS[0]))
+    ]
     counts = numpy.zeros((len(gold), len(THRESHOLDS), 3), dtype="int64")
     counts[:, :, 2] = [[len(g.mentions)] for g in gold]
     for row, prediction, g in zip(counts, predictions, gold, strict=True):
@@ -205,8 +218,8 @@ def _count_by_threshold(pipe: CrossnerNER, batches: list[Any], gold: list[_Truth
     return counts
 
 
-def _scores(nlp: Language, pipe: CrossnerNER, examples: list[Example]) -> Iterable[Any]:
-    """YIELDS (Any): What the head says of a batch of docs, read by the components before it."""
+def _scores(nlp: Language, pipe: CrossnerNER, examples: list[Example]) -> Iterable[Batch]:
+    """YIELDS (Batch): Docs, read by the components before the head, and what that says of them."""
     before = []
     for _, other in nlp.pipeline:
         if other is pipe:
@@ -216,25 +229,27 @@ def _scores(nlp: Language, pipe: CrossnerNER, examples: list[Example]) -> Iterab
         docs = [example.predicted.copy() for example in examples[begin : begin + BATCH_SIZE]]
         for other in before:
             docs = list(cast(Any, other).pipe(docs, batch_size=BATCH_SIZE))
-        yield pipe.model.predict(docs)
+        yield docs, pipe.model.predict(docs)
 
 
-def _candidates(pipe: CrossnerNER, batches: list[Any], temperature: float) -> list[dict]:
-    """RETURNS (List[Dict]): Per doc, the score of each span that has a chance."""
+def _candidates(
+    pipe: CrossnerNER, batches: list[Batch], temperature: float, least: float
+) -> list[dict]:
+    """RETURNS (List[Dict]): Per doc, the score of each span that scores at least so much."""
     kept = pipe.temperature
     pipe.cfg["temperature"] = float(temperature)
     try:
-        predictions = [p for scores in batches for p in pipe.decode(scores, LEAST_SCORE)]
+        predictions = [p for docs, scores in batches for p in pipe.find(docs, scores, least)]
     finally:
         pipe.cfg["temperature"] = kept
     return [{(m.tokens, m.label): m.score for m in p.candidates} for p in predictions]
 
 
 def _outcomes(
-    pipe: CrossnerNER, batches: list[Any], gold: list[_Truth]
+    pipe: CrossnerNER, batches: list[Batch], gold: list[_Truth]
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
     """RETURNS (Tuple[numpy.ndarray, numpy.ndarray]): Score of each entity, and if it is right."""
-    predictions = [p for scores in batches for p in pipe.decode(scores, pipe.threshold)]
+    predictions = [p for docs, scores in batches for p in pipe.find(docs, scores, pipe.threshold)]
     pairs = [
         (m.score, (m.tokens, m.label) in g.mentions)
         for p, g in zip(predictions, gold, strict=True)

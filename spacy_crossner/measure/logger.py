@@ -263,6 +263,16 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def is_log(path: Path) -> bool:
+    """RETURNS (bool): Whether a file begins as the logger's do; an empty one does."""
+    with path.open(encoding="utf8", errors="replace") as file:
+        line = file.readline()
+    try:
+        return not line.endswith("\n") or {"run", "losses"} <= set(json.loads(line))
+    except (ValueError, TypeError):
+        return False
+
+
 def _make_bar(kind: str, training: dict[str, Any], info: Info, stderr: IO) -> tqdm:
     """RETURNS (tqdm): A bar for the steps up to the next evaluation, or up to the end."""
     if kind == "train":

@@ -2,9 +2,9 @@
 
 import base64
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, NamedTuple, Optional, Union
 
 import spacy
 import srsly
@@ -18,7 +18,7 @@ from spacy_crossner.files import write_file
 from spacy_crossner.measure import figures
 from spacy_crossner.measure.compare import Compared, compare
 from spacy_crossner.measure.evaluate import find_tests, predict_file, score, take_name
-from spacy_crossner.measure.logger import read_log
+from spacy_crossner.measure.logger import is_log, read_log
 from spacy_crossner.measure.sections import (
     Entries,
     Recipes,
@@ -36,6 +36,17 @@ from spacy_crossner.pipeline.load import load_pipeline
 
 HTML = "report.html"
 Pictures = dict[str, figures.Picture]
+
+
+class Scored(NamedTuple):
+    """What a recipe has in one test.
+
+    f (float): Its F1.
+    docs (int): The number of docs.
+    """
+
+    f: float
+    docs: int
 
 
 def report(
@@ -74,7 +85,7 @@ def report(
     if gpu_id >= 0:
         spacy.require_gpu(gpu_id)
     files = find_tests(tests)
-    others = read_metrics(metrics)
+    tested = read_metrics(metrics)
     runs = read_logs(logs)
     nlp = load_pipeline(model)
     compared: list[Compared] = []
@@ -93,7 +104,7 @@ def report(
     page = {
         "limit": limit,
         **describe(nlp, name, scores),
-        **show_recipes(join_recipes(name, scores, others)),
+        **show_recipes(join_recipes(name, scores, same_tests(tested, scores))),
         **show_runs(runs),
         **show_reliability(compared),
         **show_confusion(compared),
@@ -105,21 +116,21 @@ def report(
     return write_report(page, output)
 
 
-def read_metrics(paths: Sequence[Path]) -> Recipes:
+def read_metrics(paths: Sequence[Path]) -> dict[str, dict[str, Scored]]:
     """Read scores of recipes.
 
     paths (Sequence[Path]): JSON files that `evaluate` wrote, or folders, of which other files are
         left aside.
-    RETURNS (Dict[str, Dict[str, float]]): F1 by recipe and test file.
+    RETURNS (Dict[str, Dict[str, Scored]]): What each recipe has, by test file.
     """
-    recipes: Recipes = {}
+    recipes: dict[str, dict[str, Scored]] = {}
     files: dict[str, Path] = {}
     for path in filter(_exists, paths):
         for file in sorted(path.glob("*.json")) if path.is_dir() else [path]:
             values = _read_json(file)
             try:
                 scores = {
-                    test.removeprefix("test-"): float(found["seqeval"]["f"])
+                    test.removeprefix("test-"): Scored(float(found["seqeval"]["f"]), found["docs"])
                     for test, found in values.items()
                 }
             except (KeyError, TypeError, AttributeError):
@@ -131,16 +142,42 @@ def read_metrics(paths: Sequence[Path]) -> Recipes:
     return recipes
 
 
+def same_tests(
+    recipes: Mapping[str, Mapping[str, Scored]], scores: Mapping[str, Mapping[str, Any]]
+) -> Recipes:
+    """Leave out recipes that were tested on other data, with a warning.
+
+    recipes (Mapping[str, Mapping[str, Scored]]): What each recipe has, by test file.
+    scores (Mapping[str, Mapping[str, Any]]): The pipeline's own tests, with their "docs".
+    RETURNS (Dict[str, Dict[str, float]]): F1 by recipe and test file.
+    """
+    same: Recipes = {}
+    for recipe, tests in recipes.items():
+        shared = tests.keys() & scores.keys()
+        other = next((t for t in sorted(shared) if tests[t].docs != scores[t]["docs"]), None)
+        if other is None:
+            same[recipe] = {test: found.f for test, found in tests.items()}
+        else:
+            found, expected = tests[other].docs, scores[other]["docs"]
+            warnings.warn(
+                Warnings.CNW62.format(name=recipe, test=other, found=found, expected=expected),
+                stacklevel=2,
+            )
+    return same
+
+
 def read_logs(paths: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
     """Read training logs.
 
-    paths (Sequence[Path]): JSONL files that the logger wrote, or folders to search for them.
+    paths (Sequence[Path]): JSONL files that the logger wrote, or folders to search for them, where
+        files of another kind are left aside.
     RETURNS (Dict[str, List[Dict[str, Any]]]): The rows of the last run of each file, by the name
         of its folder, or by its path if another folder has that name.
     """
     files = {}
     for path in filter(_exists, paths):
-        for file in sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]:
+        logs = sorted(filter(is_log, path.rglob("*.jsonl"))) if path.is_dir() else [path]
+        for file in logs:
             files[file.resolve()] = read_log(file)
     found: dict[str, list[dict[str, Any]]] = {}
     for file, rows in files.items():

@@ -76,18 +76,20 @@ def join_recipes(name: str, scores: dict[str, dict[str, Any]], others: Recipes) 
 
 
 def show_recipes(recipes: Recipes) -> Entries:
-    """RETURNS (Entries): F1 per language and recipe."""
+    """RETURNS (Entries): F1 per language and recipe, and the mean over what all were tested on."""
     tests = list(dict.fromkeys(test for values in recipes.values() for test in values))
+    shared = [test for test in tests if all(test in values for values in recipes.values())]
+    title = "Mean" if shared == tests else f"Mean of {', '.join(shared) or 'none'}"
     rows = [
         [
             name,
             *(_cell(values.get(test)) for test in tests),
-            _cell(float(numpy.mean(list(values.values())))),
+            _cell(float(numpy.mean([values[test] for test in shared])) if shared else None),
         ]
         for name, values in recipes.items()
     ]
     return {
-        "recipes": {"header": ["Recipe", *tests, "Mean"], "rows": rows},
+        "recipes": {"header": ["Recipe", *tests, title], "rows": rows},
         "draw_languages": lambda: figures.draw_languages(recipes),
     }
 

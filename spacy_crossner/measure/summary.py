@@ -88,8 +88,15 @@ def summarize(
         "source": base[0]["settings"]["source"],
         "device": base[0]["device"],
         "dates": sorted({run["date"] for runs in recipes.values() for run in runs}),
+        "versions": _versions([run for runs in recipes.values() for run in runs]),
         "rows": rows,
     }
+
+
+def _versions(runs: list[Run]) -> list[str]:
+    """RETURNS (List[str]): What the runs were made with, each set of packages once."""
+    found = (run["versions"].items() for run in runs)
+    return sorted({", ".join(f"{name} {version}" for name, version in items) for items in found})
 
 
 def _cost(runs: list[Run], kind: str) -> float:
@@ -131,7 +138,8 @@ def to_markdown(summary: dict[str, Any]) -> str:
         f"Data set {summary['dataset']}, {source} labelled source sentences, encoder "
         f"{summary['encoder']}, {summary['device']}, {' to '.join(_ends(summary['dates']))}. F1 in "
         f"percent, mean ± standard deviation over seeds; the average is over "
-        f"{', '.join(summary['targets'])}. Minutes are what one run takes without its tests.",
+        f"{', '.join(summary['targets'])}. Minutes are what one run takes without its tests. "
+        f"Trained with {'; and with '.join(summary['versions'])}.",
         "",
         *_table(
             ["recipe", "seeds", "steps", "minutes", "CPU minutes", *tests],

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Optional, cast
 
 import numpy
-from spacy.attrs import IS_ALPHA, SPACY
+from spacy.attrs import IS_ALPHA, IS_SPACE, SPACY
 from spacy.tokens import Doc
 from thinc.api import Model
 from thinc.types import Floats2d, Floats3d
@@ -25,7 +25,7 @@ class TokenLabelScores:
     logits (Floats2d): (n_units, n_classes), all docs one after the other.
     lengths (List[int]): Number of units of each doc.
     starts (List[numpy.ndarray]): First token of each unit of each doc. A unit is a token, or a
-        run of tokens with the same vector.
+        run of tokens with the same vector, and the white space behind it.
     n_tokens (List[int]): Number of tokens of each doc.
     glued (numpy.ndarray): (n_units,) bool, whether a unit goes on where the one before it ends,
         letter to letter: inside a word, or in a script without spaces.
@@ -45,7 +45,7 @@ class TokenPairScores:
     logits (Floats3d): (n_units, max_span_length, n_relations), all docs one after the other.
     lengths (List[int]): Number of units of each doc.
     starts (List[numpy.ndarray]): First token of each unit of each doc. A unit is a token, or a
-        run of tokens with the same vector.
+        run of tokens with the same vector, and the white space behind it.
     n_tokens (List[int]): Number of tokens of each doc.
     glued (numpy.ndarray): (n_units,) bool, as in `TokenLabelScores`.
     queries, keys (Optional[Floats2d]): (n_units, hidden_width), what pair vectors are made of.
@@ -132,7 +132,7 @@ def _label_forward(
     model: Model, docs: list[Doc], is_train: bool
 ) -> tuple[TokenLabelScores, Callable]:
     vectors, backprop_vectors = model.get_ref("tok2vec")(docs, is_train)
-    starts, n_tokens = find_units(vectors), [len(rows) for rows in vectors]
+    starts, n_tokens = find_units(vectors, docs), [len(rows) for rows in vectors]
     head = model.get_ref("head")
     (logits,), backprop_head = head(flatten(head, take_units(vectors, starts)), is_train)
 
@@ -150,7 +150,7 @@ def _pair_forward(
     model: Model, docs: list[Doc], is_train: bool
 ) -> tuple[TokenPairScores, Callable]:
     vectors, backprop_vectors = model.get_ref("tok2vec")(docs, is_train)
-    starts, n_tokens = find_units(vectors), [len(rows) for rows in vectors]
+    starts, n_tokens = find_units(vectors, docs), [len(rows) for rows in vectors]
     lengths = [len(rows) for rows in starts]
     head = model.get_ref("head")
     glued = find_all_glued(docs, starts)
@@ -191,20 +191,28 @@ def _predict_in_chunks(head: Model, flat: Floats2d, reach: int) -> Floats3d:
     return head.ops.xp.concatenate(logits)
 
 
-def find_units(vectors: list[Floats2d]) -> list[numpy.ndarray]:
-    """Find the tokens that begin a unit: those whose vector differs from that of the token before.
+def find_units(vectors: list[Floats2d], docs: list[Doc]) -> list[numpy.ndarray]:
+    """Find the tokens that begin a unit: words whose vector differs from that of the word before.
+
+    White space begins a unit at the beginning of a doc only. Its vector is that of the word behind
+    it, where a piece begins with the space before it, and else is empty.
 
     vectors (List[Floats2d]): (n_tokens, width) of each doc.
+    docs (List[Doc]): The docs.
     RETURNS (List[numpy.ndarray]): (n_units,) token indices of each doc.
     """
     starts = []
-    for rows in vectors:
-        table: Any = rows
-        changed = numpy.ones((len(rows),), dtype=bool)
-        if len(rows) > 1:
+    for rows, doc in zip(vectors, docs, strict=True):
+        words = numpy.flatnonzero(doc.to_array(IS_SPACE).reshape(-1) == 0)
+        table: Any = rows if len(words) == len(rows) else cast(Any, rows)[words]
+        changed = numpy.ones((len(words),), dtype=bool)
+        if len(words) > 1:
             differs = (table[1:] != table[:-1]).any(axis=1)
             changed[1:] = differs.get() if hasattr(differs, "get") else differs
-        starts.append(numpy.flatnonzero(changed))
+        first = words[changed]
+        if len(rows) and not (len(first) and first[0] == 0):
+            first = numpy.append(0, first)
+        starts.append(first)
     return starts
 
 

@@ -52,7 +52,8 @@ def align_by_offsets(
     token_starts, token_ends (numpy.ndarray): (n_tokens,) character offsets, ascending.
     piece_starts, piece_ends (numpy.ndarray): (n_pieces,) character offsets, ascending.
     RETURNS (Tuple[numpy.ndarray, numpy.ndarray]): (n_tokens,) first piece of each token and the
-        number of its pieces, which is 0 for tokens that have none (spaces, zero-width characters).
+        number of its pieces, which is 0 for tokens that have none (zero-width characters; white
+        space, unless the piece behind it begins with it).
     """
     first = numpy.searchsorted(piece_ends, token_starts, side="right")
     last = numpy.searchsorted(piece_starts, token_ends, side="left")

@@ -60,7 +60,7 @@ def read_gold(example: Example, spans_key: str) -> Gold:
     )
     if has_same_tokens(example):
         return gold
-    if predicted.text != reference.text:
+    if "".join(predicted.text.split()) != "".join(reference.text.split()):
         raise CrossnerError(
             Errors.CN110.format(predicted=predicted.text[:60], reference=reference.text[:60])
         )
@@ -84,30 +84,41 @@ def reference_mentions(doc: Doc, spans_key: str) -> list[Mention]:
 
 
 def _realign(gold: Gold, source: Doc, target: Doc) -> Gold:
-    """Move an annotation to another tokenization of the same text."""
+    """Move an annotation to other tokens of the same text, whose white space may differ."""
+    starts, ends = _count_characters(source)
+    new_starts, new_ends = _count_characters(target)
+    known = numpy.ones((len(target),), dtype=bool)
+
+    def forget(start: int, end: int) -> None:
+        known[(new_starts < end) & (new_ends > start)] = False
+
+    for token in numpy.flatnonzero(~gold.known).tolist():
+        forget(starts[token], ends[token])
     aligned = []
     misaligned = 0
-    known = numpy.ones((len(target),), dtype=bool)
-    for token in numpy.flatnonzero(~gold.known).tolist():
-        _forget(known, target, source[token].idx, source[token].idx + len(source[token]))
     for mention in gold.mentions:
-        spans = [source[start:end] for start, end in runs(mention.tokens)]
-        pieces = [target.char_span(span.start_char, span.end_char) for span in spans]
-        found = [piece for piece in pieces if piece is not None]
-        if len(found) == len(pieces):
-            tokens = [i for piece in found for i in range(piece.start, piece.end)]
+        tokens: list[int] = []
+        for first, after in runs(mention.tokens):
+            start, end = starts[first], ends[after - 1]
+            inside = numpy.flatnonzero((new_starts < end) & (new_ends > start))
+            if len(inside) and (new_starts[inside[0]], new_ends[inside[-1]]) == (start, end):
+                tokens += range(inside[0], inside[-1] + 1)
+            else:
+                misaligned += 1
+                forget(starts[mention.start], ends[mention.end - 1])
+                break
+        else:
             aligned.append(Mention(tuple(tokens), mention.label))
-            continue
-        misaligned += 1
-        outer = source[mention.start : mention.end]
-        _forget(known, target, outer.start_char, outer.end_char)
     return replace(gold, mentions=aligned, known=known, misaligned=misaligned)
 
 
-def _forget(known: numpy.ndarray, doc: Doc, start_char: int, end_char: int) -> None:
-    span = doc.char_span(start_char, end_char, alignment_mode="expand")
-    if span is not None:
-        known[span.start : span.end] = False
+def _count_characters(doc: Doc) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """RETURNS (Tuple[numpy.ndarray, numpy.ndarray]): (n_tokens,) start and end of each token,
+    counted without white space.
+    """
+    lengths = numpy.array([len("".join(token.text.split())) for token in doc], dtype="int64")
+    ends = numpy.cumsum(lengths)
+    return ends - lengths, ends
 
 
 def runs(tokens: tuple[int, ...]) -> list[tuple[int, int]]:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Optional
 
 import numpy
-from spacy.attrs import IS_SPACE
 from spacy.tokens import Doc
 from spacy.training import Example
 
 from spacy_crossner.data.view import View
 from spacy_crossner.pipeline.gold import Gold
+from spacy_crossner.pipeline.select import find_spaces
 
 # Key of what belongs to no group, or has no label.
 NO_KEY = -1
@@ -35,8 +35,8 @@ class Selection:
 
 
 def word_rows(doc: Doc) -> numpy.ndarray:
-    """RETURNS (numpy.ndarray): Indices of the tokens that are no spaces: those have no pieces."""
-    return numpy.flatnonzero(doc.to_array(IS_SPACE).reshape(-1) == 0)
+    """RETURNS (numpy.ndarray): Indices of the tokens that are no white space."""
+    return numpy.flatnonzero(~find_spaces(doc))
 
 
 def token_types(gold: Gold) -> list[Optional[str]]:

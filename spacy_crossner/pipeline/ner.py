@@ -8,7 +8,6 @@ from itertools import islice
 from typing import Any, ClassVar, Optional
 
 import numpy
-from spacy.attrs import IS_SPACE
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples, validate_get_examples
@@ -22,6 +21,7 @@ from spacy_crossner.ml.heads import build_head
 from spacy_crossner.ml.losses import loss_and_gradient
 from spacy_crossner.pipeline.gold import Gold, has_same_tokens, read_gold, reference_mentions
 from spacy_crossner.pipeline.select import (
+    find_spaces,
     trim_spaces,
     without_overlap,
     write_entities,
@@ -179,7 +179,17 @@ class CrossnerNER(LazyPipe):
             return [Prediction([], []) for _ in docs]
         if self.cfg["nI"] is None:
             raise CrossnerError(Errors.CN115.format(name=self.name))
-        predictions = self.decode(self.model.predict(docs), self.threshold)
+        return self.find(docs, self.model.predict(docs), self.threshold)
+
+    def find(self, docs: Iterable[Doc], scores: Any, threshold: float) -> list[Prediction]:
+        """Decode, and cut white space off.
+
+        docs (Iterable[Doc]): The docs.
+        scores (Any): What the head said of them.
+        threshold (float): Least score of an entity or candidate.
+        RETURNS (List[Prediction]): One per doc.
+        """
+        predictions = self.decode(scores, threshold)
         return [_trim(found, doc) for found, doc in zip(predictions, docs, strict=True)]
 
     def set_annotations(self, docs: Iterable[Doc], predictions: list[Prediction]) -> None:
@@ -213,9 +223,9 @@ class CrossnerNER(LazyPipe):
         sample = list(islice((doc for doc in docs if len(doc)), SAMPLE))
         if not sample:
             raise CrossnerError(Errors.CN124.format(name=self.name))
-        if self.cfg["nI"] is None:
-            for label in labels if labels is not None else self._find_labels(get_examples()):
-                self.add_label(label)
+        # a head that is built already has no place for others, and says so
+        for label in labels if labels is not None else self._find_labels(get_examples()):
+            self.add_label(label)
         if not self.labels:
             raise CrossnerError(Errors.CN116.format(name=self.name, key=self.spans_key))
         head = self.model.get_ref("head")
@@ -255,6 +265,8 @@ class CrossnerNER(LazyPipe):
         validate_examples(examples, f"{type(self).__name__}.update")
         if not any(len(eg.predicted) for eg in examples):
             return losses
+        if self.cfg["nI"] is None:
+            raise CrossnerError(Errors.CN115.format(name=self.name))
         set_dropout_rate(self.model, drop)
         scores, backprop = self.model.begin_update([eg.predicted for eg in examples])
         gradient = self.zero_gradient(scores)
@@ -321,7 +333,8 @@ class CrossnerNER(LazyPipe):
         """
         golds = [read_gold(example, self.spans_key) for example in examples]
         if starts is not None:
-            golds = [to_units(gold, first) for gold, first in zip(golds, starts, strict=True)]
+            spaces = [find_spaces(example.predicted) for example in examples]
+            golds = list(map(to_units, golds, starts, spaces))
         unknown = {m.label for gold in golds for m in gold.mentions} - set(self.labels)
         if unknown:
             raise CrossnerError(
@@ -376,7 +389,7 @@ class CrossnerNER(LazyPipe):
 
 def _trim(prediction: Prediction, doc: Doc) -> Prediction:
     # as in spaCy, no entity begins or ends with white space
-    spaces = doc.to_array([IS_SPACE]).astype(bool)
+    spaces = find_spaces(doc)
     if not spaces.any():
         return prediction
     return Prediction(

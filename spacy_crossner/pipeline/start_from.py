@@ -6,7 +6,7 @@ from typing import Any, Optional
 from spacy import registry
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
-from thinc.api import PyTorchShim
+from thinc.api import Model, PyTorchShim
 from torch import nn
 
 from spacy_crossner.errors import CrossnerError, Errors
@@ -62,6 +62,17 @@ def start_from(nlp: Language, pipeline: str) -> None:
                 )
             )
         _take(_modules(mine), _modules(theirs), pipeline, name)
+        _take_arrays(mine, theirs, pipeline, name)
+
+
+def _take_arrays(mine: Any, theirs: Any, pipeline: str, name: str) -> None:
+    """Take over the weights of Thinc's own layers, as those of spaCy's components are."""
+    places, others = _arrays(mine), _arrays(theirs)
+    shapes, known = ([n.get_param(key).shape for n, key in found] for found in (places, others))
+    if shapes != known:
+        raise CrossnerError(Errors.CN122.format(pipeline=pipeline, name=name))
+    for (node, key), (other, other_key) in zip(places, others, strict=True):
+        node.set_param(key, other.get_param(other_key).copy())
 
 
 def _take(mine: list[nn.Module], theirs: list[nn.Module], pipeline: str, name: str) -> None:
@@ -80,5 +91,14 @@ def _shapes(state: dict[str, Any]) -> dict[str, tuple[int, ...]]:
 
 def _modules(pipe: Any) -> list[nn.Module]:
     """RETURNS (List[nn.Module]): The torch modules of a component, in the order of its model."""
-    nodes = pipe.model.walk() if isinstance(pipe, TrainablePipe) else ()
-    return [shim._model for node in nodes for shim in node.shims if isinstance(shim, PyTorchShim)]
+    return [
+        shim._model for node in _nodes(pipe) for shim in node.shims if isinstance(shim, PyTorchShim)
+    ]
+
+
+def _arrays(pipe: Any) -> list[tuple[Model, str]]:
+    return [(n, key) for n in _nodes(pipe) for key in n.param_names if n.has_param(key)]
+
+
+def _nodes(pipe: Any) -> list[Model]:
+    return list(pipe.model.walk()) if isinstance(pipe, TrainablePipe) else []

@@ -21,6 +21,7 @@ from spacy_crossner.pipeline.ner import CrossnerNER, Objective, Prediction
 from spacy_crossner.pipeline.settings import Distil, SelfTraining, read_block
 from spacy_crossner.pipeline.units import to_tokens
 from spacy_crossner.schemes import bio
+from spacy_crossner.types import Mention
 
 DEFAULT_CONFIG = """
 [model]
@@ -113,7 +114,7 @@ class TokenLabelNER(CrossnerNER):
         return [
             Prediction(
                 to_tokens([m for m in entities if m.score >= threshold], starts, n),
-                to_tokens(candidates, starts, n),
+                to_tokens(_with_giants(candidates, entities, threshold), starts, n),
             )
             for entities, candidates, starts, n in zip(
                 best, spans, scores.starts, scores.n_tokens, strict=True
@@ -173,6 +174,14 @@ class TokenLabelNER(CrossnerNER):
             targets.append(numpy.where(known, classes, UNKNOWN))
             weights.append(numpy.full((len(known),), gold.weight, dtype="float32"))
         return numpy.concatenate(targets), numpy.concatenate(weights)
+
+
+def _with_giants(
+    candidates: list[Mention], entities: list[Mention], threshold: float
+) -> list[Mention]:
+    """RETURNS (List[Mention]): The candidates, and entities that are too long to be among them."""
+    giants = [m for m in entities if len(m.tokens) > MAX_SPAN_LENGTH and m.score >= threshold]
+    return sorted([*candidates, *giants], key=lambda m: -m.score) if giants else candidates
 
 
 def densify(soft: Optional[SoftTargets], starts: numpy.ndarray, n_classes: int) -> numpy.ndarray:

@@ -3,6 +3,7 @@
 An encoder's word piece may cover several tokens: 北京 is one piece, but two tokens. They get the
 same vector, and whatever a head learned, it has to say the same of both. So it is asked once, and
 its answer holds for all tokens of the unit. In languages with spaces nearly every token is a unit.
+White space belongs to the unit of the word before it, whatever its own vector is.
 """
 
 from collections.abc import Iterable
@@ -14,27 +15,31 @@ from spacy_crossner.pipeline.gold import Gold
 from spacy_crossner.types import Mention
 
 
-def to_units(gold: Gold, starts: numpy.ndarray) -> Gold:
+def to_units(gold: Gold, starts: numpy.ndarray, spaces: numpy.ndarray) -> Gold:
     """Express an annotation in units.
 
     gold (Gold): The annotation, in tokens.
     starts (numpy.ndarray): (n_units,) the first token of each unit.
-    RETURNS (Gold): The annotation, in units. What begins or ends inside a unit is unknown there.
+    spaces (numpy.ndarray): (n_tokens,) bool, which tokens are white space.
+    RETURNS (Gold): The annotation, in units. What begins or ends inside a unit is unknown there,
+        and so is a unit of white space: its vector may be that of the word behind it.
     """
     n_tokens = len(gold.known)
-    if len(starts) == n_tokens:
+    if len(starts) == n_tokens and not spaces.any():
         return gold
     unit_of = number_units(starts, n_tokens)
-    ends = numpy.append(starts[1:], n_tokens)
-    known = numpy.logical_and.reduceat(gold.known, starts)
+    n_words = numpy.add.reduceat(~spaces, starts, dtype="int64")
+    known = numpy.logical_and.reduceat(gold.known | spaces, starts) & (n_words > 0)
     mentions = []
     misaligned = gold.misaligned
     for mention in gold.mentions:
-        units = numpy.unique(unit_of[list(mention.tokens)])
-        if (ends[units] - starts[units]).sum() == len(mention.tokens):
+        tokens = numpy.array(mention.tokens)
+        words = tokens[~spaces[tokens]]
+        units = numpy.unique(unit_of[words])
+        if len(units) and n_words[units].sum() == len(words):
             mentions.append(Mention(tuple(units.tolist()), mention.label))
         else:
-            known[units] = False
+            known[numpy.unique(unit_of[tokens])] = False
             misaligned += 1
     return replace(gold, mentions=mentions, known=known, misaligned=misaligned)
 
@@ -45,7 +50,8 @@ def to_tokens(mentions: Iterable[Mention], starts: numpy.ndarray, n_tokens: int)
     mentions (Iterable[Mention]): Mentions, in units.
     starts (numpy.ndarray): (n_units,) the first token of each unit.
     n_tokens (int): Number of tokens.
-    RETURNS (List[Mention]): The mentions, in tokens, in the same order.
+    RETURNS (List[Mention]): The mentions, in tokens, in the same order. They may end in white
+        space.
     """
     if len(starts) == n_tokens:
         return list(mentions)

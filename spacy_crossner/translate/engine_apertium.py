@@ -4,15 +4,18 @@ Sentences go through it as the paragraphs of one HTML document, entities as bold
 Where no pair of languages is installed directly, up to two languages in between are gone through.
 """
 
+import hashlib
 import html
 import re
 import shutil
 import subprocess
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Optional
 
 from spacy_crossner.errors import CrossnerError, Errors, NoTranslationError
+from spacy_crossner.files import fingerprint
 from spacy_crossner.translate.codes import find_codes, main_code
 from spacy_crossner.translate.engines import (
     ENGINES,
@@ -25,8 +28,10 @@ from spacy_crossner.translate.engines import (
 )
 
 PROGRAM = "apertium"
+MODES = Path("share/apertium/modes")
 LONGEST_ROUTE = 3
 _MODE = re.compile(r"([a-z]{2,3})(_\w+)?-([a-z]{2,3})(_\w+)?")
+_FILE = re.compile(r"'(/[^']+)'")
 _PARAGRAPH = re.compile(r'<p id="(\d+)">(.*?)</p>', re.DOTALL)
 _TAG = re.compile(r'<b id="(\d+)">|</b>')
 # Apertium takes this sign for one of its own and drops it: another one stands in for it.
@@ -41,7 +46,7 @@ class ApertiumEngine:
         """Set the chain.
 
         route (Sequence[str]): The modes, one after the other.
-        version (str): Of the program.
+        version (str): Of the program and its data.
         """
         self.route = list(route)
         self.identity = f"apertium {version} {' '.join(route)}"
@@ -76,7 +81,27 @@ def make_apertium(source: str, target: str, settings: EngineSettings) -> Engine:
     if route is None:
         known = ", ".join(modes) or "none"
         raise NoTranslationError(Errors.CN411.format(source=source, target=target, modes=known))
-    return ApertiumEngine(route, run_apertium("-V").split()[-1])
+    version = run_apertium("-V").split()[-1]
+    return ApertiumEngine(route, f"{version} {hash_modes(route)}")
+
+
+def hash_modes(route: Iterable[str]) -> str:
+    """Tell dictionaries and rules of one version from those of another: they are packages of their
+    own, and change what a text becomes while the program stays.
+
+    route (Iterable[str]): Names of modes.
+    RETURNS (str): A checksum of the modes and of all files that they name, as far as they are found
+        where the program was installed.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    folder = Path(shutil.which(PROGRAM) or PROGRAM).resolve().parent.parent / MODES
+    for path in (folder / f"{mode}.mode" for mode in route):
+        if path.is_file():
+            pipeline = path.read_text(encoding="utf8")
+            digest.update(pipeline.encode())
+            for name in _FILE.findall(pipeline):
+                digest.update(fingerprint(Path(name)).encode())
+    return digest.hexdigest()
 
 
 def find_route(modes: Iterable[str], source: str, target: str) -> Optional[list[str]]:
