@@ -1077,7 +1077,8 @@ def package_cli(
 @command("verify")
 def verify_cli(
     wheels: Annotated[
-        list[Path], typer.Argument(help="Wheels that the command package wrote, or their folder.")
+        list[Path],
+        typer.Argument(help="Wheels; or a folder, for those that package wrote there last."),
     ],
     against: Annotated[Path, typer.Option(help="The pipeline that they were made from.")],
     texts: Annotated[

@@ -17,7 +17,7 @@ from spacy_crossner.errors import CrossnerError, Errors
 # SQLite and the Rust writers of safetensors and tokenizers raise no OSError, but say what it is.
 SIGNS_OF_A_FULL_DISK = ("(os error 28)", "disk is full", "No space left on device")
 # Where a folder waits while another takes its place.
-OLD = "old"
+OLD, NEW = "old", "new"
 
 
 def make_parent(path: Path) -> None:
@@ -108,7 +108,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     YIELDS (Path): The folder to fill. Nothing is left of it if the block fails.
     """
     scratch = temporary_beside(path)
-    new = scratch / "new"
+    new = scratch / NEW
     try:
         new.mkdir(parents=True)
         yield new
@@ -123,7 +123,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def _put_back(scratch: Path, path: Path) -> None:
     """Undo the first half of a replacement that has no second one; see `atomic_folder`."""
     old = scratch / OLD
-    if old.exists() and not path.exists():
+    # after the second half there is no new one left
+    if old.exists() and (scratch / NEW).exists() and not path.exists():
         old.rename(path)
 
 

@@ -34,6 +34,7 @@ from spacy_crossner.data.sentences import Problem, Sentence, locate_tokens, spli
 from spacy_crossner.data.shards import find_shards, read_docs, write_docs
 from spacy_crossner.data.view import SoftTargets, View, get_view, set_view
 from spacy_crossner.errors import CrossnerError
+from spacy_crossner.schemes.bio import class_names
 
 UNER = """\
 # newdoc id = d1
@@ -317,10 +318,12 @@ def test_unlabelled_strips_all_labels(tmp_path, name):
     assert get_view(doc) == View("in-1", "target", "de", labelled=False)
 
 
-def make_taught(path, classes=("O", "B-PER", "I-PER", "B-LOC", "I-LOC")):
+def make_taught(path, scheme="bio"):
+    names = ("NNW", "THW-LOC", "THW-PER") if scheme == "relations" else class_names(("LOC", "PER"))
     doc = Doc(Vocab(), words=["Angela", "slept"], ents=["B-PER", "O"])
-    probs = numpy.full((1, len(classes)), 0.2, dtype="float16")
-    soft = SoftTargets("bio", classes, numpy.zeros((1,), dtype="int32"), probs)
+    probs = numpy.arange(len(names), dtype="float16").reshape(1, -1)
+    index = numpy.zeros((1, 2) if scheme == "relations" else (1,), dtype="int32")
+    soft = SoftTargets(scheme, names, index, probs)
     set_view(doc, View("a", "target", soft=soft))
     write_docs(path, [doc])
     return path
@@ -328,15 +331,24 @@ def make_taught(path, classes=("O", "B-PER", "I-PER", "B-LOC", "I-LOC")):
 
 def test_soft_targets_have_the_labels_of_their_doc(tmp_path):
     source, out = make_taught(tmp_path / "in.spacy"), tmp_path / "out.spacy"
-    for label_map, expected in (
-        ({}, ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")),
-        ({"PER": "PERSON"}, ("O", "B-PERSON", "I-PERSON", "B-LOC", "I-LOC")),
-        ({"PER": "LOC", "LOC": "PER"}, ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")),
+    for label_map, labels, order in (
+        ({}, ("LOC", "PER"), [0, 1, 2, 3, 4]),
+        ({"LOC": "GPE"}, ("GPE", "PER"), [0, 1, 2, 3, 4]),
+        ({"PER": "HUMAN"}, ("HUMAN", "LOC"), [0, 3, 4, 1, 2]),
+        ({"PER": "LOC", "LOC": "PER"}, ("LOC", "PER"), [0, 3, 4, 1, 2]),
     ):
         convert([source], out, label_map=label_map)
         (doc,) = read_docs(out, Vocab())
-        assert get_view(doc).soft.classes == expected
-        assert doc.ents[0].label_ == expected[1][2:]
+        soft = get_view(doc).soft
+        # a student has its labels sorted
+        assert soft.classes == class_names(labels)
+        assert soft.probs.tolist() == [order]
+        assert doc.ents[0].label_ == label_map.get("PER", "PER")
+    pairs = make_taught(tmp_path / "pairs.spacy", "relations")
+    convert([pairs], out, label_map={"PER": "HUMAN"})
+    (doc,) = read_docs(out, Vocab())
+    assert get_view(doc).soft.classes == ("NNW", "THW-HUMAN", "THW-LOC")
+    assert get_view(doc).soft.probs.tolist() == [[0, 2, 1]]
     convert([source], out, unlabelled=True)
     (doc,) = read_docs(out, Vocab())
     assert get_view(doc).soft is None

@@ -128,7 +128,10 @@ def test_weights_are_stored_in_16_bits_and_readable_by_all(written: Path) -> Non
     assert {weights.dtype for weights in state.values()} == {torch.float16}
     modes = {path.stat().st_mode for path in written.iterdir()}
     assert len(modes) == 1
-    assert json.loads((written / "config.json").read_text())["torch_dtype"] == "float32"
+    config = json.loads((written / "config.json").read_text())
+    assert config["torch_dtype"] == "float32"
+    # so that wheels know whose notices they need
+    assert config["origin"] == "multilingual-e5-small"
 
 
 def test_the_tokenizer_is_a_plain_fast_one(written: Path, tiny_encoder: Path) -> None:

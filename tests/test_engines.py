@@ -15,6 +15,7 @@ from spacy_crossner.translate.engine_apertium import (
     ApertiumEngine,
     find_route,
     from_html,
+    hash_modes,
     make_apertium,
     to_html,
 )
@@ -276,6 +277,22 @@ class TestApertiumRoute:
         monkeypatch.setenv("PATH", str(tmp_path))
         with pytest.raises(CrossnerError, match=r"CN410.*apt-get install apertium"):
             make_apertium("en", "es", EngineSettings())
+
+
+def test_other_rules_are_another_engine(tmp_path, monkeypatch):
+    rules = tmp_path / "rules.bin"
+    mode = tmp_path / "share" / "apertium" / "modes" / "eng-spa.mode"
+    program = tmp_path / "bin" / "apertium"
+    for path in (rules, mode, program):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("one")
+    program.chmod(0o755)
+    mode.write_text(f"lt-proc '{rules}' | lt-proc -g '{tmp_path}/none.bin'")
+    monkeypatch.setenv("PATH", str(program.parent))
+    first = hash_modes(["eng-spa"])
+    assert first == hash_modes(["eng-spa"]) != hash_modes(["spa-eng"])
+    rules.write_text("two")
+    assert hash_modes(["eng-spa"]) != first
 
 
 needs_apertium = pytest.mark.skipif(

@@ -267,6 +267,11 @@ def test_a_folder_that_was_moved_away_by_a_killed_process_is_put_back(tmp_path):
     write_file(left / "new" / "file", "new")
     temporary_beside(folder)
     assert read_all(tmp_path) == {"folder/file": b"old"}
+    # killed while it deleted what had been replaced
+    shutil.rmtree(folder)
+    write_file(left / "old" / "file", "old")
+    temporary_beside(folder)
+    assert read_all(tmp_path) == {}
 
 
 MISTAKES = {

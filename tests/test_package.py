@@ -21,7 +21,12 @@ from spacy_crossner.data.view import View, set_view
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.ship import package as package_module
 from spacy_crossner.ship.embedded import E5_SMALL, ORIGIN
-from spacy_crossner.ship.package import get_performance, open_pipeline, package
+from spacy_crossner.ship.package import (
+    EMBEDDED_SOURCE,
+    get_performance,
+    open_pipeline,
+    package,
+)
 from spacy_crossner.ship.trim import find_encoders
 from spacy_crossner.ship.verify import compare, find_wheels, make_environment, spread, verify
 from tests.pipelines import TRAIN_DATA, make_examples, make_nlp, scored, train
@@ -155,7 +160,12 @@ def test_the_embedded_encoder_brings_its_notices(trained, wheels, tmp_path):
     setattr(shim._hfmodel.transformer.config, ORIGIN, E5_SMALL)
     nlp.to_disk(tmp_path / "pipeline")
     srsly.write_json(tmp_path / "sources.json", SOURCES)
-    for sources, licence in ((None, ""), (tmp_path / "sources.json", "MIT AND CC0-1.0")):
+    srsly.write_json(tmp_path / "both.json", [EMBEDDED_SOURCE, *SOURCES])
+    for sources, licence in (
+        (None, ""),
+        (tmp_path / "sources.json", "MIT AND CC0-1.0"),
+        (tmp_path / "both.json", "MIT AND CC0-1.0"),
+    ):
         wheel = package(
             tmp_path / "pipeline", tmp_path, ["de"], [trained / "texts"], sources=sources
         )[1].path
@@ -164,7 +174,7 @@ def test_the_embedded_encoder_brings_its_notices(trained, wheels, tmp_path):
         assert notices.format(info) in read_member(wheel, f"{info}.dist-info/RECORD")
         meta = json.loads(read_member(wheel, "de_crossner_trf/meta.json"))
         assert meta["license"] == licence
-        assert meta["sources"][0]["license"] == "MIT"
+        assert meta["sources"] == [EMBEDDED_SOURCE, *(SOURCES if sources else [])]
 
 
 def test_an_environment_lends_packages_where_python_has_no_scheme_for_it(tmp_path, monkeypatch):
@@ -221,6 +231,9 @@ def test_the_wheels_of_a_folder_are_those_of_its_checksums(tmp_path):
     (tmp_path / "SHA256SUMS").write_text(f"abc  {names[2]}\n", encoding="utf8")
     assert find_wheels([tmp_path]) == [tmp_path / names[2]]
     assert find_wheels([tmp_path / names[0]]) == [tmp_path / names[0]]
+    (tmp_path / names[2]).unlink()
+    with pytest.raises(CrossnerError, match="CN724"):
+        find_wheels([tmp_path])
 
 
 def test_verify_notices_differences(trained, wheels):

@@ -74,6 +74,11 @@ def test_components_of_spacy_go_on_as_well(tiny_encoder, tmp_path):
     assert len(arrays[0]) > 5
     for key, array in arrays[0].items():
         numpy.testing.assert_array_equal(array, arrays[1][key])
+    # it orders its moves by how often they occur
+    other = [("Maria met Angela and Silva", [(0, 5, "PER"), (10, 16, "PER"), (21, 26, "PER")])] * 9
+    student = make_student(tiny_encoder, str(tmp_path / "teacher"), **components)
+    with pytest.raises(CrossnerError, match=r"CN121.*'ner'"):
+        student.initialize(lambda: make_examples(student, [*TRAIN_DATA, *other]))
 
 
 def test_without_a_start_everything_is_new(tiny_encoder, trained):

@@ -49,6 +49,7 @@ def test_white_space_belongs_to_the_word_before_it(same_as_next):
     assert first.tolist() == [0, 1, 4, 5]
     assert second.tolist() == [0]
     mentions = [Mention((1,), "A"), Mention((4, 5, 6, 7), "B"), Mention((5,), "C")]
+    mentions.append(Mention((2, 3), "D"))
     gold = to_units(Gold(mentions, numpy.ones((9,), dtype=bool)), first, spaces)
     # of the unit of white space nothing is said; C is half of what has one vector
     assert gold.mentions == [Mention((1,), "A"), Mention((2, 3), "B")]

@@ -237,7 +237,7 @@ class Converter:
 
 
 def relabel_soft(doc: Doc, label_map: Mapping[str, str], drop_labels: Collection[str]) -> None:
-    """Rename the classes of a doc's soft targets, if it has some.
+    """Rename the classes of a doc's soft targets, if it has some, and bring them into order.
 
     doc (Doc): The doc.
     label_map (Mapping[str, str]): New labels by old labels.
@@ -245,7 +245,7 @@ def relabel_soft(doc: Doc, label_map: Mapping[str, str], drop_labels: Collection
         become one, can't be told: an error.
     """
     view = get_view(doc)
-    if view is None or view.soft is None:
+    if view is None or view.soft is None or not (label_map or drop_labels):
         return
     names = [name.partition("-") for name in view.soft.classes]
     labels = {label for _, dash, label in names if dash}
@@ -254,9 +254,16 @@ def relabel_soft(doc: Doc, label_map: Mapping[str, str], drop_labels: Collection
         raise CrossnerError(
             Errors.CN269.format(text=doc.text[:60], labels=", ".join(sorted(labels)))
         )
-    classes = tuple(part + dash + new.get(label, label) for part, dash, label in names)
-    if classes != view.soft.classes:
-        set_view(doc, replace(view, soft=replace(view.soft, classes=classes)))
+    classes = [part + dash + new.get(label, label) for part, dash, label in names]
+    # as students have them: sorted by label, B before I, and what has no label first
+    order = sorted(range(len(classes)), key=lambda i: classes[i].partition("-")[::-1])
+    order.sort(key=lambda i: "-" in classes[i])
+    soft = replace(
+        view.soft,
+        classes=tuple(classes[i] for i in order),
+        probs=view.soft.probs[:, order],
+    )
+    set_view(doc, replace(view, soft=soft))
 
 
 def annotate_spans(doc: Doc, spans: Iterable[Span]) -> list[Span]:

@@ -45,6 +45,8 @@ from spacy_crossner.pipeline.strip import strip_training_components
 
 # The training loop wants to evaluate on something; what counts is measured afterwards.
 MONITORED = 50
+# Counts what the files of trainings have held before: others are not read.
+FORM = 2
 PACKAGES = ("spacy-crossner", "spacy", "spacy-transformers", "torch", "transformers")
 
 
@@ -111,6 +113,7 @@ class Stage:
         """RETURNS (Dict[str, Any]): All that has to be the same for it to be the same training."""
         setup, recipe = self.setup, self.recipe
         return {
+            "form": FORM,
             **setup.inputs,
             "config": fingerprint(recipe.config),
             "set": self.changes,

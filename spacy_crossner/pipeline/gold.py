@@ -92,7 +92,7 @@ def _realign(gold: Gold, source: Doc, target: Doc) -> Gold:
     def forget(start: int, end: int) -> None:
         known[(new_starts < end) & (new_ends > start)] = False
 
-    for token in numpy.flatnonzero(~gold.known).tolist():
+    for token in numpy.flatnonzero(~gold.known & (ends > starts)).tolist():
         forget(starts[token], ends[token])
     aligned = []
     misaligned = 0

@@ -51,7 +51,7 @@ def start_from(nlp: Language, pipeline: str) -> None:
         mine, theirs = nlp.get_pipe(name), trained.get_pipe(name)
         if is_training_only(nlp, name) and not (_modules(mine) and _modules(theirs)):
             continue  # it has weight 0 in one of them, and so no weights
-        labels, others = (tuple(getattr(pipe, "labels", None) or ()) for pipe in (mine, theirs))
+        labels, others = _outputs(mine), _outputs(theirs)
         if labels != others:
             raise CrossnerError(
                 Errors.CN121.format(
@@ -63,6 +63,12 @@ def start_from(nlp: Language, pipeline: str) -> None:
             )
         _take(_modules(mine), _modules(theirs), pipeline, name)
         _take_arrays(mine, theirs, pipeline, name)
+
+
+def _outputs(pipe: Any) -> tuple[str, ...]:
+    """RETURNS (Tuple[str, ...]): What the columns of a component's output stand for."""
+    # spaCy's ner and parser sort their labels, but not their moves
+    return tuple(getattr(pipe, "move_names", None) or getattr(pipe, "labels", None) or ())
 
 
 def _take_arrays(mine: Any, theirs: Any, pipeline: str, name: str) -> None:

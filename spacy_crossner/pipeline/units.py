@@ -35,11 +35,13 @@ def to_units(gold: Gold, starts: numpy.ndarray, spaces: numpy.ndarray) -> Gold:
     for mention in gold.mentions:
         tokens = numpy.array(mention.tokens)
         words = tokens[~spaces[tokens]]
+        if not len(words):
+            continue
         units = numpy.unique(unit_of[words])
-        if len(units) and n_words[units].sum() == len(words):
+        if n_words[units].sum() == len(words):
             mentions.append(Mention(tuple(units.tolist()), mention.label))
         else:
-            known[numpy.unique(unit_of[tokens])] = False
+            known[units] = False
             misaligned += 1
     return replace(gold, mentions=mentions, known=known, misaligned=misaligned)
 

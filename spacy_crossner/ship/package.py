@@ -124,7 +124,7 @@ def package(
         for code, group in [(MULTIPLE, languages), *((code, [code]) for code in codes)]:
             nlp = strip_training_components(open_pipeline(pipeline, code))
             trimmed = trim_pipeline(nlp, pick_texts(all_texts, group)) if trim else None
-            used = [*([EMBEDDED_SOURCE] if has_embedded(nlp) else []), *all_sources]
+            used = add_embedded(all_sources) if has_embedded(nlp) else all_sources
             # what was trained on decides, too; without it, nothing is known
             licences = _join_licences(used) if all_sources else ""
             nlp.meta.update(
@@ -179,6 +179,13 @@ def has_embedded(nlp: Language) -> bool:
     """RETURNS (bool): Whether a pipeline holds the encoder that this package makes."""
     configs = (shim._hfmodel.transformer.config for shim in find_encoders(nlp))
     return any(getattr(config, ORIGIN, None) == E5_SMALL for config in configs)
+
+
+def add_embedded(sources: list[dict[str, str]]) -> list[dict[str, str]]:
+    """RETURNS (List[Dict[str, str]]): The sources, the embedded encoder among them."""
+    if any(source.get("url") == EMBEDDED_SOURCE["url"] for source in sources):
+        return sources
+    return [EMBEDDED_SOURCE, *sources]
 
 
 def read_texts(paths: Iterable[Path]) -> dict[Optional[str], list[str]]:

@@ -90,7 +90,7 @@ def verify(
 
 
 def find_wheels(paths: Iterable[Path]) -> list[Path]:
-    """RETURNS (List[Path]): The wheels that are named, and those in folders that are."""
+    """RETURNS (List[Path]): The wheels that are named, and those of folders that are."""
     wheels = []
     for path in paths:
         found = _wheels_in(path) if path.is_dir() else [path]
@@ -105,7 +105,8 @@ def _wheels_in(folder: Path) -> list[Path]:
     if not (folder / CHECKSUMS).is_file():
         return sorted(folder.glob("*.whl"))
     lines = (folder / CHECKSUMS).read_text(encoding="utf8").splitlines()
-    return sorted(folder / line.split(maxsplit=1)[1] for line in lines if line)
+    names = {line.partition("  ")[2] for line in lines}
+    return sorted(path for path in folder.glob("*.whl") if path.name in names)
 
 
 def write_verified(results: Iterable[Verified], output: Path) -> None:
