@@ -254,15 +254,11 @@ def relabel_soft(doc: Doc, label_map: Mapping[str, str], drop_labels: Collection
         raise CrossnerError(
             Errors.CN269.format(text=doc.text[:60], labels=", ".join(sorted(labels)))
         )
-    classes = [part + dash + new.get(label, label) for part, dash, label in names]
-    # as students have them: sorted by label, B before I, and what has no label first
-    order = sorted(range(len(classes)), key=lambda i: classes[i].partition("-")[::-1])
-    order.sort(key=lambda i: "-" in classes[i])
-    soft = replace(
-        view.soft,
-        classes=tuple(classes[i] for i in order),
-        probs=view.soft.probs[:, order],
-    )
+    renamed = [(dash, new.get(label, label), part) for part, dash, label in names]
+    # as students have them: what has no label first, then by label, B before I
+    order = sorted(range(len(renamed)), key=renamed.__getitem__)
+    classes = tuple(part + dash + label for dash, label, part in sorted(renamed))
+    soft = replace(view.soft, classes=classes, probs=view.soft.probs[:, order])
     set_view(doc, replace(view, soft=soft))
 
 

@@ -29,7 +29,8 @@ from spacy_crossner.distil.opinions import join
 from spacy_crossner.distil.teachers import Teacher, ask, collect, find_folder, load_teacher
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import fingerprint
-from spacy_crossner.pipeline.select import find_spaces, trim_spaces
+from spacy_crossner.ml.heads import find_spaces
+from spacy_crossner.pipeline.select import trim_spaces
 
 # Key of a doc's user data: how sure the teachers are of a text, and how far they agree.
 JUDGEMENT = "spacy_crossner.judgement"

@@ -45,7 +45,7 @@ from spacy_crossner.pipeline.strip import strip_training_components
 
 # The training loop wants to evaluate on something; what counts is measured afterwards.
 MONITORED = 50
-# Counts what the files of trainings have held before: others are not read.
+# Goes up when the files of trainings hold something else, so that older ones are not read.
 FORM = 2
 PACKAGES = ("spacy-crossner", "spacy", "spacy-transformers", "torch", "transformers")
 
@@ -143,7 +143,7 @@ class Stage:
         return self.result.parent / name
 
     @property
-    def annotating(self) -> Path:
+    def annotation_costs(self) -> Path:
         """RETURNS (Path): The file of what that cost."""
         return self.annotated.with_name(f"{self.annotated.name}.json")
 
@@ -308,7 +308,7 @@ def _annotate(stage: Stage, pipeline: Path, folder: Path) -> None:
     if not stage.annotated.exists():
         # of its own, for one teacher may annotate in several ways, or for nobody in this run
         costs = {"minutes": clock.minutes, "cpu_minutes": clock.cpu_minutes}
-        write_file(stage.annotating, json.dumps(costs) + "\n")
+        write_file(stage.annotation_costs, json.dumps(costs) + "\n")
         (folder / "annotated").replace(stage.annotated)
 
 
@@ -325,7 +325,7 @@ def describe_run(stages: Sequence[Stage]) -> dict[str, Any]:
         per test file "p", "r", "f", "per_type" and "counts"; under "teachers", the others' F1.
     """
     results = [json.loads(stage.result.read_text(encoding="utf8")) for stage in stages]
-    files = [stage.annotating for stage in stages[:-1]]
+    files = [stage.annotation_costs for stage in stages[:-1]]
     costs = [*results, *(json.loads(path.read_text(encoding="utf8")) for path in files)]
     setup, recipe = stages[-1].setup, stages[-1].recipe
     return {

@@ -17,7 +17,7 @@ from spacy_crossner.files import atomic_folder
 from spacy_crossner.measure.bootstrap import f1
 from spacy_crossner.pipeline.gold import Gold, reference_mentions
 from spacy_crossner.pipeline.load import check_output, load_pipeline
-from spacy_crossner.pipeline.ner import CrossnerNER
+from spacy_crossner.pipeline.ner import CrossnerNER, Prediction
 
 # Candidates below this score are surely wrong, and would drown the rest.
 LEAST_SCORE = 0.02
@@ -205,9 +205,7 @@ def _count_by_threshold(
     pipe: CrossnerNER, batches: list[Batch], gold: list[_Truth]
 ) -> numpy.ndarray:
     """RETURNS (numpy.ndarray): What `choose_threshold` takes."""
-    predictions = [
-        p for docs, scores in batches for p in pipe.find(docs, scores, float(THRESHOLDS[0]))
-    ]
+    predictions = _find(pipe, batches, float(THRESHOLDS[0]))
     counts = numpy.zeros((len(gold), len(THRESHOLDS), 3), dtype="int64")
     counts[:, :, 2] = [[len(g.mentions)] for g in gold]
     for row, prediction, g in zip(counts, predictions, gold, strict=True):
@@ -232,6 +230,11 @@ def _scores(nlp: Language, pipe: CrossnerNER, examples: list[Example]) -> Iterab
         yield docs, pipe.model.predict(docs)
 
 
+def _find(pipe: CrossnerNER, batches: list[Batch], threshold: float) -> list[Prediction]:
+    """RETURNS (List[Prediction]): What is found in each doc with the present settings."""
+    return [p for docs, scores in batches for p in pipe.find(docs, scores, threshold)]
+
+
 def _candidates(
     pipe: CrossnerNER, batches: list[Batch], temperature: float, least: float
 ) -> list[dict]:
@@ -239,7 +242,7 @@ def _candidates(
     kept = pipe.temperature
     pipe.cfg["temperature"] = float(temperature)
     try:
-        predictions = [p for docs, scores in batches for p in pipe.find(docs, scores, least)]
+        predictions = _find(pipe, batches, least)
     finally:
         pipe.cfg["temperature"] = kept
     return [{(m.tokens, m.label): m.score for m in p.candidates} for p in predictions]
@@ -249,7 +252,7 @@ def _outcomes(
     pipe: CrossnerNER, batches: list[Batch], gold: list[_Truth]
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
     """RETURNS (Tuple[numpy.ndarray, numpy.ndarray]): Score of each entity, and if it is right."""
-    predictions = [p for docs, scores in batches for p in pipe.find(docs, scores, pipe.threshold)]
+    predictions = _find(pipe, batches, pipe.threshold)
     pairs = [
         (m.score, (m.tokens, m.label) in g.mentions)
         for p, g in zip(predictions, gold, strict=True)

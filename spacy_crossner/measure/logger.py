@@ -253,12 +253,10 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     rows = []
     # what follows the last line break is empty, or was never finished
     for number, line in enumerate(lines[:-1], start=1):
-        try:
-            values = json.loads(line)
-            values["run"], values["losses"]
-        except (ValueError, KeyError, TypeError):
+        values = _read_row(line)
+        if values is None:
             problem = f"line {number} is no row of a training log"
-            raise CrossnerError(Errors.CN310.format(path=path, problem=problem)) from None
+            raise CrossnerError(Errors.CN310.format(path=path, problem=problem))
         rows.append(values)
     return rows
 
@@ -267,10 +265,17 @@ def is_log(path: Path) -> bool:
     """RETURNS (bool): Whether a file begins as the logger's do; an empty one does."""
     with path.open(encoding="utf8", errors="replace") as file:
         line = file.readline()
+    return not line.endswith("\n") or _read_row(line) is not None
+
+
+def _read_row(line: str) -> Optional[dict[str, Any]]:
+    """RETURNS (Optional[Dict[str, Any]]): A row of a log, or None if the line is none."""
     try:
-        return not line.endswith("\n") or {"run", "losses"} <= set(json.loads(line))
-    except (ValueError, TypeError):
-        return False
+        values = json.loads(line)
+        values["run"], values["losses"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return values
 
 
 def _make_bar(kind: str, training: dict[str, Any], info: Info, stderr: IO) -> tqdm:

@@ -203,7 +203,7 @@ def find_units(vectors: list[Floats2d], docs: list[Doc]) -> list[numpy.ndarray]:
     """
     starts = []
     for rows, doc in zip(vectors, docs, strict=True):
-        words = numpy.flatnonzero(doc.to_array(IS_SPACE).reshape(-1) == 0)
+        words = numpy.flatnonzero(~find_spaces(doc))
         table: Any = rows if len(words) == len(rows) else cast(Any, rows)[words]
         changed = numpy.ones((len(words),), dtype=bool)
         if len(words) > 1:
@@ -214,6 +214,11 @@ def find_units(vectors: list[Floats2d], docs: list[Doc]) -> list[numpy.ndarray]:
             first = numpy.append(0, first)
         starts.append(first)
     return starts
+
+
+def find_spaces(doc: Doc) -> numpy.ndarray:
+    """RETURNS (numpy.ndarray): (n_tokens,) bool, which tokens are white space."""
+    return doc.to_array(IS_SPACE).reshape(-1).astype(bool)
 
 
 def find_all_glued(docs: list[Doc], starts: list[numpy.ndarray]) -> numpy.ndarray:

@@ -60,7 +60,7 @@ def read_gold(example: Example, spans_key: str) -> Gold:
     )
     if has_same_tokens(example):
         return gold
-    if "".join(predicted.text.split()) != "".join(reference.text.split()):
+    if _squeeze(predicted.text) != _squeeze(reference.text):
         raise CrossnerError(
             Errors.CN110.format(predicted=predicted.text[:60], reference=reference.text[:60])
         )
@@ -116,9 +116,14 @@ def _count_characters(doc: Doc) -> tuple[numpy.ndarray, numpy.ndarray]:
     """RETURNS (Tuple[numpy.ndarray, numpy.ndarray]): (n_tokens,) start and end of each token,
     counted without white space.
     """
-    lengths = numpy.array([len("".join(token.text.split())) for token in doc], dtype="int64")
+    lengths = numpy.array([len(_squeeze(token.text)) for token in doc], dtype="int64")
     ends = numpy.cumsum(lengths)
     return ends - lengths, ends
+
+
+def _squeeze(text: str) -> str:
+    """RETURNS (str): The text without white space."""
+    return "".join(text.split())
 
 
 def runs(tokens: tuple[int, ...]) -> list[tuple[int, int]]:

@@ -9,8 +9,8 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from spacy_crossner.data.view import View
+from spacy_crossner.ml.heads import find_spaces
 from spacy_crossner.pipeline.gold import Gold
-from spacy_crossner.pipeline.select import find_spaces
 
 # Key of what belongs to no group, or has no label.
 NO_KEY = -1

@@ -17,11 +17,10 @@ from thinc.api import Model, Optimizer, set_dropout_rate
 from spacy_crossner.checks import check_range
 from spacy_crossner.data.view import SoftTargets, get_view
 from spacy_crossner.errors import CrossnerError, Errors, Warnings
-from spacy_crossner.ml.heads import build_head
+from spacy_crossner.ml.heads import build_head, find_spaces
 from spacy_crossner.ml.losses import loss_and_gradient
 from spacy_crossner.pipeline.gold import Gold, has_same_tokens, read_gold, reference_mentions
 from spacy_crossner.pipeline.select import (
-    find_spaces,
     trim_spaces,
     without_overlap,
     write_entities,

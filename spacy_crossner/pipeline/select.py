@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 import numpy
-from spacy.attrs import ENT_IOB, ENT_TYPE, IS_SPACE
+from spacy.attrs import ENT_IOB, ENT_TYPE
 from spacy.tokens import Doc, Span
 from spacy.tokens.span_group import SpanGroup
 
@@ -62,11 +62,6 @@ def write_spans(doc: Doc, candidates: list[Mention], spans_key: str) -> None:
     if torn:
         group.attrs[DISCONTINUOUS] = torn
     doc.spans[spans_key] = group
-
-
-def find_spaces(doc: Doc) -> numpy.ndarray:
-    """RETURNS (numpy.ndarray): (n_tokens,) bool, which tokens are white space."""
-    return doc.to_array(IS_SPACE).reshape(-1).astype(bool)
 
 
 def trim_spaces(mentions: Iterable[Mention], spaces: numpy.ndarray) -> list[Mention]:

@@ -109,12 +109,15 @@ class TokenLabelNER(CrossnerNER):
         RETURNS (List[Prediction]): One per doc.
         """
         probs = self.probabilities(scores)
-        best = bio.decode(probs, scores.lengths, self.labels)
+        best = [
+            [m for m in entities if m.score >= threshold]
+            for entities in bio.decode(probs, scores.lengths, self.labels)
+        ]
         spans = bio.candidates(probs, scores.lengths, self.labels, threshold, MAX_SPAN_LENGTH)
         return [
             Prediction(
-                to_tokens([m for m in entities if m.score >= threshold], starts, n),
-                to_tokens(_with_giants(candidates, entities, threshold), starts, n),
+                to_tokens(entities, starts, n),
+                to_tokens(_with_giants(candidates, entities), starts, n),
             )
             for entities, candidates, starts, n in zip(
                 best, spans, scores.starts, scores.n_tokens, strict=True
@@ -176,11 +179,9 @@ class TokenLabelNER(CrossnerNER):
         return numpy.concatenate(targets), numpy.concatenate(weights)
 
 
-def _with_giants(
-    candidates: list[Mention], entities: list[Mention], threshold: float
-) -> list[Mention]:
+def _with_giants(candidates: list[Mention], entities: list[Mention]) -> list[Mention]:
     """RETURNS (List[Mention]): The candidates, and entities that are too long to be among them."""
-    giants = [m for m in entities if len(m.tokens) > MAX_SPAN_LENGTH and m.score >= threshold]
+    giants = [m for m in entities if len(m.tokens) > MAX_SPAN_LENGTH]
     return sorted([*candidates, *giants], key=lambda m: -m.score) if giants else candidates
 
 

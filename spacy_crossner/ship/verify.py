@@ -22,11 +22,11 @@ import srsly
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from spacy_crossner.data.groups import SCORES
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import write_json
 from spacy_crossner.pipeline.load import load_pipeline
 from spacy_crossner.ship.package import CHECKSUMS, read_texts
+from spacy_crossner.ship.probe import scores_of
 
 PROBE = Path(__file__).parent / "probe.py"
 TOLERANCE = 1e-4
@@ -192,9 +192,8 @@ def compare(found: dict[str, Any], expected: Doc) -> Optional[str]:
     if found["ents"] != entities:
         return f"entities {found['ents']} instead of {entities}"
     for key, group in expected.spans.items():
-        scores = group.attrs.get(SCORES, [0.0] * len(group))
         there = {(s, e, label): score for s, e, label, score in found["spans"].get(key, ())}
-        for span, score in zip(group, scores, strict=True):
+        for span, score in zip(group, scores_of(group), strict=True):
             other = there.get((span.start, span.end, span.label_))
             if other is None or abs(other - float(score)) > TOLERANCE:
                 return f"the score {other} of '{span.text}' instead of {float(score)}"
