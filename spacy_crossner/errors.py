@@ -420,10 +420,6 @@ class Errors(metaclass=_Coded):
         "The cache {path} can't be used: {problem}. Delete it, or name another file with --cache."
     )
     CN407 = "'{value}' is no number between 0 and 1. Give --min-confidence one."
-    CN408 = (
-        "The aligner needs the package eflomal, which is not installed. Install it with: "
-        "pip install 'spacy-crossner[align]'"
-    )
 
     CN410 = (
         "The program apertium is not installed. On Debian or Ubuntu: apt-get install apertium "

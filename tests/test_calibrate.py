@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from spacy_crossner import cli
 from spacy_crossner.errors import CrossnerError
-from spacy_crossner.measure.calibrate import (
+from spacy_crossner.pipeline.strip import create_strip_callback
+from spacy_crossner.training.calibrate import (
     BIASES,
     THRESHOLDS,
     Calibration,
@@ -21,7 +22,6 @@ from spacy_crossner.measure.calibrate import (
     choose_bias,
     choose_threshold,
 )
-from spacy_crossner.pipeline.strip import create_strip_callback
 from tests.pipelines import make_examples, make_nlp, train
 
 

@@ -23,8 +23,8 @@ from spacy_crossner.data.readers import create_parallel_corpus
 from spacy_crossner.data.shards import read_docs, write_docs
 from spacy_crossner.data.view import View, get_view, set_view
 from spacy_crossner.errors import CrossnerError
-from spacy_crossner.translate.build import make_lexicon
-from spacy_crossner.translate.codeswitch import (
+from spacy_crossner.lexicon.build import make_lexicon
+from spacy_crossner.lexicon.codeswitch import (
     Report,
     codeswitch,
     codeswitch_docs,
@@ -33,8 +33,8 @@ from spacy_crossner.translate.codeswitch import (
     parse_lexicons,
     read_sentence,
 )
-from spacy_crossner.translate.lexicon import Lexicon, Row, write_lexicon
-from spacy_crossner.translate.switch import (
+from spacy_crossner.lexicon.lexicon import Lexicon, Row, write_lexicon
+from spacy_crossner.lexicon.switch import (
     Sentence,
     Switcher,
     find_pieces,
@@ -353,7 +353,7 @@ def texts_of(path: Path) -> list[str]:
 KILL_AND_RESTART = """
 import os, signal, sys, time
 from pathlib import Path
-from spacy_crossner.translate.codeswitch import codeswitch, parse_lexicons
+from spacy_crossner.lexicon.codeswitch import codeswitch, parse_lexicons
 
 path, out, *lexicons = sys.argv[1:]
 child = os.fork()

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from spacy_crossner.data.convert import convert
 from spacy_crossner.data.inspect import inspect, render
-from spacy_crossner.measure.logger import read_log
+from spacy_crossner.training.logger import read_log
 from tests.pipelines import TRAIN_DATA, found, make_examples, make_nlp, train
 
 ROOT = Path(__file__).parent.parent

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spacy_crossner.errors import CrossnerError
+from spacy_crossner.lexicon.lexicon import Lexicon, Row, write_lexicon
 from spacy_crossner.translate.codes import find_codes, main_code
 from spacy_crossner.translate.engine_apertium import (
     ApertiumEngine,
@@ -30,7 +31,6 @@ from spacy_crossner.translate.engines import (
     Segment,
     make_engine,
 )
-from spacy_crossner.translate.lexicon import Lexicon, Row, write_lexicon
 
 SAMPLE = Path(__file__).parents[1] / "assets" / "sample"
 

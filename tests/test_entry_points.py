@@ -96,7 +96,8 @@ def test_the_command_module_loads_no_heavy_part_of_ours():
         run("import json, sys, spacy_crossner.cli; print(json.dumps(sorted(sys.modules)))")
     )
     ours = {name for name in modules if name.startswith("spacy_crossner.")}
-    assert ours == {"spacy_crossner.about", "spacy_crossner.cli", "spacy_crossner.errors"}
+    light = ("spacy_crossner.about", "spacy_crossner.cli", "spacy_crossner.errors")
+    assert all(name.startswith(light) for name in ours)
     assert "transformers" not in modules
 
 
@@ -130,20 +131,16 @@ def test_a_mistake_is_one_message_and_exit_code_1(tmp_path):
 
 
 def test_a_bug_is_no_mistake_of_the_user():
-    app = typer.Typer()
-    kept, cli.app = cli.app, app
-    try:
+    app = typer.Typer(name="crossner")
 
-        @cli.command("bug")
-        def bug() -> None:
-            raise RuntimeError("ours")
+    @cli.command("bug", to=app)
+    def bug() -> None:
+        raise RuntimeError("ours")
 
-        @cli.command("mistake")
-        def mistake() -> None:
-            raise CrossnerError("theirs")
+    @cli.command("mistake", to=app)
+    def mistake() -> None:
+        raise CrossnerError("theirs")
 
-    finally:
-        cli.app = kept
     assert isinstance(CliRunner().invoke(app, ["bug"]).exception, RuntimeError)
     result = CliRunner().invoke(app, ["mistake"])
     assert result.exit_code == 1

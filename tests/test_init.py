@@ -11,11 +11,10 @@ from spacy.vocab import Vocab
 from typer.testing import CliRunner
 from weasel.util import load_project_config
 
-from spacy_crossner import cli
-from spacy_crossner.cli import app
+import spacy_crossner
+from spacy_crossner.cli import app, start
 from spacy_crossner.data.shards import read_docs
 from spacy_crossner.errors import CrossnerError
-from spacy_crossner.pipeline.labels import read_labels
 from spacy_crossner.start.init import (
     PLAN,
     PROJECT,
@@ -26,7 +25,8 @@ from spacy_crossner.start.init import (
     render_project,
 )
 from spacy_crossner.start.plan import Plan, Target, describe, read_plan
-from spacy_crossner.start.recipes import find_recipe, find_recipes
+from spacy_crossner.training.labels import read_labels
+from spacy_crossner.training.recipes import find_recipe, find_recipes
 from tests.pipelines import TRAIN_DATA
 
 LAST = ["calibrate", "evaluate", "report", "package", "verify"]
@@ -300,10 +300,10 @@ def test_questions_are_asked_in_a_terminal(mine, tmp_path, monkeypatch):
         def isatty(self):
             return True
 
-    monkeypatch.setattr(cli.sys, "stdin", Terminal())
+    monkeypatch.setattr(start.sys, "stdin", Terminal())
     answers = iter(["it", str(mine / "it.txt"), str(mine / "labels.jsonl"), "en"])
-    monkeypatch.setattr(cli.typer, "prompt", lambda *args, **kwargs: next(answers))
-    cli.init_cli(folder)
+    monkeypatch.setattr(start.typer, "prompt", lambda *args, **kwargs: next(answers))
+    start.init_cli(folder)
     plan = read_plan(folder / PLAN)
     assert (plan.source, list(plan.targets), plan.annotated) == ("en", ["it"], ["it"])
 
@@ -337,7 +337,7 @@ def test_mistakes(mine, tmp_path):
 
 def test_every_folder_is_packed():
     """pyproject.toml lists the packages of a wheel, for the recipes lie outside of the package."""
-    root = Path(cli.__file__).parent
+    root = Path(spacy_crossner.__file__).parent
     text = (root.parent / "pyproject.toml").read_text(encoding="utf8")
     listed = re.search(r"^packages = \[(.*?)\]", text, re.MULTILINE | re.DOTALL)
     folders = {path.parent for path in root.rglob("*") if path.suffix in (".py", ".html", ".yml")}

@@ -12,7 +12,7 @@ from spacy.util import load_config
 from spacy_crossner.data.view import SoftTargets, View, set_view
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.pipeline.gold import DISCONTINUOUS
-from spacy_crossner.pipeline.labels import read_labels
+from spacy_crossner.training.labels import read_labels
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 VOCAB = spacy.blank("xx").vocab

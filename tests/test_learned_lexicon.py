@@ -9,9 +9,9 @@ from spacy_crossner import cli
 from spacy_crossner.data.shards import write_docs
 from spacy_crossner.data.view import View, set_view
 from spacy_crossner.errors import CrossnerError
-from spacy_crossner.translate.build import make_lexicon
-from spacy_crossner.translate.codeswitch import parse_lexicons
-from spacy_crossner.translate.learn import learn_rows
+from spacy_crossner.lexicon.build import make_lexicon
+from spacy_crossner.lexicon.codeswitch import parse_lexicons
+from spacy_crossner.lexicon.learn import learn_rows
 
 
 def make_pair(number, source, target, links, lang="de", ents=()):

@@ -13,23 +13,23 @@ from typer.testing import CliRunner
 from spacy_crossner.cli import app
 from spacy_crossner.data.shards import write_docs
 from spacy_crossner.errors import CrossnerError
-from spacy_crossner.translate.build import (
+from spacy_crossner.lexicon.build import (
     build_lexicon,
     clean_rows,
     make_lexicon,
     measure_coverage,
     word_frequency,
 )
-from spacy_crossner.translate.clean import clean_word, plain, split_items
-from spacy_crossner.translate.dictionaries import (
+from spacy_crossner.lexicon.clean import clean_word, plain, split_items
+from spacy_crossner.lexicon.dictionaries import (
     BASE64,
     DICTD,
     freedict_indexes,
     read_freedict,
     read_wiktionary,
 )
-from spacy_crossner.translate.inflection import base_forms
-from spacy_crossner.translate.lexicon import Lexicon, Row, read_lexicon, write_lexicon
+from spacy_crossner.lexicon.inflection import base_forms
+from spacy_crossner.lexicon.lexicon import Lexicon, Row, read_lexicon, write_lexicon
 
 OPTIONAL_DATA = Path(__file__).parent.parent / "assets" / "optional"
 

@@ -10,7 +10,7 @@ from spacy.training.initialize import init_nlp
 from spacy.training.loop import train as train_loop
 
 from spacy_crossner.errors import CrossnerError
-from spacy_crossner.measure.logger import Speed, console_logger, read_log
+from spacy_crossner.training.logger import Speed, console_logger, read_log
 from tests.test_strip import PIPELINE, training_config
 
 
@@ -175,7 +175,7 @@ def test_missing_files_are_named(tmp_path):
 
 def test_speed_leaves_evaluations_out(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("spacy_crossner.measure.logger.perf_counter", lambda: now[0])
+    monkeypatch.setattr("spacy_crossner.training.logger.perf_counter", lambda: now[0])
     speed = Speed()
     assert speed.rate(100) is None
     now[0] = 1000.0

@@ -16,10 +16,10 @@ from weasel.cli.document import project_document
 from spacy_crossner import cli
 from spacy_crossner.data.sample import make_corpus
 from spacy_crossner.errors import CrossnerError
-from spacy_crossner.measure.calibrate import calibrate_pipeline, expected_calibration_error
-from spacy_crossner.measure.characters import score_pipeline
-from spacy_crossner.measure.evaluate import evaluate, score
-from spacy_crossner.measure.logger import read_log
+from spacy_crossner.report.evaluate import evaluate, score
+from spacy_crossner.report.score import score_pipeline
+from spacy_crossner.training.calibrate import calibrate_pipeline, expected_calibration_error
+from spacy_crossner.training.logger import read_log
 from tests.pipelines import make_examples
 
 ROOT = Path(__file__).parent.parent

@@ -125,12 +125,6 @@ class TestAlign:
         links = find_links(align(source, target, [["?"]] * 4))
         assert links.tolist() == [[0, 1], [1, 3], [2, 0], [3, 2]]
 
-    def test_evidence(self):
-        source, target = make_sentence("a b"), make_sentence("c d")
-        evidence = numpy.array([[0.0, 1.0], [1.0, 0.0]])
-        links = find_links(align(source, target, [["a"], ["b"]], evidence))
-        assert links.tolist() == [[0, 1], [1, 0]]
-
     def test_place_decides_between_equals(self):
         source, target = make_sentence("ha ha"), make_sentence("ha ha")
         assert find_links(align(source, target, [["ha"]] * 2)).tolist() == [[0, 0], [1, 1]]
@@ -287,7 +281,6 @@ class TestUnits:
             Segment("在北京"),
             target,
             vectors=(of_source, of_target),
-            evidence=numpy.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]),
             langs=("en", "zh"),
         ).doc
         assert [(ent.text, ent.label_) for ent in view.ents] == [("北京", "LOC")]

@@ -26,7 +26,7 @@ from spacy_crossner import cli
 from spacy_crossner.data.convert import convert
 from spacy_crossner.data.sample import make_corpus
 from spacy_crossner.errors import Errors, Warnings
-from spacy_crossner.translate.dictionaries import freedict_indexes
+from spacy_crossner.lexicon.dictionaries import freedict_indexes
 from spacy_crossner.translate.engine_memory import read_rows
 from tests.pipelines import TRAIN_DATA, make_examples, make_nlp, train
 from tests.test_lexicon import write_dictd

@@ -21,8 +21,8 @@ from spacy_crossner.data.markup import Marked, parse_marks
 from spacy_crossner.data.sample import make_doc
 from spacy_crossner.data.shards import write_docs
 from spacy_crossner.errors import CrossnerError
-from spacy_crossner.measure import figures
-from spacy_crossner.measure.compare import (
+from spacy_crossner.report import figures
+from spacy_crossner.report.compare import (
     Compared,
     Entity,
     Pair,
@@ -31,16 +31,16 @@ from spacy_crossner.measure.compare import (
     match,
     measure_reliability,
 )
-from spacy_crossner.measure.evaluate import evaluate, find_tests, write_scores
-from spacy_crossner.measure.report import Scored, read_logs, read_metrics, report, same_tests
-from spacy_crossner.measure.sections import (
+from spacy_crossner.report.evaluate import evaluate, find_tests, write_scores
+from spacy_crossner.report.report import Scored, read_logs, read_metrics, report, same_tests
+from spacy_crossner.report.sections import (
     choose_errors,
     mean_losses,
     render_entities,
     show_recipes,
 )
-from spacy_crossner.measure.tables import make_tables
-from spacy_crossner.measure.vectors import OUTSIDE, TokenVectors, project, share_of_neighbours
+from spacy_crossner.report.tables import make_tables
+from spacy_crossner.report.vectors import OUTSIDE, TokenVectors, project, share_of_neighbours
 from tests.pipelines import make_examples, make_nlp, train
 
 TESTS = {

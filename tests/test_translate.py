@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -430,11 +429,6 @@ class TestMistakes:
         with pytest.raises(CrossnerError, match="CN213"):
             translate(corpus, corpus, source="en", targets=["de"], settings=settings)
 
-    def test_aligner_is_missing(self, corpus, settings, monkeypatch):
-        monkeypatch.setitem(sys.modules, "eflomal", None)
-        with pytest.raises(CrossnerError, match=r"CN408.*pip install"):
-            run_it(corpus, settings, eflomal=True)
-
 
 def test_labels_in_a_span_group_alone(corpus, settings):
     docs = read(corpus)
@@ -472,21 +466,6 @@ def test_encoder_takes_part(corpus, settings, tiny_encoder):
     again, _ = run_it(corpus, settings, encoder=str(tiny_encoder))
     assert report["de"].sentences == 4
     assert [ents_of(doc) for doc in docs] == [ents_of(doc) for doc in again]
-
-
-def test_eflomal(tmp_path):
-    pytest.importorskip("eflomal", reason="the optional package eflomal is not installed")
-    words = ["Anna", "Oslo", "Bonn", "Tim", "Rom"]
-    rows = [(a, b) for a in words for b in words if a != b]
-    docs = [make_doc(a + b, f"{a} likes {b} .", [(0, 1, "PER")]) for a, b in rows]
-    write_docs(tmp_path / "in.spacy", docs)
-    table = "".join(f"{a} likes {b} .\t{b[::-1]} {a[::-1]} dy .\n" for a, b in rows)
-    (tmp_path / "m.tsv").write_text("en\tcy\n" + table, encoding="utf8")
-    settings = EngineSettings(memory=[tmp_path / "m.tsv"])
-    found, _ = run_it(
-        tmp_path / "in.spacy", settings, targets=["cy"], eflomal=True, incomplete="keep"
-    )
-    assert len(found) == 2 * len(rows)
 
 
 @pytest.mark.system

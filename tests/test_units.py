@@ -16,13 +16,13 @@ from spacy.vocab import Vocab
 from spacy_crossner.data.shards import find_shards, read_docs
 from spacy_crossner.data.view import get_view
 from spacy_crossner.distil.annotate import annotate
-from spacy_crossner.measure.calibrate import calibrate
 from spacy_crossner.ml.heads import find_glued, find_units, spread_units, take_units
 from spacy_crossner.pipeline.glue import join_labels, join_pairs
 from spacy_crossner.pipeline.gold import Gold
 from spacy_crossner.pipeline.select import trim_spaces
 from spacy_crossner.pipeline.units import to_tokens, to_units
 from spacy_crossner.schemes.relations import decode_batch
+from spacy_crossner.training.calibrate import calibrate
 from spacy_crossner.types import Mention
 from tests.pipelines import make_examples, make_nlp, train
 

@@ -9,9 +9,9 @@ import srsly
 import typer
 from weasel.util.config import load_project_config
 
+from benchmarks.datasets import UNER_TESTS, prepare
 from spacy_crossner import cli
 from spacy_crossner.errors import CrossnerError
-from spacy_crossner.measure.datasets import UNER_TESTS, prepare
 
 ROOT = Path(__file__).parent.parent
 WORKFLOWS = ("all", "real", "rounds", "baseline", "concner", "mclner", "ablation", "smoke")

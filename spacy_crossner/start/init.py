@@ -22,10 +22,10 @@ from spacy_crossner.data.groups import SPANS_KEY
 from spacy_crossner.data.shards import find_files, read_docs, write_docs
 from spacy_crossner.errors import CrossnerError, Errors, NoModelError, NoTranslationError
 from spacy_crossner.files import atomic_folder, write_file
+from spacy_crossner.lexicon.dictionaries import freedict_indexes
 from spacy_crossner.pipeline.gold import reference_mentions
 from spacy_crossner.start.plan import Plan, Target, read_plan, write_plan
-from spacy_crossner.start.recipes import find_recipe, find_recipes
-from spacy_crossner.translate.dictionaries import freedict_indexes
+from spacy_crossner.training.recipes import find_recipe, find_recipes
 from spacy_crossner.translate.engine_memory import read_rows
 from spacy_crossner.translate.engines import AUTO, EngineSettings, Segment, make_engine
 

@@ -9,7 +9,7 @@ from thinc.api import Config
 
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import write_json
-from spacy_crossner.start.recipes import find_recipe
+from spacy_crossner.training.recipes import find_recipe
 
 # Seen on two cores with the embedded encoder, in words a second.
 TRAINED = 500

@@ -16,7 +16,6 @@ from spacy_crossner.translate.names import compare_names
 # How much each kind of evidence counts beside the cosine, and how sharp the softmax is.
 NAME_WEIGHT = 0.6
 DISTANCE_WEIGHT = 0.1
-EVIDENCE_WEIGHT = 0.2
 TEMPERATURE = 0.04
 # Words that sound less alike than this are not alike at all: any two have some letters in common.
 LEAST_ALIKE = 0.5
@@ -58,19 +57,13 @@ class Alignment(NamedTuple):
     backward: numpy.ndarray
 
 
-def align(
-    source: Sentence,
-    target: Sentence,
-    renderings: Sequence[Sequence[str]],
-    evidence: Optional[numpy.ndarray] = None,
-) -> Alignment:
+def align(source: Sentence, target: Sentence, renderings: Sequence[Sequence[str]]) -> Alignment:
     """Align the words of a sentence with those of its translation.
 
     source (Sentence): n tokens.
     target (Sentence): m tokens.
     renderings (Sequence[Sequence[str]]): For each source word, what it may be in the target: at
         least itself, since names often stay.
-    evidence (Optional[numpy.ndarray]): (n, m) what another aligner says of each pair, 0 to 1.
     RETURNS (Alignment): The alignment.
     """
     n, m = len(source.words), len(target.words)
@@ -84,8 +77,6 @@ def align(
     scores -= DISTANCE_WEIGHT * places
     if source.vectors is not None and target.vectors is not None:
         scores += centred(source.vectors) @ centred(target.vectors).T
-    if evidence is not None:
-        scores += EVIDENCE_WEIGHT * evidence
     return Alignment(_softmax(scores / TEMPERATURE, 1), _softmax(scores / TEMPERATURE, 0))
 
 

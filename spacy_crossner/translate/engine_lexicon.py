@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from spacy_crossner.data.languages import find_tokenizer
 from spacy_crossner.errors import Errors, NoTranslationError
+from spacy_crossner.lexicon.lexicon import Lexicon, read_lexicon
+from spacy_crossner.lexicon.switch import Sentence, Switcher, switch_sentence
 from spacy_crossner.translate.engines import (
     ENGINES,
     Engine,
@@ -19,8 +21,6 @@ from spacy_crossner.translate.engines import (
     Outcome,
     Segment,
 )
-from spacy_crossner.translate.lexicon import Lexicon, read_lexicon
-from spacy_crossner.translate.switch import Sentence, Switcher, switch_sentence
 
 
 class LexiconEngine:

@@ -15,9 +15,9 @@ from spacy_crossner.data.shards import find_shards, iter_runs, read_docs, write_
 from spacy_crossner.data.view import get_group, get_view, set_view
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import make_parent, write_json
+from spacy_crossner.lexicon.codeswitch import ensure_view
+from spacy_crossner.lexicon.lexicon import Lexicon, read_lexicon
 from spacy_crossner.translate.cache import Cache, make_key
-from spacy_crossner.translate.codeswitch import ensure_view
-from spacy_crossner.translate.corpus_align import align_corpus
 from spacy_crossner.translate.engines import (
     AUTO,
     Engine,
@@ -26,7 +26,6 @@ from spacy_crossner.translate.engines import (
     Segment,
     make_engine,
 )
-from spacy_crossner.translate.lexicon import Lexicon, read_lexicon
 from spacy_crossner.translate.views import Projected, make_translation, read_segment, tokenize
 
 INCOMPLETE = ("drop", "unlabelled", "keep")
@@ -88,12 +87,10 @@ class Pair:
 
     engine (Engine): The translator.
     lexicon (Optional[Lexicon]): Helps to align words.
-    evidence (Optional[Iterator[numpy.ndarray]]): What eflomal says of each sentence, in order.
     """
 
     engine: Engine
     lexicon: Optional[Lexicon] = None
-    evidence: Optional[Iterator[numpy.ndarray]] = None
 
 
 class Translation:
@@ -166,19 +163,6 @@ class Translation:
                 else:
                     report.failed.append({**place, "reason": outcome.reason})
 
-    def align(self, docs: Iterable[Doc]) -> None:
-        """Learn from all sentences which words go together.
-
-        docs (Iterable[Doc]): The corpus.
-        """
-        words: dict[str, list[tuple[list[str], list[str]]]] = {target: [] for target in self.pairs}
-        for groups in _chunks(iter_runs(docs, get_group)):
-            for _, doc, target, segment in self._find_translations(groups):
-                translated = tokenize(segment, target)
-                words[target].append(([t.text for t in doc], [t.text for t in translated]))
-        for target, pair in self.pairs.items():
-            pair.evidence = iter(align_corpus(words[target]))
-
     def project(self, docs: Iterable[Doc]) -> Iterator[Doc]:
         """Follow each source doc by its translations. Other docs are passed on.
 
@@ -204,7 +188,6 @@ class Translation:
                     langs=(self.source, target),
                     vectors=(vectors.get(id(doc)), vectors.get(id(view))),
                     lexicon=pair.lexicon,
-                    evidence=None if pair.evidence is None else next(pair.evidence),
                     min_confidence=self.min_confidence,
                 )
                 count_entities(self.report[target], projected, doc)
@@ -291,7 +274,6 @@ def translate(
     engine: str = AUTO,
     settings: Optional[EngineSettings] = None,
     encoder: str = "",
-    eflomal: bool = False,
     min_confidence: float = 0.0,
     incomplete: str = "drop",
     cache: Optional[Path] = None,
@@ -308,7 +290,6 @@ def translate(
     settings (Optional[EngineSettings]): What the engine is told. The lexicons also align words.
     encoder (str): Folder or hub name of the encoder whose vectors align words. Without one, names
         and lexicons have to do.
-    eflomal (bool): Also align words by what that package learns from the corpus.
     min_confidence (float): Entities below it count as not placed.
     incomplete (str): What to do with a translation in which an entity has no place: "drop" it,
         write it "unlabelled", so that it serves as contrast and trains no labels, or "keep" it
@@ -361,8 +342,6 @@ def translate(
     )
     try:
         run.translate(iter_with_bar("Translating"))
-        if eflomal:
-            run.align(iter_docs(shards, source))
         write_docs(out, run.project(iter_with_bar("Projecting labels")))
     finally:
         store.close()

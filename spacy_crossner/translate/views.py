@@ -13,9 +13,9 @@ from spacy_crossner.data.convert import annotate_spans
 from spacy_crossner.data.groups import annotated_tokens, has_gaps, label_groups
 from spacy_crossner.data.languages import find_tokenizer
 from spacy_crossner.data.view import View, get_view, set_view
+from spacy_crossner.lexicon.lexicon import Lexicon
 from spacy_crossner.translate.align import Sentence, align, find_links
 from spacy_crossner.translate.engines import Mark, Segment
-from spacy_crossner.translate.lexicon import Lexicon
 from spacy_crossner.translate.project import Entity, Placement, find_function_words, project
 
 RENDERINGS = 5  # translations of a word that are compared with the words of a text
@@ -123,7 +123,6 @@ def make_translation(
     *,
     vectors: tuple[Optional[numpy.ndarray], Optional[numpy.ndarray]] = (None, None),
     lexicon: Optional[Lexicon] = None,
-    evidence: Optional[numpy.ndarray] = None,
     langs: tuple[str, str],
     min_confidence: float = 0.0,
 ) -> Projected:
@@ -134,7 +133,6 @@ def make_translation(
     target (Doc): The tokens of the translation.
     vectors (tuple): Vectors of both docs' tokens, or None.
     lexicon (Optional[Lexicon]): Tells what words may become.
-    evidence (Optional[numpy.ndarray]): (n, m) what another aligner says of the words, 0 to 1.
     langs (tuple[str, str]): Languages of both.
     min_confidence (float): Entities below it have no place.
     RETURNS (Projected): The view.
@@ -144,8 +142,6 @@ def make_translation(
     # marks are exact: they need no help
     bounds = numpy.arange(len(target) + 1) if segment.marks is not None else find_units(tokens)
     other = join_units(tokens, bounds, langs[1])
-    if evidence is not None and len(target):
-        evidence = numpy.maximum.reduceat(evidence, bounds[:-1], axis=1)
 
     def find(
         some: Sequence[Entity], pieces: Optional[Mapping[int, Sequence[tuple[int, int]]]] = None
@@ -164,7 +160,7 @@ def make_translation(
         Entity(span.start, span.end, span.label_, find_renderings(span.text, lexicon))
         for span in [*flat, *nested]
     ]
-    alignment = align(one, other, [find_renderings(word, lexicon) for word in one.words], evidence)
+    alignment = align(one, other, [find_renderings(word, lexicon) for word in one.words])
     places: dict[tuple[int, int], Placement] = {}
     if labelled and segment.labels is not None:
         annotate_spans(target, segment.labels)

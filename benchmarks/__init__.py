@@ -1,0 +1,1 @@
+"""The laboratory: data sets, the benchmark, and speed, run from a checkout."""

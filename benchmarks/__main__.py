@@ -1,0 +1,182 @@
+"""`python -m benchmarks COMMAND`: the laboratory, run from a checkout."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from wasabi import msg
+
+from spacy_crossner.cli.app import command
+
+app = typer.Typer(
+    name="benchmarks",
+    help="Data sets, benchmark, speed and alignment, measured from a checkout.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@command("prepare", to=app)
+def prepare_cli(
+    dataset: Annotated[str, typer.Argument(help="sample, uner or wikiann.")],
+    output: Annotated[Path, typer.Argument(help="Folder to write .spacy files to.")],
+    data: Annotated[
+        Optional[Path],
+        typer.Option(help="Folder of the original files; by default where the project puts them."),
+    ] = None,
+    unlabelled: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Sentences of each target language without labels; sample has a fixed number.",
+        ),
+    ] = 1000,
+) -> None:
+    """Turn a data set into docs that train: source and views, target text and tests."""
+    from benchmarks.datasets import prepare
+
+    prepare(dataset, output, data, unlabelled)
+    msg.good(f"{output} holds the data set {dataset}")
+
+
+@command("benchmark", to=app)
+def benchmark_cli(
+    dataset: Annotated[str, typer.Argument(help="sample, uner or wikiann.")],
+    output: Annotated[Path, typer.Option(help="Folder for corpora, runs and tables.")] = Path(
+        "metrics/benchmark"
+    ),
+    recipes: Annotated[
+        str, typer.Option(help="Names with commas; * stands for anything: 'crossner without *'.")
+    ] = "baseline,baseline x2,concner,mclner,crossner",
+    seeds: Annotated[str, typer.Option(help="Numbers with commas.")] = "0,1,2",
+    source: Annotated[
+        int, typer.Option(min=0, help="Number of labelled source sentences, 0 for all.")
+    ] = 0,
+    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of each training.")] = 400,
+    encoder: Annotated[Path, typer.Option(help="A Hugging Face folder.")] = Path("encoder"),
+    data: Annotated[
+        Optional[Path],
+        typer.Option(help="Folder of the original files; by default assets/optional."),
+    ] = None,
+    unlabelled: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Sentences of each target language without labels; sample has a fixed number.",
+        ),
+    ] = 1000,
+    test_limit: Annotated[
+        int, typer.Option(min=0, help="Sentences of dev and of each test file, 0 for all.")
+    ] = 0,
+    recipe_file: Annotated[
+        Optional[Path],
+        typer.Option(help="Where the recipes are defined; by default configs/recipes.yml."),
+    ] = None,
+    settings: Annotated[
+        Optional[list[str]],
+        typer.Option("--set", help="SECTION.KEY=VALUE for every config; can be repeated."),
+    ] = None,
+    against: Annotated[str, typer.Option(help="The recipe to compare with.")] = "baseline",
+    table_only: Annotated[
+        bool, typer.Option("--table-only", help="Train nothing: only write the tables.")
+    ] = False,
+    gpu_id: Annotated[int, typer.Option(help="The GPU to use, -1 for the CPU.")] = -1,
+) -> None:
+    """Train recipes x seeds, test every language, and compare. Finished runs are kept."""
+    from benchmarks.benchmark import Setup, benchmark, write_tables
+    from benchmarks.datasets import get_dataset, prepare
+    from spacy_crossner.training.recipes import (
+        choose_recipes,
+        find_recipe,
+        parse_settings,
+        read_recipes,
+    )
+
+    targets = get_dataset(dataset).targets
+    setup = Setup(
+        dataset=dataset,
+        corpus=output / dataset / "corpus",
+        output=output / dataset / str(source or "all"),
+        encoder=encoder,
+        source=source,
+        steps=steps,
+        test_limit=test_limit,
+        settings=parse_settings(settings or []),
+        gpu_id=gpu_id,
+    )
+    if not table_only:
+        path = recipe_file or find_recipe("baseline").with_name("recipes.yml")
+        chosen = choose_recipes(read_recipes(path), recipes.split(","), path)
+        prepare(dataset, setup.corpus, data, unlabelled)
+        benchmark(setup, chosen, [int(seed) for seed in seeds.split(",")])
+    table = write_tables(setup.output, targets, against)
+    typer.echo(table.read_text(encoding="utf8"))
+    msg.good(f"Wrote {table} and {table.with_suffix('.json')}")
+
+
+@command("speed", to=app)
+def speed_cli(
+    texts: Annotated[Path, typer.Argument(help="A .spacy file of labelled sentences.")],
+    encoder: Annotated[Path, typer.Option(help="A Hugging Face folder.")] = Path("encoder"),
+    what: Annotated[
+        str,
+        typer.Option(help="freezing, prediction, training, long-texts, peers, or several."),
+    ] = "freezing,prediction,training,long-texts",
+    runs: Annotated[int, typer.Option(min=1, help="Runs of each task.")] = 10,
+    limit: Annotated[int, typer.Option(min=0, help="Sentences to read, 0 for all.")] = 0,
+    peer_python: Annotated[
+        str,
+        typer.Option(
+            help="An interpreter that has gliner and span_marker installed, to measure them too."
+        ),
+    ] = "",
+    pipelines: Annotated[
+        str,
+        typer.Option(help="Folders of trained pipelines, by commas, to measure beside the peers."),
+    ] = "",
+) -> None:
+    """Measure speed as ratios: what is compared runs in turn."""
+    from benchmarks.speed import measure
+    from benchmarks.timing import Job
+
+    paths = tuple(Path(part) for part in pipelines.split(",") if part)
+    job = Job(encoder, texts, runs, limit, peer_python, paths)
+    rows = []
+    for figure in measure(what.split(","), job):
+        ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
+        rows.append((figure.what, f"{figure.value:.3f} {figure.unit}", ratio, figure.against))
+        msg.text(" | ".join(rows[-1]))
+    msg.table(rows, header=("what", "median", "times better", "than"), divider=True)
+
+
+@command("closeness", to=app)
+def closeness_cli(
+    model: Annotated[str, typer.Argument(help="A pipeline folder, or an installed pipeline.")],
+    source: Annotated[Path, typer.Argument(help="A .spacy file of labelled sentences.")],
+    translations: Annotated[
+        list[Path],
+        typer.Argument(help=".spacy files of the same sentences in other languages, labelled."),
+    ],
+) -> None:
+    """Tell how close a pipeline's encoder puts translations: sentences, and tokens of entities."""
+    from benchmarks.closeness import measure_closeness
+
+    rows = [
+        (
+            one.lang,
+            one.sentences,
+            f"{one.found:.1%}",
+            f"{one.found_back:.1%}",
+            one.tokens,
+            f"{one.agreement:.1%}",
+            f"{one.silhouette:.3f}",
+        )
+        for one in measure_closeness(model, source, translations)
+    ]
+    header = ("lang", "sentences", "found", "found back", "tokens", "same label", "silhouette")
+    msg.table(rows, header=header, divider=True, aligns=("l", *"rrrrrr"))
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m benchmarks")

@@ -1,0 +1,272 @@
+"""The data sets of the benchmark: original files in, one folder of docs in a fixed shape out.
+
+Such a folder holds `parallel.spacy` (labelled source sentences, each followed by its views),
+`dev.spacy` (labelled source text that calibrates), `target.spacy` (text of the target languages
+without labels), `test-*.spacy`, and perhaps `bitext.spacy` (sentences without labels, each followed
+by its translations). The labels of the target languages are in the test files alone.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Optional
+
+import srsly
+from spacy.tokens import Doc
+from spacy.vocab import Vocab
+from wasabi import msg
+
+from spacy_crossner.data.convert import Converter, Report
+from spacy_crossner.data.sample import make_corpus
+from spacy_crossner.data.shards import read_docs, write_docs
+from spacy_crossner.data.view import get_group, get_view, set_view
+from spacy_crossner.errors import CrossnerError, Errors, NoTranslationError
+from spacy_crossner.files import atomic_folder
+from spacy_crossner.lexicon.build import make_lexicon
+from spacy_crossner.lexicon.codeswitch import codeswitch
+from spacy_crossner.translate.engines import EngineSettings
+from spacy_crossner.translate.run import translate
+
+SOURCE = "en"
+# What a data set calls otherwise, or does not call PER, ORG or LOC.
+NOT_SHARED = ("MISC", "OTH", "PRO", "EVENT", "DATE")
+UNER_TESTS = {"pt": "pt_bosque", "hr": "hr_set", "sv": "sv_talbanken", "zh": "zh_gsd"}
+OTHER_TESTS = {
+    "de-europarl": ("de", "europarl/de-europarl.test.conll02"),
+    "es-europarl": ("es", "europarl/es-europarl.test.conll02"),
+    "fi-turku": ("fi", "turku_fi/test.tsv"),
+}
+WIKTIONARY = {"hr": "sh", "zh": "cmn"}
+# Beside the target languages, if Apertium can.
+ALSO_TRANSLATED = ("es", "ca")
+WIKIANN_SOURCE = 5000
+WIKIANN_DEV = 1000
+SEED = 0
+# What a corpus was made of.
+MADE = "dataset.json"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set.
+
+    targets (Tuple[str, ...]): Names of the tests that the average is taken over.
+    folder (Path): Where its files are looked for, if nothing else is said.
+    make (Callable): Writes the corpus: gets the folder of files, the corpus folder and the number
+        of unlabelled sentences of each target language.
+    """
+
+    targets: tuple[str, ...]
+    folder: Path
+    make: Callable[[Path, Path, int], None]
+
+
+def prepare(name: str, corpus: Path, data: Optional[Path] = None, unlabelled: int = 1000) -> None:
+    """Write the corpus of a data set, unless it is there. One of another data set, or with another
+    number of unlabelled sentences, is refused.
+
+    name (str): A name out of `DATASETS`.
+    corpus (Path): The folder to write.
+    data (Optional[Path]): The folder of the original files; None takes the data set's own.
+    unlabelled (int): How many sentences of each target language to take as unlabelled text.
+    """
+    dataset = get_dataset(name)
+    made = {"dataset": name, "unlabelled": unlabelled}
+    if corpus.exists() and (not corpus.is_dir() or any(corpus.iterdir())):
+        if not (corpus / MADE).is_file():
+            raise CrossnerError(Errors.CN647.format(path=corpus, name=name))
+        if (found := srsly.read_json(corpus / MADE)) != made:
+            raise CrossnerError(
+                Errors.CN639.format(
+                    path=corpus, found=found["dataset"], unlabelled=found["unlabelled"]
+                )
+            )
+        return
+    with atomic_folder(corpus) as folder:
+        dataset.make(data or dataset.folder, folder, unlabelled)
+        srsly.write_json(folder / MADE, made)
+
+
+def get_dataset(name: str) -> Dataset:
+    """RETURNS (Dataset): The data set of that name."""
+    if name not in DATASETS:
+        raise CrossnerError(Errors.CN630.format(name=name, known=", ".join(DATASETS)))
+    return DATASETS[name]
+
+
+def make_sample(data: Path, corpus: Path, unlabelled: int) -> None:
+    """Write the corpus of the sample sentences; see `prepare`."""
+    if not data.is_dir():
+        raise CrossnerError(Errors.CN631.format(path=data, name="sample"))
+    languages = sorted(path.name for path in data.iterdir() if (path / "test.txt").exists())
+    make_corpus(data, corpus, [language for language in languages if language != SOURCE])
+
+
+def make_uner(data: Path, corpus: Path, unlabelled: int) -> None:
+    """Write the corpus of Universal NER; see `prepare`. English EWT dev trains; the first half of
+    its test calibrates, the second half is the English test."""
+
+    def file(name: str, part: str) -> Path:
+        return data / "uner" / f"{name}-ud-{part}.iob2"
+
+    english = list(read_labelled(file("en_ewt", "test"), SOURCE))
+    middle = len(english) // 2
+    write_docs(corpus / "dev.spacy", english[:middle])
+    write_docs(corpus / "test-en.spacy", english[middle:])
+    for lang, name in UNER_TESTS.items():
+        write_docs(corpus / f"test-{lang}.spacy", read_labelled(file(name, "test"), lang))
+    for name, (lang, path) in OTHER_TESTS.items():
+        if (data / path).exists():
+            write_docs(corpus / f"test-{name}.spacy", read_labelled(data / path, lang))
+    texts = {lang: file(name, "train") for lang, name in UNER_TESTS.items()}
+    _write_targets(corpus, texts, unlabelled)
+    _write_views(data, corpus, read_labelled(file("en_ewt", "dev"), SOURCE), tuple(UNER_TESTS))
+
+
+def make_wikiann(data: Path, corpus: Path, unlabelled: int) -> None:
+    """Write the corpus of WikiANN; see `prepare`."""
+
+    def file(lang: str, part: str) -> Path:
+        return data / "wikiann" / f"{lang}-{part}.conll"
+
+    targets = DATASETS["wikiann"].targets
+    dev = read_labelled(file(SOURCE, "val"), SOURCE)
+    write_docs(corpus / "dev.spacy", islice(dev, WIKIANN_DEV))
+    for lang in (SOURCE, *targets):
+        write_docs(corpus / f"test-{lang}.spacy", read_labelled(file(lang, "test"), lang))
+    _write_targets(corpus, {lang: file(lang, "train") for lang in targets}, unlabelled)
+    source = islice(read_labelled(file(SOURCE, "train"), SOURCE), WIKIANN_SOURCE)
+    _write_views(data, corpus, source, targets)
+
+
+def read_labelled(path: Path, lang: str, drop: Collection[str] = NOT_SHARED) -> Iterator[Doc]:
+    """Read a file of gold labels, with its own tokens.
+
+    path (Path): The file.
+    lang (str): Language code of the text.
+    drop (Collection[str]): Labels that count as no entity.
+    YIELDS (Doc): The docs with their views.
+    """
+    yield from _read(path, Converter(lang, {}, drop, False, "gold", "missing", Report()))
+
+
+def read_unlabelled(path: Path, lang: str) -> Iterator[Doc]:
+    """Read a file as plain text: without its labels, and tokenized anew.
+
+    path (Path): The file.
+    lang (str): Language code of the text.
+    YIELDS (Doc): The docs with their views.
+    """
+    # the tokenizer of the pipelines, whatever the language is
+    converter = Converter("xx", {}, (), True, "text", "missing", Report())
+    for doc in _read(path, converter):
+        view = get_view(doc)
+        if view is not None:
+            view.lang = lang
+        set_view(doc, view)
+        yield doc
+
+
+def _read(path: Path, converter: Converter) -> Iterator[Doc]:
+    if not path.exists():
+        raise CrossnerError(Errors.CN631.format(path=path, name=path.parent.name))
+    return converter.iter_file(path, f"{path.parent.name}-{path.stem}", "auto")
+
+
+def _write_targets(corpus: Path, texts: dict[str, Path], limit: int) -> None:
+    docs = (islice(read_unlabelled(path, lang), limit) for lang, path in texts.items())
+    write_docs(corpus / "target.spacy", chain.from_iterable(docs))
+
+
+def _write_views(data: Path, corpus: Path, source: Iterable[Doc], targets: tuple[str, ...]) -> None:
+    """Write the source sentences, and together with their views as `parallel.spacy`; and text that
+    only has translations, as `bitext.spacy`."""
+    plain = corpus / "source.spacy"
+    write_docs(plain, source)
+    views = list(_translate(plain, corpus, targets))
+    lexicons = dict(_make_lexicons(data / "wiktionary", corpus, targets))
+    if lexicons:
+        views.append(corpus / "codeswitch.spacy")
+        codeswitch(plain, views[-1], lexicons, seed=SEED, views_only=True)
+    else:
+        msg.warn(f"{data / 'wiktionary'} has no dictionaries: there are no code-switched views")
+    merge(corpus / "parallel.spacy", plain, views)
+    _write_bitext(data / "ud_pud", corpus, targets)
+
+
+def _translate(plain: Path, corpus: Path, targets: tuple[str, ...]) -> Iterator[Path]:
+    """YIELDS (Path): Of each language that Apertium can translate into, a file of views."""
+    missing = []
+    for lang in dict.fromkeys((*targets, *ALSO_TRANSLATED)):
+        out = corpus / f"translation-{lang}.spacy"
+        try:
+            translate(plain, out, source=SOURCE, targets=[lang], engine="apertium", progress=True)
+        except NoTranslationError:
+            missing.append(lang)
+        else:
+            yield out
+    if missing:
+        msg.warn(f"Apertium has no translations from {SOURCE} into {', '.join(missing)}")
+
+
+def _write_bitext(folder: Path, corpus: Path, targets: tuple[str, ...]) -> None:
+    """Write sentences without labels, each followed by its human translations."""
+    english = folder / f"{SOURCE}_pud-ud-test.conllu"
+    known = [lang for lang in targets if (folder / f"{lang}_pud-ud-test.conllu").exists()]
+    if not english.exists() or not known:
+        msg.warn(f"{folder} has no parallel sentences: there is no text to contrast without labels")
+        return
+    docs = list(read_unlabelled(english, SOURCE))
+    for doc in docs:
+        view = get_view(doc)
+        if view is not None:
+            view.kind = "source"
+        set_view(doc, view)
+    plain = corpus / "bitext-source.spacy"
+    write_docs(plain, docs)
+    memory = [english, *(folder / f"{lang}_pud-ud-test.conllu" for lang in known)]
+    translate(
+        plain,
+        corpus / "bitext.spacy",
+        source=SOURCE,
+        targets=known,
+        engine="memory",
+        settings=EngineSettings(memory=memory),
+    )
+
+
+def _make_lexicons(
+    folder: Path, corpus: Path, targets: tuple[str, ...]
+) -> Iterator[tuple[str, Path]]:
+    for lang in targets:
+        dictionary = folder / f"en-{WIKTIONARY.get(lang, lang)}-enwiktionary.txt"
+        if dictionary.exists():
+            out = corpus / f"lexicon-{lang}.tsv"
+            make_lexicon(out, SOURCE, lang, wiktionary=[dictionary])
+            yield lang, out
+
+
+def merge(out: Path, source: Path, views: Iterable[Path]) -> int:
+    """Put the views of several files behind their sources.
+
+    out (Path): The file to write.
+    source (Path): The file of source sentences.
+    views (Iterable[Path]): Files of views, with or without the sources.
+    RETURNS (int): The number of docs.
+    """
+    vocab = Vocab()
+    groups = {get_group(doc): [doc] for doc in read_docs(source, vocab)}
+    for doc in chain.from_iterable(read_docs(path, vocab) for path in views):
+        view = get_view(doc)
+        if view is not None and view.kind != "source":
+            groups[view.group].append(doc)
+    return write_docs(out, chain.from_iterable(groups.values()))
+
+
+OPTIONAL = Path("assets") / "optional"
+DATASETS = {
+    "sample": Dataset(("de", "es", "fr", "nl", "pt", "zh"), Path("assets") / "sample", make_sample),
+    "uner": Dataset(tuple(UNER_TESTS), OPTIONAL, make_uner),
+    "wikiann": Dataset(("de", "es", "nl", "ru"), OPTIONAL, make_wikiann),
+}

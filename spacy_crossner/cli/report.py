@@ -1,0 +1,117 @@
+"""Reports: scores and an HTML page."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from wasabi import msg
+
+from spacy_crossner.cli.app import command
+
+
+@command("evaluate", "Reports")
+def evaluate_cli(
+    model: Annotated[str, typer.Argument(help="A pipeline folder, or an installed pipeline.")],
+    tests: Annotated[
+        list[Path],
+        typer.Argument(help=".spacy files with gold entities, or folders with test-*.spacy."),
+    ],
+    output: Annotated[
+        Optional[Path], typer.Option(help="JSON file to write the scores to.")
+    ] = None,
+    gpu_id: Annotated[int, typer.Option(help="The GPU to use, -1 for the CPU.")] = -1,
+) -> None:
+    """Score a pipeline per language and type, with seqeval and with spaCy's scorer."""
+    from spacy_crossner.report.evaluate import evaluate, write_scores
+
+    scores = evaluate(Path(model) if Path(model).exists() else model, tests, gpu_id=gpu_id)
+    rows = [
+        (
+            name,
+            s["lang"],
+            s["docs"],
+            *(s["seqeval"][k] for k in "prf"),
+            s["seqeval_strict"]["f"],
+            s["spacy"]["f"],
+        )
+        for name, s in scores.items()
+    ]
+    header = ("file", "lang", "docs", "P", "R", "F1", "strict F1", "spaCy F1")
+    msg.table(rows, header=header, divider=True, aligns=("l", "l", *"rrrrrr"))
+    types = [
+        (name, label, *(values[k] for k in "prf"))
+        for name, s in scores.items()
+        for label, values in sorted(s["seqeval"]["per_type"].items())
+    ]
+    msg.table(
+        types, header=("file", "type", "P", "R", "F1"), divider=True, aligns=("l", "l", *"rrr")
+    )
+    if output is not None:
+        write_scores(scores, output)
+        msg.good(f"Wrote the scores to {output}")
+
+
+@command("report", "Reports")
+def report_cli(
+    model: Annotated[str, typer.Argument(help="A pipeline folder, or an installed pipeline.")],
+    tests: Annotated[
+        list[Path],
+        typer.Argument(help=".spacy files with gold entities, or folders with test-*.spacy."),
+    ],
+    output: Annotated[
+        Path, typer.Option(help="Folder to write report.html and its pictures to.")
+    ] = Path("report"),
+    name: Annotated[
+        str, typer.Option(help="What to call the pipeline beside other recipes.")
+    ] = "this pipeline",
+    metrics: Annotated[
+        Optional[list[Path]],
+        typer.Option(help="JSON that evaluate wrote, or a folder of it: recipes to compare with."),
+    ] = None,
+    log: Annotated[
+        Optional[list[Path]],
+        typer.Option(help="JSONL that training.logger.output_file names, or a folder with some."),
+    ] = None,
+    encoder: Annotated[
+        Optional[str], typer.Option(help="The encoder before training: a folder or a hub name.")
+    ] = None,
+    source: Annotated[
+        Optional[Path],
+        typer.Option(help="Labelled source text, for the picture of token vectors only."),
+    ] = None,
+    translation: Annotated[
+        Optional[Path], typer.Option(help="JSON report of the translation.")
+    ] = None,
+    selection: Annotated[
+        Optional[Path], typer.Option(help="JSON report of the selection of target text.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=0, help="Sentences to show of each language and kind of error.")
+    ] = 8,
+    gpu_id: Annotated[int, typer.Option(help="The GPU to use, -1 for the CPU.")] = -1,
+) -> None:
+    """Write one HTML file that shows how good a pipeline is, and PNG files of its pictures.
+
+    What is not given is left out, and the page says so. In a project:
+
+    crossner report training/crossner/calibrated corpus --name crossner --metrics metrics
+    --log training --encoder encoder --source corpus/dev.spacy --translation
+    metrics/translation.json --selection metrics/selection.json --output report
+    """
+    from spacy_crossner.report.report import report
+
+    page = report(
+        Path(model) if Path(model).exists() else model,
+        tests,
+        output,
+        name=name,
+        metrics=metrics or [],
+        logs=log or [],
+        encoder=encoder,
+        source=source,
+        translation=translation,
+        selection=selection,
+        limit=limit,
+        gpu_id=gpu_id,
+    )
+    msg.good(f"Wrote the report to {page}")

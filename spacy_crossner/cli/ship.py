@@ -1,0 +1,101 @@
+"""Shipping: wheels, and the proof that they work."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from wasabi import msg
+
+from spacy_crossner.about import __version__
+from spacy_crossner.cli.app import command
+
+
+@command("package", "Shipping")
+def package_cli(
+    pipeline: Annotated[Path, typer.Argument(help="A trained pipeline.")],
+    output: Annotated[Path, typer.Argument(help="Folder to write the wheels to.")],
+    languages: Annotated[str, typer.Option(help="Languages of the wheels: de,es,zh.")],
+    texts: Annotated[
+        Optional[list[Path]],
+        typer.Option(
+            help=".spacy files, or folders of them, with texts in these languages; repeat. The "
+            "vocabulary is trimmed by them."
+        ),
+    ] = None,
+    name: Annotated[
+        str, typer.Option(help="What follows the language in a wheel's name.")
+    ] = "crossner_trf",
+    version: Annotated[str, typer.Option(help="Version of the wheels.")] = __version__,
+    scores: Annotated[
+        Optional[Path], typer.Option(help="What the command evaluate wrote, for the meta.json.")
+    ] = None,
+    sources: Annotated[
+        Optional[Path],
+        typer.Option(help="JSON list of the data's name, url and license, for the meta.json."),
+    ] = None,
+    license_name: Annotated[
+        str,
+        typer.Option("--license", help="Licence of the wheels; by default those of the sources."),
+    ] = "",
+    trim: Annotated[
+        bool, typer.Option("--trim/--no-trim", help="Cut the vocabulary to the languages.")
+    ] = True,
+) -> None:
+    """Write wheels: one pipeline for all languages (xx_NAME), and one for each (de_NAME)."""
+    from spacy_crossner.ship.package import package
+
+    wheels = package(
+        pipeline,
+        output,
+        [code for code in languages.split(",") if code],
+        texts or [],
+        name=name,
+        version=version,
+        scores=scores,
+        sources=sources,
+        license_name=license_name,
+        trim=trim,
+    )
+    for path, _, trimmed in wheels:
+        size = f"{path.stat().st_size / 1e6:.0f} MB"
+        pieces = "" if trimmed is None else f", {trimmed.after} of {trimmed.before} word pieces"
+        msg.good(f"{path}: {size}{pieces}")
+
+
+@command("verify", "Shipping")
+def verify_cli(
+    wheels: Annotated[
+        list[Path],
+        typer.Argument(help="Wheels; or a folder, for those that package wrote there last."),
+    ],
+    against: Annotated[Path, typer.Option(help="The pipeline that they were made from.")],
+    texts: Annotated[
+        Optional[list[Path]],
+        typer.Option(help=".spacy files, or folders of them, with texts to try; repeat."),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=0, help="Texts of each language to try, 0 for all.")
+    ] = 0,
+    install: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            help="Install this (spacy-crossner, a wheel or a folder of it) and all requirements "
+            "into an empty environment, instead of lending it the packages of this one; repeat."
+        ),
+    ] = None,
+    output: Annotated[
+        Optional[Path], typer.Option(help="JSON file to write what was found to.")
+    ] = None,
+) -> None:
+    """Load each wheel in a clean environment without a network, and compare what it finds."""
+    from spacy_crossner.ship.verify import find_wheels, verify, write_verified
+
+    results = verify(find_wheels(wheels), against, texts or [], limit=limit, install=install or [])
+    for wheel, count, entities, seconds in results:
+        msg.good(
+            f"{wheel.name}: {entities} entities in {count} texts, all as before; "
+            f"loaded in {seconds:.1f} s"
+        )
+    if output is not None:
+        write_verified(results, output)
+        msg.good(f"Wrote what was found to {output}")

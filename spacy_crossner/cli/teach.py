@@ -1,0 +1,170 @@
+"""Distillation: a teacher labels target text, and the useful part is selected."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from wasabi import msg
+
+from spacy_crossner.cli.app import command
+
+
+@command("annotate", "Distillation")
+def annotate_cli(
+    teacher: Annotated[str, typer.Argument(help="A pipeline folder, or an installed pipeline.")],
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IN",
+            help="A .txt file (a text a line), a .jsonl file (objects with a 'text'), a .spacy "
+            "file, or a folder of them.",
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(help="The folder of .spacy files to write.")],
+    more: Annotated[
+        Optional[list[str]],
+        typer.Option("--teacher", help="One more teacher; repeat. All of them are averaged."),
+    ] = None,
+    language: Annotated[str, typer.Option(help="Language code of plain texts.")] = "xx",
+    confidence: Annotated[
+        float,
+        typer.Option(
+            help="Least probability of an entity, or of a token outside, that is written as sure. "
+            "The other tokens have no annotation."
+        ),
+    ] = 0.9,
+    targets: Annotated[
+        str,
+        typer.Option(
+            help="What students learn from: soft for the probabilities, hard for what is sure as "
+            "if it were gold, or both."
+        ),
+    ] = "soft",
+    scheme: Annotated[
+        str,
+        typer.Option(
+            help="The student: bio for token_label_ner, relations for token_pair_ner, same for the "
+            "teacher's kind."
+        ),
+    ] = "same",
+    labels: Annotated[
+        str,
+        typer.Option(
+            help="If teachers differ: same refuses, common takes the labels that all know, union "
+            "those that any knows."
+        ),
+    ] = "same",
+    passes: Annotated[
+        int, typer.Option(min=1, help="Readings of each text; all but the first with dropout.")
+    ] = 1,
+    bias: Annotated[
+        Optional[float],
+        typer.Option(
+            help="Taken off the teachers' log odds of no entity, for in other languages they miss "
+            "more. If not set, what calibration chose."
+        ),
+    ] = None,
+    sharpen: Annotated[
+        float,
+        typer.Option(
+            help="Power that soft targets are raised to: above 1, students learn to be surer than "
+            "their teachers."
+        ),
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(help="Decides what dropout drops.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Texts to read at a time.")] = 64,
+    n_process: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
+    shard_size: Annotated[int, typer.Option(min=1, help="Texts per file.")] = 2000,
+    restart: Annotated[
+        bool,
+        typer.Option("--restart", help="Replace an annotation that was begun with other settings."),
+    ] = False,
+    gpu_id: Annotated[int, typer.Option(help="The GPU to use, -1 for the CPU.")] = -1,
+) -> None:
+    """Let a teacher label plain text, for students to learn from. Goes on where it was stopped."""
+    from spacy_crossner.distil.annotate import annotate
+    from spacy_crossner.distil.report import list_tallies
+
+    manifest, survey = annotate(
+        [teacher, *(more or [])],
+        path,
+        out,
+        lang=language,
+        confidence=confidence,
+        targets=targets,
+        scheme=scheme,
+        labels=labels,
+        passes=passes,
+        bias=bias,
+        sharpen=sharpen,
+        seed=seed,
+        batch_size=batch_size,
+        n_process=n_process,
+        shard_size=shard_size,
+        restart=restart,
+        gpu_id=gpu_id,
+    )
+    for message, count in survey.problems.items():
+        msg.warn(f"{count} lines were skipped: {message}")
+    if survey.empty:
+        msg.warn(f"{survey.empty} docs without tokens were skipped")
+    header, rows = list_tallies(manifest)
+    msg.table(rows, header=header, divider=True, aligns=("l", *"r" * (len(header) - 1)))
+    docs = sum(tally.docs for tally in manifest.sum_up().values())
+    msg.good(f"{out}: {docs} texts in {len(manifest.shards)} files")
+
+
+@command("select", "Distillation")
+def select_cli(
+    path: Annotated[Path, typer.Argument(metavar="IN", help="What the command annotate wrote.")],
+    out: Annotated[Path, typer.Argument(help="The .spacy file or folder of files to write.")],
+    min_certainty: Annotated[
+        float,
+        typer.Option(help="Least certainty of a text: the F1 that the teacher expects of itself."),
+    ] = 0.0,
+    min_agreement: Annotated[
+        float, typer.Option(help="Least agreement of the teachers, or passes, on a text.")
+    ] = 0.0,
+    per_language: Annotated[
+        int, typer.Option(min=0, help="Most texts of each language; 0 keeps all.")
+    ] = 0,
+    balance: Annotated[
+        bool,
+        typer.Option(
+            "--balance", help="Of too many texts, prefer those with labels that are rare."
+        ),
+    ] = False,
+    source: Annotated[
+        Optional[Path], typer.Option(help="Labelled source text to compare the labels with.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides which texts are chosen.")] = 0,
+    output: Annotated[
+        Optional[Path], typer.Option(help="JSON file to write the counts to.")
+    ] = None,
+) -> None:
+    """Choose annotated texts: the sure ones, balanced over languages and labels."""
+    from spacy_crossner.distil.select import list_kept, select, to_json
+    from spacy_crossner.report.evaluate import write_scores
+
+    report = select(
+        path,
+        out,
+        min_certainty=min_certainty,
+        min_agreement=min_agreement,
+        per_language=per_language,
+        balance=balance,
+        source=source,
+        seed=seed,
+    )
+    header, rows = list_kept(report)
+    msg.table(rows, header=header, divider=True, aligns=("l", *"r" * (len(header) - 1)))
+    for lang, row in report.items():
+        if row.drifts:
+            msg.warn(
+                f"{lang} drifts: {row.drift:.0%} of its entities would need another label to be "
+                f"spread as in the source, and it has {row.rate:.1f} times as many per token"
+            )
+    if output is not None:
+        write_scores(to_json(report), output)
+        msg.good(f"Wrote the counts to {output}")
+    msg.good(f"{out}: {sum(row.kept for row in report.values())} texts")

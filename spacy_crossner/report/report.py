@@ -1,0 +1,251 @@
+"""The report: one HTML file that needs nothing else, and its pictures as PNG."""
+
+import base64
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Optional, Union
+
+import spacy
+import srsly
+from jinja2 import Environment, PackageLoader
+from spacy.tokens import Doc
+
+from spacy_crossner.data.readers import ParallelCorpus
+from spacy_crossner.data.view import get_view
+from spacy_crossner.errors import CrossnerError, Errors, Warnings
+from spacy_crossner.files import write_file
+from spacy_crossner.pipeline.load import load_pipeline
+from spacy_crossner.report import figures
+from spacy_crossner.report.compare import Compared, compare
+from spacy_crossner.report.evaluate import find_tests, predict_file, score, take_name
+from spacy_crossner.report.log import is_log, read_log
+from spacy_crossner.report.sections import (
+    Entries,
+    Recipes,
+    describe,
+    join_recipes,
+    show_confusion,
+    show_errors,
+    show_recipes,
+    show_reliability,
+    show_runs,
+    show_vectors,
+)
+from spacy_crossner.report.tables import Table, make_tables
+
+HTML = "report.html"
+Pictures = dict[str, figures.Picture]
+
+
+class Scored(NamedTuple):
+    """What a recipe has in one test.
+
+    f (float): Its F1.
+    docs (int): The number of docs.
+    """
+
+    f: float
+    docs: int
+
+
+def report(
+    model: Union[str, Path],
+    tests: Sequence[Path],
+    output: Path,
+    *,
+    name: str = "this pipeline",
+    metrics: Sequence[Path] = (),
+    logs: Sequence[Path] = (),
+    encoder: Optional[str] = None,
+    source: Optional[Path] = None,
+    translation: Optional[Path] = None,
+    selection: Optional[Path] = None,
+    limit: int = 8,
+    gpu_id: int = -1,
+) -> Path:
+    """Write a report on a pipeline. What is not given is left out, and the report says so.
+
+    model (Union[str, Path]): A pipeline folder, or the name of an installed one.
+    tests (Sequence[Path]): `.spacy` files with gold entities, or folders with `test-*.spacy`.
+    output (Path): The folder to write report.html and the PNG files to.
+    name (str): What to call the pipeline beside other recipes.
+    metrics (Sequence[Path]): JSON files that `evaluate` wrote, or folders of them. The name of
+        the file is taken for that of the recipe.
+    logs (Sequence[Path]): JSONL files that the logger wrote, or folders to search for them. The
+        name of the folder that a file lies in is taken for that of the recipe.
+    encoder (Optional[str]): The encoder before training: a folder, or a name on the hub.
+    source (Optional[Path]): Labelled source text, for the picture of token vectors only.
+    translation (Optional[Path]): JSON report of the translation.
+    selection (Optional[Path]): JSON report of the selection of target text.
+    limit (int): Most sentences to show of each language and kind of error.
+    gpu_id (int): The GPU to use, -1 for the CPU.
+    RETURNS (Path): The HTML file.
+    """
+    if gpu_id >= 0:
+        spacy.require_gpu(gpu_id)
+    files = find_tests(tests)
+    tested = read_metrics(metrics)
+    runs = read_logs(logs)
+    nlp = load_pipeline(model)
+    compared: list[Compared] = []
+    scores: dict[str, dict[str, Any]] = {}
+    samples: list[tuple[str, Doc]] = []
+    for path in files:
+        key = path.stem.removeprefix("test-")
+        examples = predict_file(nlp, path)
+        lang = _lang(examples[0].reference, key)
+        scores[key] = {"docs": len(examples), **score(examples)["seqeval"]}
+        compared += [compare(example, lang) for example in examples]
+        samples += [(lang, example.reference) for example in examples]
+    if source is not None and _exists(source):
+        references = (example.reference for example in ParallelCorpus([source])(nlp))
+        samples += [(_lang(doc, "source"), doc) for doc in references]
+    page = {
+        "limit": limit,
+        **describe(nlp, name, scores),
+        **show_recipes(join_recipes(name, scores, same_tests(tested, scores))),
+        **show_runs(runs),
+        **show_reliability(compared),
+        **show_confusion(compared),
+        **show_vectors(nlp, samples, encoder),
+        **show_errors(compared, limit),
+        "translation": _read_tables("Translation", translation),
+        "selection": _read_tables("Selection", selection),
+    }
+    return write_report(page, output)
+
+
+def read_metrics(paths: Sequence[Path]) -> dict[str, dict[str, Scored]]:
+    """Read scores of recipes.
+
+    paths (Sequence[Path]): JSON files that `evaluate` wrote, or folders, of which other files are
+        left aside.
+    RETURNS (Dict[str, Dict[str, Scored]]): What each recipe has, by test file.
+    """
+    recipes: dict[str, dict[str, Scored]] = {}
+    files: dict[str, Path] = {}
+    for path in filter(_exists, paths):
+        for file in sorted(path.glob("*.json")) if path.is_dir() else [path]:
+            values = _read_json(file)
+            try:
+                scores = {
+                    test.removeprefix("test-"): Scored(float(found["seqeval"]["f"]), found["docs"])
+                    for test, found in values.items()
+                }
+            except (KeyError, TypeError, AttributeError):
+                if not path.is_dir():
+                    raise CrossnerError(Errors.CN640.format(path=file)) from None
+                continue
+            take_name(files, file.stem, file)
+            recipes[file.stem] = scores
+    return recipes
+
+
+def same_tests(
+    recipes: Mapping[str, Mapping[str, Scored]], scores: Mapping[str, Mapping[str, Any]]
+) -> Recipes:
+    """Leave out recipes that were tested on other data, with a warning.
+
+    recipes (Mapping[str, Mapping[str, Scored]]): What each recipe has, by test file.
+    scores (Mapping[str, Mapping[str, Any]]): The pipeline's own tests, with their "docs".
+    RETURNS (Dict[str, Dict[str, float]]): F1 by recipe and test file.
+    """
+    same: Recipes = {}
+    for recipe, tests in recipes.items():
+        shared = tests.keys() & scores.keys()
+        other = next((t for t in sorted(shared) if tests[t].docs != scores[t]["docs"]), None)
+        if other is None:
+            same[recipe] = {test: found.f for test, found in tests.items()}
+        else:
+            found, expected = tests[other].docs, scores[other]["docs"]
+            warnings.warn(
+                Warnings.CNW62.format(name=recipe, test=other, found=found, expected=expected),
+                stacklevel=2,
+            )
+    return same
+
+
+def read_logs(paths: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
+    """Read training logs.
+
+    paths (Sequence[Path]): JSONL files that the logger wrote, or folders to search for them, where
+        files of another kind are left aside.
+    RETURNS (Dict[str, List[Dict[str, Any]]]): The rows of the last run of each file, by the name
+        of its folder, or by its path if another folder has that name.
+    """
+    files = {}
+    for path in filter(_exists, paths):
+        logs = sorted(filter(is_log, path.rglob("*.jsonl"))) if path.is_dir() else [path]
+        for file in logs:
+            files[file.resolve()] = read_log(file)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for file, rows in files.items():
+        if rows:
+            last = max(row["run"] for row in rows)
+            name = str(file) if file.parent.name in found else file.parent.name
+            found[name] = [row for row in rows if row["run"] == last]
+    return found
+
+
+def _exists(path: Path) -> bool:
+    if not path.exists():
+        warnings.warn(Warnings.CNW61.format(path=path), stacklevel=2)
+    return path.exists()
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return srsly.read_json(path)
+    except ValueError as error:
+        raise CrossnerError(Errors.CN641.format(path=path, problem=error)) from None
+
+
+def _read_tables(caption: str, path: Optional[Path]) -> list[Table]:
+    if path is None or not _exists(path):
+        return []
+    values = _read_json(path)
+    if not isinstance(values, dict):
+        raise CrossnerError(Errors.CN641.format(path=path, problem="it is no JSON object"))
+    return make_tables(caption, values)
+
+
+def _lang(doc: Doc, otherwise: str) -> str:
+    view = get_view(doc)
+    return otherwise if view is None else view.lang
+
+
+def write_report(page: Entries, output: Path) -> Path:
+    """Draw the pictures and write everything, each file whole or not at all.
+
+    page (Entries): What the template shows. Entries whose names begin with "draw_" draw a
+        picture each.
+    output (Path): The folder.
+    RETURNS (Path): The HTML file.
+    """
+    drawn = figures.has_matplotlib()
+    pictures: Pictures = {}
+    if drawn:
+        for key, paint in page.items():
+            if key.startswith("draw_"):
+                pictures[key.removeprefix("draw_")] = paint()
+        for curve in page["curves"]:
+            picture = figures.draw_losses(curve["recipe"], curve["losses"])
+            pictures[f"losses-{curve['recipe']}"] = curve["picture"] = picture
+    else:
+        warnings.warn(Warnings.CNW60, stacklevel=2)
+    environment = Environment(
+        loader=PackageLoader("spacy_crossner.report", "templates"), autoescape=True
+    )
+    environment.filters["data_uri"] = _data_uri
+    html = environment.get_template(HTML).render(page, pictures=pictures, drawn=drawn)
+    output.mkdir(parents=True, exist_ok=True)
+    for name, picture in pictures.items():
+        write_file(output / f"{name}.png", picture.light)
+        write_file(output / f"{name}-dark.png", picture.dark)
+    write_file(output / HTML, html)
+    return output / HTML
+
+
+def _data_uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

@@ -1,0 +1,268 @@
+"""Scores that mean what they say: one temperature, fitted on labelled source text. And what counts
+as an entity: as much as the source language does not speak against, since transfer costs recall."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example
+
+from spacy_crossner.data.readers import ParallelCorpus
+from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.files import atomic_folder
+from spacy_crossner.pipeline.gold import Gold, reference_mentions
+from spacy_crossner.pipeline.load import check_output, load_pipeline
+from spacy_crossner.pipeline.ner import CrossnerNER, Prediction
+from spacy_crossner.report.score import expected_calibration_error, f1
+
+# Candidates below this score are surely wrong, and would drown the rest.
+LEAST_SCORE = 0.02
+# At other temperatures they score less or more; what scores less than this counts as this much.
+LEAST_AGAIN = 0.001
+# Rounded, since a saved pipeline keeps 16 digits: it must score as the one in memory does.
+TEMPERATURES = numpy.geomspace(0.25, 8.0, 61).round(4)
+BATCH_SIZE = 64
+THRESHOLDS = numpy.arange(1, 13) / 20
+BIASES = numpy.arange(7) / 4
+RESAMPLES = 1000
+# Docs, and what the head said of them.
+Batch = tuple[list[Doc], Any]
+
+
+@dataclass
+class Calibration:
+    """What calibration did.
+
+    temperature (float): What logits are divided by from now on.
+    entities (int): Number of entities predicted on the calibration data.
+    error_before, error_after (float): Expected calibration error of their scores.
+    threshold (float): The component's threshold from now on.
+    bias (float): What is taken off the logit of O from now on.
+    """
+
+    temperature: float
+    entities: int
+    error_before: float
+    error_after: float
+    threshold: float
+    bias: float = 0.0
+
+
+def calibrate(
+    nlp: Language, examples: Iterable[Example], *, fit_threshold: bool = False
+) -> dict[str, Calibration]:
+    """Fit the temperature of each NER component of this package, and store it there.
+
+    nlp (Language): A trained pipeline.
+    examples (Iterable[Example]): Labelled text in the source language that was not trained on.
+    fit_threshold (bool): Also choose the threshold and, where the head knows O, its bias: see
+        `choose_bias` and `choose_threshold`.
+    RETURNS (Dict[str, Calibration]): By component name.
+    """
+    examples = list(examples)
+    components = {name: pipe for name, pipe in nlp.pipeline if isinstance(pipe, CrossnerNER)}
+    if not components:
+        raise CrossnerError(Errors.CN601.format(pipeline=", ".join(nlp.pipe_names) or "empty"))
+    keys = {pipe.spans_key for pipe in components.values()}
+    if not any(reference_mentions(eg.reference, key) for eg in examples for key in keys):
+        raise CrossnerError(Errors.CN602)
+    return {
+        name: _calibrate(nlp, pipe, examples, fit_threshold) for name, pipe in components.items()
+    }
+
+
+def calibrate_pipeline(
+    model: Path, dev: Path, output: Path, *, fit_threshold: bool = False
+) -> dict[str, Calibration]:
+    """Calibrate a saved pipeline.
+
+    model (Path): The pipeline.
+    dev (Path): A `.spacy` file of labelled source text.
+    output (Path): The folder to write to. May be the same as the pipeline's.
+    fit_threshold (bool): Also choose the threshold and the bias.
+    RETURNS (Dict[str, Calibration]): By component name.
+    """
+    if not dev.exists():
+        raise CrossnerError(Errors.CN610.format(path=dev))
+    check_output(output)
+    nlp = load_pipeline(model)
+    results = calibrate(nlp, ParallelCorpus([dev])(nlp), fit_threshold=fit_threshold)
+    with atomic_folder(output) as folder:
+        nlp.to_disk(folder)
+    return results
+
+
+class _Truth:
+    """The gold entities of a doc, and where nothing is known."""
+
+    def __init__(self, gold: Gold):
+        self.mentions = {(mention.tokens, mention.label) for mention in gold.mentions}
+        self._unknown = set(numpy.flatnonzero(~gold.known).tolist())
+
+    def knows(self, tokens: tuple[int, ...]) -> bool:
+        """RETURNS (bool): Whether what is found on these tokens is right or wrong."""
+        return self._unknown.isdisjoint(tokens)
+
+
+def _calibrate(
+    nlp: Language, pipe: CrossnerNER, examples: list[Example], fit_threshold: bool
+) -> Calibration:
+    batches = list(_scores(nlp, pipe, examples))
+    gold = [_Truth(pipe.read_gold([example])[0]) for example in examples]
+    before = expected_calibration_error(*_outcomes(pipe, batches, gold))
+    kept, pipe.cfg["bias"] = pipe.bias, 0.0
+    candidates = [
+        [key for key in found if g.knows(key[0])]
+        for found, g in zip(_candidates(pipe, batches, 1.0, LEAST_SCORE), gold, strict=True)
+    ]
+    truth = numpy.array(
+        [key in g.mentions for keys, g in zip(candidates, gold, strict=True) for key in keys]
+    )
+    best = (numpy.inf, 1.0)
+    for temperature in TEMPERATURES if len(truth) else ():
+        found = _candidates(pipe, batches, temperature, LEAST_AGAIN)
+        again = numpy.array(
+            [
+                f.get(key, LEAST_AGAIN)
+                for keys, f in zip(candidates, found, strict=True)
+                for key in keys
+            ]
+        )
+        best = min(best, (negative_log_likelihood(again, truth), temperature))
+    pipe.cfg["temperature"] = float(best[1])
+    if fit_threshold:
+        # token pairs have no O: their threshold does it all
+        counts = _count_by_bias(pipe, batches, gold, BIASES if pipe.scheme == "bio" else BIASES[:1])
+        kept = choose_bias(numpy.stack([table[:, 0] for table in counts.values()], axis=1))
+        threshold = choose_threshold(counts[kept])
+        # the config says what a pipeline's threshold is, and is saved with it
+        pipe.cfg["threshold"] = nlp.get_pipe_config(pipe.name)["threshold"] = threshold
+    pipe.cfg["bias"] = kept
+    scores, correct = _outcomes(pipe, batches, gold)
+    after = expected_calibration_error(scores, correct)
+    return Calibration(pipe.temperature, len(scores), before, after, pipe.threshold, pipe.bias)
+
+
+def choose_bias(counts: numpy.ndarray, seed: int = 0) -> float:
+    """Choose the largest bias that the source language does not speak against.
+
+    In a language without labels an encoder takes more for O than it should, and finds parts of
+    names. So of all biases whose F1 is behind the best by no more than the standard error of that
+    difference, the largest is taken.
+
+    counts (numpy.ndarray): (n_docs, n, 3): for each of the first n BIASES, entities that are right,
+        found, and in the gold.
+    seed (int): Decides what is resampled to find the standard errors.
+    RETURNS (float): The bias.
+    """
+    scores = f1(counts.sum(axis=0))
+    behind = scores.max() - scores
+    draws = _draw(len(counts), seed)
+    again = numpy.stack([f1(counts[draws, i].sum(axis=1)) for i in range(len(scores))], axis=1)
+    errors = (again[:, [int(scores.argmax())]] - again).std(axis=0)
+    return float(BIASES[numpy.flatnonzero(behind <= errors)[-1]])
+
+
+def choose_threshold(counts: numpy.ndarray, seed: int = 0) -> float:
+    """Choose the lowest threshold that the source language does not speak against.
+
+    In a language without labels an encoder is less sure, and scores are lower. So of all
+    thresholds whose F1 is within one standard error of the best, the lowest is taken.
+
+    counts (numpy.ndarray): (n_docs, len(THRESHOLDS), 3): for each threshold, entities that are
+        right, found, and in the gold.
+    seed (int): Decides what is resampled to find the standard error.
+    RETURNS (float): The threshold.
+    """
+    scores = f1(counts.sum(axis=0))
+    best = int(scores.argmax())
+    error = f1(counts[_draw(len(counts), seed), best].sum(axis=1)).std()
+    return float(THRESHOLDS[numpy.flatnonzero(scores >= scores[best] - error)[0]])
+
+
+def _draw(n_docs: int, seed: int) -> numpy.ndarray:
+    """RETURNS (numpy.ndarray): (RESAMPLES, n_docs), the docs of each resample."""
+    return numpy.random.default_rng(seed).integers(0, n_docs, (RESAMPLES, n_docs))
+
+
+def _count_by_bias(
+    pipe: CrossnerNER, batches: list[Batch], gold: list[_Truth], biases: numpy.ndarray
+) -> dict[float, numpy.ndarray]:
+    """RETURNS (Dict[float, numpy.ndarray]): For each bias, what `choose_threshold` takes."""
+    counts = {}
+    for bias in map(float, biases):
+        pipe.cfg["bias"] = bias
+        counts[bias] = _count_by_threshold(pipe, batches, gold)
+    return counts
+
+
+def _count_by_threshold(
+    pipe: CrossnerNER, batches: list[Batch], gold: list[_Truth]
+) -> numpy.ndarray:
+    """RETURNS (numpy.ndarray): What `choose_threshold` takes."""
+    predictions = _find(pipe, batches, float(THRESHOLDS[0]))
+    counts = numpy.zeros((len(gold), len(THRESHOLDS), 3), dtype="int64")
+    counts[:, :, 2] = [[len(g.mentions)] for g in gold]
+    for row, prediction, g in zip(counts, predictions, gold, strict=True):
+        for mention in filter(lambda mention: g.knows(mention.tokens), prediction.entities):
+            found = mention.score >= THRESHOLDS
+            row[:, 0] += found & ((mention.tokens, mention.label) in g.mentions)
+            row[:, 1] += found
+    return counts
+
+
+def _scores(nlp: Language, pipe: CrossnerNER, examples: list[Example]) -> Iterable[Batch]:
+    """YIELDS (Batch): Docs, read by the components before the head, and what that says of them."""
+    before = []
+    for _, other in nlp.pipeline:
+        if other is pipe:
+            break
+        before.append(other)
+    for begin in range(0, len(examples), BATCH_SIZE):
+        docs = [example.predicted.copy() for example in examples[begin : begin + BATCH_SIZE]]
+        for other in before:
+            docs = list(cast(Any, other).pipe(docs, batch_size=BATCH_SIZE))
+        yield docs, pipe.model.predict(docs)
+
+
+def _find(pipe: CrossnerNER, batches: list[Batch], threshold: float) -> list[Prediction]:
+    """RETURNS (List[Prediction]): What is found in each doc with the present settings."""
+    return [p for docs, scores in batches for p in pipe.find(docs, scores, threshold)]
+
+
+def _candidates(
+    pipe: CrossnerNER, batches: list[Batch], temperature: float, least: float
+) -> list[dict]:
+    """RETURNS (List[Dict]): Per doc, the score of each span that scores at least so much."""
+    kept = pipe.temperature
+    pipe.cfg["temperature"] = float(temperature)
+    try:
+        predictions = _find(pipe, batches, least)
+    finally:
+        pipe.cfg["temperature"] = kept
+    return [{(m.tokens, m.label): m.score for m in p.candidates} for p in predictions]
+
+
+def _outcomes(
+    pipe: CrossnerNER, batches: list[Batch], gold: list[_Truth]
+) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """RETURNS (Tuple[numpy.ndarray, numpy.ndarray]): Score of each entity, and if it is right."""
+    predictions = _find(pipe, batches, pipe.threshold)
+    pairs = [
+        (m.score, (m.tokens, m.label) in g.mentions)
+        for p, g in zip(predictions, gold, strict=True)
+        for m in p.entities
+        if g.knows(m.tokens)
+    ]
+    table = numpy.array(pairs, dtype="float64").reshape(-1, 2)
+    return table[:, 0], table[:, 1]
+
+
+def negative_log_likelihood(scores: numpy.ndarray, correct: numpy.ndarray) -> float:
+    """RETURNS (float): How surprising the outcomes are, given the scores."""
+    scores = numpy.clip(scores, 1e-4, 1.0 - 1e-4)
+    return float(-numpy.where(correct, numpy.log(scores), numpy.log(1.0 - scores)).mean())

@@ -1,0 +1,413 @@
+"""The benchmark: recipes, data sets, runs that resume, and the tables made of them."""
+
+import json
+from pathlib import Path
+
+import pytest
+import spacy
+from spacy.tokens import Doc, Span
+from spacy.vocab import Vocab
+from typer.testing import CliRunner
+
+from benchmarks.__main__ import app
+from benchmarks.benchmark import Setup, check_views, choose_docs, stages_of, train
+from benchmarks.datasets import Dataset, prepare
+from benchmarks.summary import read_runs, summarize, to_markdown
+from spacy_crossner.data.shards import read_docs, write_docs
+from spacy_crossner.data.view import View, get_view, set_view
+from spacy_crossner.errors import CrossnerError
+from spacy_crossner.report.score import entities_of, make_input, score_pipeline
+from spacy_crossner.training.recipes import Recipe, choose_recipes, parse_settings, read_recipes
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "assets" / "optional"
+ARGUMENTS = ["--seeds", "0", "--steps", "2"]
+SETTINGS = ["components.transformer.model.window=100", "components.transformer.model.stride=50"]
+
+
+def call(*arguments: str) -> str:
+    result = CliRunner().invoke(app, ["benchmark", *arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def make_run(recipe: str, seed: int, counts: list[list[int]]) -> dict:
+    right, found, gold = (sum(column) for column in zip(*counts, strict=True))
+    f = 200.0 * right / (found + gold)
+    tests = {"en": {"f": 50.0, "counts": [[1, 2, 2]]}, "de": {"f": f, "counts": counts}}
+    return {
+        "recipe": recipe,
+        "seed": seed,
+        "dataset": "toy",
+        "encoder": "tiny",
+        "device": "cpu",
+        "date": "2020-02-02",
+        "versions": {"spacy": "3.8", "torch": "2.13"},
+        "steps": 10,
+        "minutes": {"train": 1.0, "test": 0.5},
+        "cpu_minutes": {"train": 1.0, "annotate": 0.2},
+        "settings": {"source": 0},
+        "tests": {**tests, "fr": tests["de"]},
+    }
+
+
+def test_runs_resume_and_are_compared(sample, tmp_path, tiny_encoder, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    output = tmp_path / "out"
+    arguments = ["sample", "--data", str(sample), "--output", str(output), *ARGUMENTS]
+    arguments += ["--encoder", str(tiny_encoder)]
+    for setting in SETTINGS:
+        arguments += ["--set", setting]
+    # the targets of the sample are six languages; here are two
+    monkeypatch.setattr(
+        "benchmarks.datasets.DATASETS",
+        {"sample": _dataset_with(("de", "zh"))},
+    )
+    both = ["--recipes", "baseline,crossner"]
+    shown = call(*arguments, *both)
+    assert "| crossner | 1 |" in shown
+    runs = read_runs(output / "sample" / "all")
+    assert {name: [run["seed"] for run in found] for name, found in runs.items()} == {
+        "baseline": [0],
+        "crossner": [0],
+    }
+    run = runs["crossner"][0]
+    assert set(run["tests"]) == {"dev", "de", "zh"}
+    assert len(run["tests"]["de"]["counts"]) == 2
+    assert set(run["minutes"]) == {"train", "calibrate", "test", "annotate"}
+    assert run["steps"] == 4
+    assert [set(teacher) for teacher in run["teachers"]] == [{"dev", "de", "zh"}]
+    assert "token_label_ner_distil" in run["losses"]
+    table = json.loads(
+        (output / "sample" / "all" / "table-against-baseline.json").read_text(encoding="utf8")
+    )
+    assert table["rows"][0]["recipe"] == "baseline"
+    assert set(table["rows"][1]["difference"]) == {"de", "zh", "average"}
+
+    path = output / "sample" / "all" / "crossner" / "seed-0.json"
+    before = {p: p.stat().st_mtime_ns for p in path.parent.parent.glob("*/*.json")}
+    path.unlink()
+    monkeypatch.setattr("benchmarks.benchmark.train", None)
+    call(*arguments, *both)
+    after = {p: p.stat().st_mtime_ns for p in path.parent.parent.glob("*/*.json")}
+    assert {p for p in after if after[p] != before[p]} == {path}
+
+    # the student has gone on from its teacher
+    (stages,) = {path.parent for path in (output / "sample" / "all" / "stages").glob("*.json")}
+    assert len(list(stages.glob("*-pipeline"))) == 1
+
+    # its only training is that of the other recipe's teacher
+    call(*arguments, "--recipes", "crossner without distillation")
+    alone = read_runs(output / "sample" / "all")["crossner without distillation"][0]
+    assert {name: test["f"] for name, test in alone["tests"].items()} == run["teachers"][0]
+    assert alone["steps"] == 2
+    # it trains no student, so that nobody has to annotate
+    assert set(alone["minutes"]) == {"train", "calibrate", "test"}
+
+    # another student of the same teacher, which annotates otherwise
+    trained = []
+
+    def count(stage, folder):
+        trained.append(stage.teacher is not None)
+        return train(stage, folder)
+
+    monkeypatch.setattr("benchmarks.benchmark.train", count)
+    call(*arguments, "--recipes", "crossner without bias")
+    assert trained == [True]
+    assert len(list(stages.glob("*-pipeline"))) == 1
+
+    result = CliRunner().invoke(
+        app, ["benchmark", *arguments, *both, "--set", "training.dropout=0.3"]
+    )
+    assert result.exit_code == 1
+    assert "CN635" in result.output
+
+
+def _dataset_with(targets):
+    from benchmarks.datasets import make_sample
+
+    return Dataset(targets, Path("assets/sample"), make_sample)
+
+
+def test_recipes_that_ship():
+    recipes = read_recipes(ROOT / "configs" / "recipes.yml")
+    assert {"baseline", "concner", "mclner", "crossner"} <= set(recipes)
+    assert recipes["baseline x2"].config == recipes["baseline"].config
+    assert recipes["baseline x2"].steps == 2
+    # what a recipe says of the annotation is added to what the one that it is like says
+    plain = recipes["crossner"].annotate
+    assert recipes["crossner with passes"].annotate == {**plain, "passes": 4}
+    assert recipes["crossner without bias"].annotate == {**plain, "bias": 0.0}
+    parts = choose_recipes(recipes, ["crossner with*", "crossner"], ROOT)
+    assert len(parts) == len({recipe.slug for recipe in parts}) > 5
+    for recipe in recipes.values():
+        config = spacy.util.load_config(recipe.config, overrides=recipe.set, interpolate=False)
+        for key in recipe.set:
+            section, *_, name = key.split(".")
+            assert config[section], key
+            assert name in str(config), key
+
+
+@pytest.mark.parametrize(("factor", "steps"), [(1.0, 20), (3.0, 60), (0.001, 1)])
+def test_students_may_take_more_steps_than_their_teachers(tmp_path, factor, steps):
+    recipe = Recipe("one", tmp_path / "tiny.cfg", rounds=2, steps=2.0, student_steps=factor)
+    setup = Setup("sample", tmp_path, tmp_path, tmp_path, steps=10)
+    assert [stage.steps for stage in stages_of(setup, recipe, 0)] == [20, steps, steps]
+
+
+def test_another_recipe_may_be_the_teacher(tmp_path):
+    for name in ("tiny", "other"):
+        (tmp_path / f"{name}.cfg").touch()
+    path = tmp_path / "recipes.yml"
+    path.write_text(
+        "one: {config: tiny, rounds: 2, set: {a.b: 1}, annotate: {bias: 1.0}, teacher: two}\n"
+        "two: {config: other, rounds: 1, annotate: {passes: 4}, steps: 2}\n"
+        "three: {like: one, teacher: null}\n",
+        encoding="utf8",
+    )
+    recipes = read_recipes(path)
+    setup = Setup("sample", tmp_path, tmp_path, tmp_path, steps=10)
+    stages = stages_of(setup, recipes["one"], 0)
+    others = stages_of(setup, recipes["two"], 0)
+    assert [stage.recipe.config.stem for stage in stages] == ["other", "tiny", "tiny"]
+    assert [stage.steps for stage in stages] == [20, 10, 10]
+    # it is the training that the other recipe begins with, and annotates as this one wants it
+    assert stages[0].result == others[0].result
+    assert stages[0].pipeline == others[0].pipeline
+    assert stages[0].annotated != others[0].annotated
+    assert stages[0].recipe.annotate == {"bias": 1.0}
+    assert stages[1].settings["teacher"]["config"] == others[0].settings["config"]
+    own = stages_of(setup, recipes["three"], 0)
+    assert [stage.recipe.config.stem for stage in own] == ["tiny", "tiny", "tiny"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("one: {config: nothing}", "there is no"),
+        ("one: {config: tiny, colour: red}", "colour"),
+        ("one: {config: tiny, views: [poem]}", "poem"),
+        ("one: {config: tiny, contrast: [translation]}", "not in views"),
+        ("one: {like: two}\ntwo: {like: one}", "is like"),
+        ("one: {like: three}", "three"),
+        ("one: {views: []}", "config"),
+        ("one: {config: tiny, teacher: two}\ntwo: {config: tiny}", "no rounds in which 'two'"),
+        ("one: {config: tiny, rounds: 1, teacher: two}", "two"),
+        ("one: {config: tiny, rounds: 1, teacher: one}", "another teacher itself"),
+    ],
+)
+def test_recipe_errors(tmp_path, text, problem):
+    (tmp_path / "tiny.cfg").touch()
+    path = tmp_path / "recipes.yml"
+    path.write_text(text, encoding="utf8")
+    with pytest.raises(CrossnerError, match=f"CN633.*{problem}"):
+        read_recipes(path)
+
+
+def test_a_corpus_is_made_once(tmp_path, monkeypatch):
+    calls = []
+
+    def make(data, corpus, unlabelled):
+        calls.append(unlabelled)
+        if unlabelled == 2:
+            raise CrossnerError("broken")
+
+    tiny = Dataset((), tmp_path, make)
+    monkeypatch.setattr("benchmarks.datasets.DATASETS", {"one": tiny, "two": tiny})
+    for _ in range(2):
+        prepare("one", tmp_path / "corpus", unlabelled=5)
+    assert calls == [5]
+    with pytest.raises(CrossnerError, match=r"CN639.*'one' with 5 "):
+        prepare("one", tmp_path / "corpus", unlabelled=6)
+    with pytest.raises(CrossnerError, match="CN639"):
+        prepare("two", tmp_path / "corpus", unlabelled=5)
+    with pytest.raises(CrossnerError, match="broken"):
+        prepare("one", tmp_path / "other", unlabelled=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
+    (tmp_path / "mine").mkdir()
+    prepare("one", tmp_path / "mine", unlabelled=5)
+    (tmp_path / "mine" / "dataset.json").unlink()
+    (tmp_path / "mine" / "text").write_bytes(b"")
+    with pytest.raises(CrossnerError, match="CN647"):
+        prepare("one", tmp_path / "mine", unlabelled=5)
+
+
+def test_other_errors(tmp_path):
+    with pytest.raises(CrossnerError, match=r"CN630.*sample"):
+        prepare("moon", tmp_path / "corpus")
+    with pytest.raises(CrossnerError, match=r"CN631.*en_ewt.*--data"):
+        prepare("uner", tmp_path / "corpus", tmp_path)
+    with pytest.raises(CrossnerError, match=r"CN632.*one"):
+        choose_recipes({"one": Recipe("one", tmp_path)}, ["two"], tmp_path)
+    with pytest.raises(CrossnerError, match="CN636"):
+        parse_settings(["dropout"])
+    with pytest.raises(CrossnerError, match="CN637"):
+        summarize({}, ["de"])
+
+
+@pytest.mark.parametrize("key", ["encoder", "corpus", "source", "test_limit"])
+def test_runs_that_can_not_be_compared(key):
+    runs = {name: [make_run(name, 0, [[1, 2, 3]])] for name in ("baseline", "crossner")}
+    runs["crossner"][0]["settings"] = {"source": 0, key: 5}
+    with pytest.raises(CrossnerError, match=f"CN648.*'crossner'.*their {key} is 5"):
+        summarize(runs, ["de", "fr"])
+
+
+def test_students_go_on_only_where_the_config_can(tmp_path, tiny_encoder):
+    text = (ROOT / "configs" / "baseline.cfg").read_text(encoding="utf8")
+    config = tmp_path / "mine.cfg"
+    config.write_text(text.replace("${paths.start_from}", "null"), encoding="utf8")
+    recipe = Recipe("mine", config, rounds=1, go_on=True)
+    setup = Setup("sample", tmp_path, tmp_path / "out", tiny_encoder)
+    student = stages_of(setup, recipe, 0)[1]
+    with pytest.raises(CrossnerError, match=r"CN634.*'mine'.*start_from"):
+        train(student, tmp_path)
+
+
+def test_settings():
+    assert parse_settings(["a.b=0.5", "a.c=[1]", "a.d=word=word"]) == {
+        "a.b": 0.5,
+        "a.c": [1],
+        "a.d": "word=word",
+    }
+
+
+def test_views_are_chosen(tmp_path):
+    docs = []
+    for group in ("a", "b", "c"):
+        for kind in ("source", "translation", "codeswitch"):
+            doc = Doc(Vocab(), words=[group, kind])
+            set_view(doc, View(group, kind=kind, lang="en"))
+            docs.append(doc)
+    write_docs(tmp_path / "parallel.spacy", docs)
+    write_docs(tmp_path / "bitext.spacy", docs[:2])
+
+    def choose(source, **settings):
+        recipe = Recipe("one", tmp_path, **settings)
+        views = [get_view(doc) for doc in choose_docs(tmp_path, source, recipe)]
+        return [(view.group, view.kind, view.labelled) for view in views]
+
+    assert choose(2) == [("a", "source", True), ("b", "source", True)]
+    assert len(choose(0, views=["translation", "codeswitch"])) == 9
+    assert len(choose(1, bitext=True)) == 3
+    assert choose(1, views=["codeswitch"], contrast=["codeswitch"]) == [
+        ("a", "source", True),
+        ("a", "codeswitch", False),
+    ]
+
+
+def test_a_recipe_without_its_views_is_refused(tmp_path, capsys):
+    docs = []
+    for kind in ("source", "translation"):
+        doc = Doc(Vocab(), words=[kind])
+        set_view(doc, View("a", kind=kind, lang="en"))
+        docs.append(doc)
+    write_docs(tmp_path / "parallel.spacy", docs)
+
+    def check(**settings):
+        check_views(tmp_path, [Recipe("one", tmp_path, **settings)])
+
+    check()
+    check(views=["translation"])
+    assert not capsys.readouterr().out
+    check(views=["translation", "codeswitch"])
+    assert "no views of the kind codeswitch" in " ".join(capsys.readouterr().out.split())
+    with pytest.raises(CrossnerError, match=r"CN638.*codeswitch"):
+        check(views=["codeswitch"])
+    with pytest.raises(CrossnerError, match=r"CN638.*bitext"):
+        check(bitext=True)
+
+
+def test_another_encoder_or_corpus_is_another_training(tmp_path):
+    for name in ("encoder", "corpus"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("one")
+
+    def inputs():
+        setup = Setup("sample", tmp_path / "corpus", tmp_path, tmp_path / "encoder")
+        return setup.inputs["encoder"], setup.inputs["corpus"]
+
+    first = inputs()
+    assert inputs() == first
+    (tmp_path / "encoder" / "file").write_text("two")
+    second = inputs()
+    assert second[0] != first[0]
+    assert second[1] == first[1]
+    (tmp_path / "corpus" / "more").write_text("two")
+    assert inputs()[1] != first[1]
+
+
+def test_scoring_by_characters():
+    nlp = spacy.blank(
+        "xx", config={"nlp": {"tokenizer": {"@tokenizers": "spacy-crossner.tokenizer.v1"}}}
+    )
+    ruler = nlp.add_pipe("entity_ruler")
+    ruler.add_patterns([{"label": "LOC", "pattern": "北京"}, {"label": "LOC", "pattern": "Paris"}])
+    chinese = Doc(nlp.vocab, words=["在", "北京", "，", "Paris"], spaces=[False] * 4)
+    chinese.set_ents([Span(chinese, 1, 2, "LOC"), Span(chinese, 3, 4, "PER")])
+    set_view(chinese, View("a", lang="zh"))
+    ruler.add_patterns([{"label": "LOC", "pattern": [{"TEXT": "北"}, {"TEXT": "京"}]}])
+    # the gold's word is cut into characters, as in a text whose words nobody knows
+    assert [token.text for token in make_input(nlp, chinese)] == ["在", "北", "京", "，", "Paris"]
+    scores = score_pipeline(nlp, [chinese])
+    assert scores["counts"] == [[1, 2, 2]]
+    assert (scores["p"], scores["r"], scores["f"]) == (50.0, 50.0, 50.0)
+    assert scores["per_type"]["LOC"] == {"p": 50.0, "r": 100.0, "f": 66.67}
+    set_view(chinese, View("a", lang="en"))
+    assert [token.text for token in make_input(nlp, chinese)] == [token.text for token in chinese]
+    assert entities_of(chinese) == {(1, 3, "LOC"), (4, 9, "PER")}
+
+
+def test_summary():
+    bad, good = [[0, 1, 2]] * 20, [[2, 2, 2]] * 20
+    runs = {
+        "better": [make_run("better", seed, good) for seed in (0, 1)],
+        "baseline": [make_run("baseline", 0, bad)],
+    }
+    summary = summarize(runs, ["de", "fr"])
+    assert summary["tests"] == ["en", "de", "fr", "average"]
+    baseline, better = summary["rows"]
+    assert (baseline["recipe"], better["recipe"]) == ("baseline", "better")
+    assert baseline["difference"] == {}
+    assert baseline["f"]["de"] == {"mean": 0.0, "sd": None}
+    assert better["f"]["average"] == {"mean": 100.0, "sd": 0.0}
+    assert better["difference"]["average"]["difference"] == 100.0
+    assert better["difference"]["de"]["p"] < 0.01
+    assert (better["minutes"], better["cpu_minutes"]) == (1.0, 1.2)
+    text = to_markdown(summary)
+    assert "| better | 2 | 10 | 1.0 | 1.2 | 50.0 ± 0.0 | 100.0 ± 0.0 |" in text
+    assert "| better | +100.0\\*\\* [+100.0, +100.0] |" in text
+    assert "Trained with spacy 3.8, torch 2.13." in text
+    runs["baseline"][0]["versions"] = {"spacy": "3.7", "torch": "2.13"}
+    text = to_markdown(summarize(runs, ["de", "fr"]))
+    assert "Trained with spacy 3.7, torch 2.13; and with spacy 3.8, torch 2.13." in text
+
+
+def test_runs_of_one_recipe_have_the_same_settings(tmp_path):
+    for seed in (0, 1):
+        path = tmp_path / "one" / f"seed-{seed}.json"
+        path.parent.mkdir(exist_ok=True)
+        content = {**make_run("one", seed, [[1, 1, 1]]), "settings": {"source": seed}}
+        path.write_text(json.dumps(content), encoding="utf8")
+    with pytest.raises(CrossnerError, match=r"CN635.*seed 0"):
+        read_runs(tmp_path)
+
+
+@pytest.mark.data
+def test_target_labels_stay_out_of_training(tmp_path, monkeypatch):
+    if not (DATA / "uner").exists():
+        pytest.skip("the optional data sets are not in assets/optional")
+    # alone, for the dictionaries take a while
+    (tmp_path / "uner").symlink_to((DATA / "uner").resolve())
+    monkeypatch.setattr("benchmarks.datasets.ALSO_TRANSLATED", ())
+    corpus = tmp_path / "corpus"
+    prepare("uner", corpus, tmp_path, unlabelled=5)
+    target = list(read_docs(corpus / "target.spacy", Vocab()))
+    assert len(target) == 20
+    for doc in target:
+        assert not doc.ents
+        assert not get_view(doc).labelled
+    views = [get_view(doc) for doc in read_docs(corpus / "parallel.spacy", Vocab())]
+    assert {(view.kind, view.lang) for view in views} == {("source", "en")}
+    english = [len(list(read_docs(corpus / f"{n}.spacy", Vocab()))) for n in ("dev", "test-en")]
+    assert english == [1038, 1039]
