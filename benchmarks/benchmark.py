@@ -127,7 +127,7 @@ class Stage:
             and {
                 **self.teacher.settings,
                 "annotate": self.teacher.recipe.annotate,
-                "go_on": self.teacher.recipe.go_on,
+                "continue_from_teacher": self.teacher.recipe.continue_from_teacher,
             },
         }
 
@@ -163,7 +163,11 @@ def stages_of(setup: Setup, recipe: Recipe, seed: int) -> list[Stage]:
     first = recipe
     if recipe.teacher is not None:
         # it trains as it always does; what follows is this recipe's
-        first = replace(recipe.teacher, annotate=recipe.annotate, go_on=recipe.go_on)
+        first = replace(
+            recipe.teacher,
+            annotate=recipe.annotate,
+            continue_from_teacher=recipe.continue_from_teacher,
+        )
     stages = [Stage(setup, first, seed)]
     for _ in range(recipe.rounds):
         stages.append(Stage(setup, recipe, seed, stages[-1]))
@@ -418,7 +422,7 @@ def train(stage: Stage, folder: Path) -> tuple[Language, list[dict[str, Any]]]:
         "corpora.dev.limit": MONITORED,
         **stage.changes,
     }
-    if stage.teacher is not None and recipe.go_on:
+    if stage.teacher is not None and recipe.continue_from_teacher:
         overrides["paths.start_from"] = str(stage.teacher.pipeline)
         if "${paths.start_from}" not in recipe.config.read_text(encoding="utf8"):
             problem = "nothing in it starts from ${paths.start_from}, and students are to go on"

@@ -24,7 +24,7 @@ from benchmarks.timing import (
     in_turn,
     make_step,
 )
-from benchmarks.worker import forget_peak, peak_mebibytes
+from benchmarks.worker import peak_mebibytes, reset_peak_memory
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.report.evaluate import read_examples
 
@@ -140,7 +140,7 @@ def _read_long(job: Job, length: int, factory: str) -> tuple[float, float]:
     words = [token.text for example in examples for token in example.reference]
     words = (words * (length // len(words) + 1))[:length]
     nlp("Warm up.")
-    forget_peak()
+    reset_peak_memory()
     before = peak_mebibytes()
     seconds = []
     for _ in range(max(1, min(job.runs, 16_000 // length))):

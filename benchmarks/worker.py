@@ -145,7 +145,7 @@ def serve(load: Callable[[Path], Read], folder: Path, lines: Iterable[str], say:
     # the first text makes some systems load the rest
     read(["Warm up."], 1)
     say({"seconds": time.perf_counter() - start, "mebibytes": peak_mebibytes()})
-    forget_peak()
+    reset_peak_memory()
     for line in lines:
         task = json.loads(line)
         start = time.perf_counter()
@@ -154,7 +154,7 @@ def serve(load: Callable[[Path], Read], folder: Path, lines: Iterable[str], say:
 
 
 def peak_mebibytes() -> float:
-    """RETURNS (float): The most memory that this process has had, since `forget_peak` on Linux."""
+    """RETURNS (float): Peak memory of this process, on Linux since `reset_peak_memory`."""
     if STATUS.exists():
         (line,) = (line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) / 2**10
@@ -162,7 +162,7 @@ def peak_mebibytes() -> float:
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def forget_peak() -> None:
+def reset_peak_memory() -> None:
     """Count the peak anew from the memory that the process has now, on Linux."""
     if STATUS.exists():
         STATUS.with_name("clear_refs").write_text("5")

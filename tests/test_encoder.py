@@ -23,7 +23,12 @@ from transformers import (
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.ml.encoder import EncoderShim, get_shim
 from spacy_crossner.ml.freeze import find_embeddings, find_layers, freeze_encoder
-from spacy_crossner.ml.windows import align_by_offsets, cut_windows, pack_by_length, shorten_giants
+from spacy_crossner.ml.windows import (
+    align_by_offsets,
+    cut_windows,
+    pack_by_length,
+    truncate_long_tokens,
+)
 from tests.pipelines import make_config, make_examples, make_nlp, train
 
 
@@ -113,7 +118,7 @@ def test_training_in_groups_is_training_in_one_pass(tiny_encoder, monkeypatch, f
 
 
 def test_giant_tokens_keep_both_ends():
-    keep = shorten_giants(numpy.array([0, 1]), numpy.array([1, 10]), 11, limit=4)
+    keep = truncate_long_tokens(numpy.array([0, 1]), numpy.array([1, 10]), 11, limit=4)
     assert numpy.flatnonzero(keep).tolist() == [0, 1, 2, 9, 10]
 
 

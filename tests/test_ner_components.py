@@ -20,7 +20,7 @@ from spacy_crossner.data.view import SoftTargets, View, set_view
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.ml.heads import TokenLabelScores, spaced_rows
 from spacy_crossner.ml.modules import TokenLabelModule, TokenPairModule
-from spacy_crossner.ml.shim import SteadyShim
+from spacy_crossner.ml.shim import ThreadSafeShim
 from spacy_crossner.pipeline.gold import read_gold
 from spacy_crossner.pipeline.scorer import score_entities
 from spacy_crossner.pipeline.select import (
@@ -206,7 +206,7 @@ def test_threads_predict_at_the_same_time():
                 assert finished.wait(timeout=60)
             return self.training
 
-    shim = SteadyShim(Slow())
+    shim = ThreadSafeShim(Slow())
     with ThreadPoolExecutor(2) as pool:
         slow = pool.submit(shim.predict, ArgsKwargs((True,), {}))
         assert begun.wait(timeout=60)

@@ -12,7 +12,7 @@ from transformers import AutoModel
 
 from spacy_crossner.ml import small
 from spacy_crossner.ml.encoder import get_shim
-from spacy_crossner.ml.small import SmallEmbedding, hold_words_small, smallest
+from spacy_crossner.ml.half import HalfEmbedding, lossless_half, store_embeddings_half
 from tests.pipelines import TRAIN_DATA, make_config, make_examples, make_nlp, scored, train
 
 TEXTS = [text for text, _ in TRAIN_DATA]
@@ -47,18 +47,18 @@ def test_smallest_loses_nothing(dtype, size):
     weights = (torch.rand(size, 3) * scale).to(dtype).float()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(small, "CHUNK", 7)
-        stored = smallest(weights)
+        stored = lossless_half(weights)
     assert torch.equal(stored.float(), weights)
     assert size == 0 or stored.dtype == dtype
 
 
 def test_one_odd_weight_keeps_all():
     weights = torch.ones(5, 4)
-    assert smallest(weights).dtype == torch.float16
+    assert lossless_half(weights).dtype == torch.float16
     weights[4, 3] = 0.1
-    assert smallest(weights) is weights
+    assert lossless_half(weights) is weights
     ids = torch.arange(3)
-    assert smallest(ids) is ids
+    assert lossless_half(ids) is ids
 
 
 def test_the_same_output(half_encoder):
@@ -68,8 +68,8 @@ def test_the_same_output(half_encoder):
     with torch.no_grad():
         expected = encoder(ids, mask).last_hidden_state
         encoder.requires_grad_(False)
-        hold_words_small(encoder)
-        assert isinstance(encoder.get_input_embeddings(), SmallEmbedding)
+        store_embeddings_half(encoder)
+        assert isinstance(encoder.get_input_embeddings(), HalfEmbedding)
         assert encoder.dtype == torch.float32
         assert torch.equal(encoder(ids, mask).last_hidden_state, expected)
 

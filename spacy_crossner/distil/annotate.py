@@ -23,10 +23,16 @@ from spacy_crossner.checks import check_choice, check_least, check_range
 from spacy_crossner.data.shards import DOCS_PER_SHARD, SUFFIX, write_docs
 from spacy_crossner.data.view import View, set_view
 from spacy_crossner.distil.inputs import Survey, Text, find_texts, iter_texts, survey
-from spacy_crossner.distil.lessons import Lesson, make_lessons
 from spacy_crossner.distil.manifest import Manifest, Tally, open_folder, write_manifest
-from spacy_crossner.distil.opinions import join
-from spacy_crossner.distil.teachers import Teacher, ask, collect, find_folder, load_teacher
+from spacy_crossner.distil.outputs import TeacherOutput, make_outputs
+from spacy_crossner.distil.probs import join
+from spacy_crossner.distil.teachers import (
+    Teacher,
+    collect,
+    find_folder,
+    load_teacher,
+    predict_probs,
+)
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import fingerprint
 from spacy_crossner.ml.heads import find_spaces
@@ -59,50 +65,52 @@ class Annotator:
         """RETURNS (float): Least score of an entity."""
         return min(teacher.ner.threshold for teacher in self.teachers)
 
-    def annotate_docs(self, texts: Sequence[Text]) -> Iterator[tuple[Doc, Lesson, float]]:
+    def annotate_docs(self, texts: Sequence[Text]) -> Iterator[tuple[Doc, TeacherOutput, float]]:
         """Annotate texts.
 
         texts (Sequence[Text]): The texts.
-        YIELDS (tuple[Doc, Lesson, float]): The docs, what they teach, and how far the teachers
+        YIELDS (tuple[Doc, TeacherOutput, float]): The docs, what they teach, and how far teachers
             agree on each.
         """
         vocab = self.teachers[0].nlp.vocab
         docs: Iterable[Any] = (t.text if t.words is None else t.make_doc(vocab) for t in texts)
         for teacher in self.teachers:
-            docs = ask(teacher, docs, batch_size=self.batch_size, n_process=self.n_process)
+            docs = predict_probs(
+                teacher, docs, batch_size=self.batch_size, n_process=self.n_process
+            )
         names = iter(texts)
         for batch in minibatch(docs, self.batch_size):
             opinion, agreements = join(collect(batch, self.teachers), self.scheme, self.labels)
-            lessons = make_lessons(
+            outputs = make_outputs(
                 opinion,
                 confidence=self.confidence,
                 threshold=self.threshold,
                 sharpen=self.sharpen,
             )
-            for doc, lesson, agreement in zip(batch, lessons, agreements, strict=True):
+            for doc, output, agreement in zip(batch, outputs, agreements, strict=True):
                 spaces = find_spaces(doc)
-                lesson.entities = trim_spaces(lesson.entities, spaces)
-                lesson.sure = trim_spaces(lesson.sure, spaces)
-                self.write_lesson(doc, lesson, agreement, next(names))
-                yield doc, lesson, agreement
+                output.entities = trim_spaces(output.entities, spaces)
+                output.sure = trim_spaces(output.sure, spaces)
+                self.write_lesson(doc, output, agreement, next(names))
+                yield doc, output, agreement
 
-    def write_lesson(self, doc: Doc, lesson: Lesson, agreement: float, text: Text) -> None:
+    def write_lesson(self, doc: Doc, output: TeacherOutput, agreement: float, text: Text) -> None:
         """Put on a doc what it teaches.
 
         doc (Doc): The doc.
-        lesson (Lesson): What it teaches.
+        output (TeacherOutput): What it teaches.
         agreement (float): How far the teachers agree.
         text (Text): Where it comes from.
         """
-        unsure = [doc[i : i + 1] for i in lesson.unsure.nonzero()[0].tolist()]
-        ents = [Span(doc, m.start, m.end, label=m.label) for m in lesson.sure]
+        unsure = [doc[i : i + 1] for i in output.unsure.nonzero()[0].tolist()]
+        ents = [Span(doc, m.start, m.end, label=m.label) for m in output.sure]
         doc.set_ents(ents, missing=unsure, default="outside")
         view = View(text.group, "target", text.lang, labelled=self.targets != "soft")
         if self.targets != "hard":
-            view.soft = lesson.soft
+            view.soft = output.soft
         set_view(doc, view)
         doc.user_data[JUDGEMENT] = {
-            "certainty": round(lesson.certainty, 4),
+            "certainty": round(output.certainty, 4),
             "agreement": round(agreement, 4),
         }
 
@@ -263,8 +271,8 @@ def _write_shard(
 
     def annotate_and_count() -> Iterator[Doc]:
         annotated = annotator.annotate_docs(texts)
-        for text, (doc, lesson, agreement) in zip(texts, annotated, strict=True):
-            tallies.setdefault(text.lang, Tally()).add(_count(doc, lesson, agreement))
+        for text, (doc, output, agreement) in zip(texts, annotated, strict=True):
+            tallies.setdefault(text.lang, Tally()).add(_count(doc, output, agreement))
             progress.update()
             yield doc
 
@@ -276,16 +284,16 @@ def _write_shard(
     return tallies
 
 
-def _count(doc: Doc, lesson: Lesson, agreement: float) -> Tally:
+def _count(doc: Doc, output: TeacherOutput, agreement: float) -> Tally:
     tally = Tally(
         docs=1,
         tokens=len(doc),
-        masked=int(lesson.unsure.sum()),
-        found=len(lesson.entities),
-        correct=sum(mention.score for mention in lesson.entities),
-        expected=lesson.expected,
+        masked=int(output.unsure.sum()),
+        found=len(output.entities),
+        correct=sum(mention.score for mention in output.entities),
+        expected=output.expected,
         agreement=agreement,
-        soft_bytes=lesson.soft.index.nbytes + lesson.soft.probs.nbytes,
+        soft_bytes=output.soft.index.nbytes + output.soft.probs.nbytes,
     )
-    tally.entities.update(mention.label for mention in lesson.sure)
+    tally.entities.update(mention.label for mention in output.sure)
     return tally

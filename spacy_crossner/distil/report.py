@@ -1,7 +1,7 @@
 """What was annotated, in a table."""
 
-from spacy_crossner.distil.lessons import expected_f
 from spacy_crossner.distil.manifest import Manifest
+from spacy_crossner.distil.outputs import expected_f
 
 
 def list_tallies(manifest: Manifest) -> tuple[tuple[str, ...], list[tuple]]:

@@ -16,7 +16,7 @@ from spacy.training import Example
 
 from spacy_crossner.data.groups import SCORES, SPANS_KEY
 from spacy_crossner.data.view import get_view
-from spacy_crossner.distil.lessons import expected_f
+from spacy_crossner.distil.outputs import expected_f
 from spacy_crossner.pipeline.scorer import score_entities
 
 

@@ -83,7 +83,7 @@ class Kept:
         return far or (self.rate is not None and not 1 / RATE <= self.rate <= RATE)
 
 
-class Judged:
+class DocStats:
     """A few numbers about each doc of a corpus, kept small.
 
     langs (list): The languages.
@@ -183,7 +183,7 @@ def select(
     wanted = None if source is None else measure(_iter_docs(find_shards(source)))
     if wanted is not None and not wanted.labels:
         raise CrossnerError(Errors.CN522.format(path=source))
-    judged = Judged()
+    judged = DocStats()
     for shard in tqdm(shards, desc="judge", unit=" files", disable=None, leave=False):
         for doc in read_docs(shard, Vocab()):
             judged.add(doc, shard)
@@ -203,7 +203,7 @@ def select(
 
 
 def _filter(
-    judged: Judged, min_certainty: float, min_agreement: float
+    judged: DocStats, min_certainty: float, min_agreement: float
 ) -> tuple[dict[str, Kept], dict[str, list[int]]]:
     """RETURNS (tuple): Counts, and the docs that pass, by language."""
     report = {lang: Kept() for lang in sorted(judged.langs)}
@@ -221,7 +221,7 @@ def _filter(
 
 
 def _sample(
-    judged: Judged,
+    judged: DocStats,
     passed: Mapping[str, list[int]],
     report: Mapping[str, Kept],
     most: int,

@@ -12,7 +12,7 @@ from spacy.tokens import Doc
 from spacy.util import get_package_path, is_package, minibatch
 from torch import nn
 
-from spacy_crossner.distil.opinions import Opinion
+from spacy_crossner.distil.probs import TeacherProbs
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.pipeline.load import load_pipeline
 from spacy_crossner.pipeline.ner import CrossnerNER
@@ -95,7 +95,7 @@ def keep_dropout(nlp: Language) -> int:
     return count
 
 
-def ask(
+def predict_probs(
     teacher: Teacher, texts: Iterable[Union[str, Doc]], *, batch_size: int, n_process: int = 1
 ) -> Iterator[Doc]:
     """Read texts with the components before the teacher's own, and note what that says of them.
@@ -123,12 +123,12 @@ def ask(
             yield doc
 
 
-def collect(batch: list[Doc], teachers: list[Teacher]) -> list[Opinion]:
+def collect(batch: list[Doc], teachers: list[Teacher]) -> list[TeacherProbs]:
     """Take from docs what each teacher said of them.
 
     batch (list[Doc]): Docs that all teachers were asked about.
     teachers (list[Teacher]): The teachers, in the order in which they were asked.
-    RETURNS (list[Opinion]): What each said of the whole batch.
+    RETURNS (list[TeacherProbs]): What each said of the whole batch.
     """
     said = [doc.user_data.pop(OPINIONS) for doc in batch]
     n_tokens = [len(doc) for doc in batch]
@@ -137,5 +137,5 @@ def collect(batch: list[Doc], teachers: list[Teacher]) -> list[Opinion]:
         probs = numpy.concatenate([tables[number][0] for tables in said])
         starts = [tables[number][1] for tables in said]
         ner = teacher.ner
-        opinions.append(Opinion(ner.scheme, ner.labels, probs, starts, n_tokens))
+        opinions.append(TeacherProbs(ner.scheme, ner.labels, probs, starts, n_tokens))
     return opinions

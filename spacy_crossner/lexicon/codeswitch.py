@@ -358,7 +358,7 @@ def create_codeswitch_augmenter(
     )
 
 
-class Visits:
+class EpochRng:
     """A source of chance for each time that a group comes by: the order of groups makes no
     difference, and each epoch is another."""
 
@@ -397,7 +397,7 @@ class CodeswitchAugmenter:
         self.mix = mix
         self.switch_entities = switch_entities
         self.labelled = labelled
-        self.visits = Visits(seed)
+        self.visits = EpochRng(seed)
 
     def __call__(self, nlp: Language, example: Example) -> Iterator[Example]:
         """Augment one example.

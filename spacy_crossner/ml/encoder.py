@@ -41,7 +41,12 @@ from transformers.utils import ModelOutput
 
 from spacy_crossner.errors import CrossnerError, Errors, Warnings
 from spacy_crossner.ml.loading import EncoderShim, load_encoder
-from spacy_crossner.ml.windows import align_by_offsets, cut_windows, pack_by_length, shorten_giants
+from spacy_crossner.ml.windows import (
+    align_by_offsets,
+    cut_windows,
+    pack_by_length,
+    truncate_long_tokens,
+)
 
 # Longer than any word: only what is no word at all reaches it.
 MAX_TOKEN_PIECES = 96
@@ -243,7 +248,7 @@ def forward(
     model: Model, docs: list[Doc], is_train: bool, *, window: int, stride: int
 ) -> tuple[FullTransformerBatch, Callable]:
     """Read the docs. Each goes through the encoder once, together with those of similar length."""
-    _mind_the_fork()
+    _limit_threads_after_fork()
     if not model.attrs["has_transformer"]:
         raise CrossnerError(Errors.CN027)
     wrapper: Model[PieceBatch, Floats2d] = model.layers[0]
@@ -316,8 +321,8 @@ def read_text(doc: Doc, tokenizer: PreTrainedTokenizerFast) -> Optional[ReadText
     token_starts = token_ends - sizes[:, 0]
     first, counts = align_by_offsets(token_starts, token_ends, offsets[:, 0], offsets[:, 1])
     if counts.max() > MAX_TOKEN_PIECES:
-        keep = shorten_giants(first, counts, len(ids), MAX_TOKEN_PIECES)
-        _warn_of_giant(doc[int(counts.argmax())])
+        keep = truncate_long_tokens(first, counts, len(ids), MAX_TOKEN_PIECES)
+        _warn_long_token(doc[int(counts.argmax())])
         ids, offsets = ids[keep], offsets[keep]
         strings = [string for string, kept in zip(strings, keep, strict=True) if kept]
         first, counts = align_by_offsets(token_starts, token_ends, offsets[:, 0], offsets[:, 1])
@@ -332,7 +337,7 @@ def read_text(doc: Doc, tokenizer: PreTrainedTokenizerFast) -> Optional[ReadText
     return ReadText(ids, strings, rows.astype("i"), counts.astype("i"))
 
 
-def _warn_of_giant(token: Token) -> None:
+def _warn_long_token(token: Token) -> None:
     """Warn of the first giant only: a log full of web addresses helps nobody."""
     global _warned_of_giant
     if not _warned_of_giant:
@@ -493,7 +498,7 @@ _MAIN_PROCESS = os.getpid()
 _in_child = False
 
 
-def _mind_the_fork() -> None:
+def _limit_threads_after_fork() -> None:
     """Keep `nlp.pipe(n_process=...)` from hanging.
 
     Where a process was forked after torch had started its threads, those threads are missing in

@@ -9,7 +9,7 @@ from thinc.layers.pytorchwrapper import forward as pytorch_forward
 from thinc.types import Floats2d
 from torch import Tensor, nn
 
-from spacy_crossner.ml.shim import SteadyShim
+from spacy_crossner.ml.shim import ThreadSafeShim
 
 Build = Callable[[int, int], nn.Module]
 
@@ -50,7 +50,7 @@ def build_module(model: Model, n_in: int, n_out: int) -> None:
         "pytorch",
         pytorch_forward,
         attrs={"convert_inputs": _to_torch, "convert_outputs": _from_torch},
-        shims=[SteadyShim(module)],
+        shims=[ThreadSafeShim(module)],
         dims={"nI": None, "nO": None},
     )
     model._layers.append(wrapper)

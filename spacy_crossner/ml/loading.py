@@ -23,8 +23,8 @@ from transformers.utils import logging
 
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.ml.freeze import freeze_encoder
-from spacy_crossner.ml.shim import SteadyShim
-from spacy_crossner.ml.small import hold_words_small
+from spacy_crossner.ml.half import store_embeddings_half
+from spacy_crossner.ml.shim import ThreadSafeShim
 
 
 class BareEncoder:
@@ -71,7 +71,7 @@ def _drop_pooler(encoder: torch.nn.Module) -> torch.nn.Module:
     return encoder
 
 
-class EncoderShim(SteadyShim, HFShim):
+class EncoderShim(ThreadSafeShim, HFShim):
     """spacy-transformers' shim that keeps frozen parts frozen and loads all weights or none,
     with no more memory than they need."""
 
@@ -97,7 +97,7 @@ class EncoderShim(SteadyShim, HFShim):
     def take_over(self) -> None:
         """Apply the settings to whatever encoder is set now, and see how much it can read."""
         freeze_encoder(self._model, embeddings=self.freeze_embeddings, layers=self.freeze_layers)
-        hold_words_small(self._model)
+        store_embeddings_half(self._model)
         self.n_positions = count_positions(self._model)
 
     @property

@@ -7,7 +7,7 @@ from thinc.api import ArgsKwargs, Optimizer, PyTorchShim, torch2xp, xp2torch
 from thinc.types import FloatsXd
 
 
-class SteadyShim(PyTorchShim):
+class ThreadSafeShim(PyTorchShim):
     """Thinc's shim, for threads that predict at the same time, and for long trainings.
 
     Thinc turns a module back to training after each prediction, and so turns dropout on in the

@@ -60,7 +60,7 @@ def align_by_offsets(
     return first, numpy.maximum(last - first, 0)
 
 
-def shorten_giants(
+def truncate_long_tokens(
     first: numpy.ndarray, counts: numpy.ndarray, n_pieces: int, limit: int
 ) -> numpy.ndarray:
     """Say which pieces to read when a "token" is longer than any word.

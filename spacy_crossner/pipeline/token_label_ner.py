@@ -117,7 +117,7 @@ class TokenLabelNER(CrossnerNER):
         return [
             Prediction(
                 to_tokens(entities, starts, n),
-                to_tokens(_with_giants(candidates, entities), starts, n),
+                to_tokens(_add_long_entities(candidates, entities), starts, n),
             )
             for entities, candidates, starts, n in zip(
                 best, spans, scores.starts, scores.n_tokens, strict=True
@@ -179,7 +179,7 @@ class TokenLabelNER(CrossnerNER):
         return numpy.concatenate(targets), numpy.concatenate(weights)
 
 
-def _with_giants(candidates: list[Mention], entities: list[Mention]) -> list[Mention]:
+def _add_long_entities(candidates: list[Mention], entities: list[Mention]) -> list[Mention]:
     """RETURNS (List[Mention]): The candidates, and entities that are too long to be among them."""
     giants = [m for m in entities if len(m.tokens) > MAX_SPAN_LENGTH]
     return sorted([*candidates, *giants], key=lambda m: -m.score) if giants else candidates

@@ -260,9 +260,9 @@ def _plain_tokenizer(**settings: Any) -> "PreTrainedTokenizerFast":
 
 
 def _save(encoder: Encoder, folder: Path) -> None:
-    from spacy_crossner.ml.small import smallest
+    from spacy_crossner.ml.half import lossless_half
 
-    state = {key: smallest(value) for key, value in encoder.state.items()}
+    state = {key: lossless_half(value) for key, value in encoder.state.items()}
     # the model is a float32 one, so that is what its config names, however the weights are stored
     encoder.model.save_pretrained(folder, state_dict=state)
     encoder.tokenizer.save_pretrained(folder)

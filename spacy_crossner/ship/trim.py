@@ -26,8 +26,8 @@ from spacy.language import Language
 from tokenizers import Tokenizer
 
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.ml.half import HalfEmbedding
 from spacy_crossner.ml.loading import EncoderShim
-from spacy_crossner.ml.small import SmallEmbedding
 from spacy_crossner.ship.embedded import rewrap_tokenizer
 
 # Scripts with a smaller share of a text's letters are visitors: their seen pieces stay, no others.
@@ -167,8 +167,8 @@ def trim_embeddings(encoder: torch.nn.Module, keep: numpy.ndarray) -> None:
     padding = None if old.padding_idx is None else new_ids[old.padding_idx]
     weight = old.weight.detach()[rows]
     embeddings = (
-        SmallEmbedding(weight, padding)
-        if isinstance(old, SmallEmbedding)
+        HalfEmbedding(weight, padding)
+        if isinstance(old, HalfEmbedding)
         else torch.nn.Embedding.from_pretrained(
             weight, freeze=not old.weight.requires_grad, padding_idx=padding
         )

@@ -30,7 +30,7 @@ class Recipe:
     rounds (int): How often text without labels is annotated and a student trained on it.
     annotate (Dict[str, Any]): Settings of the annotation.
     student (Dict[str, Any]): Settings that replace the config's in those rounds.
-    go_on (bool): Whether students start from their teacher's weights, not from the bare encoder.
+    continue_from_teacher (bool): Whether students start from their teacher's weights.
     steps (float): Factor on the number of steps of each training.
     student_steps (float): Another on those of a student.
     teacher (Optional[Recipe]): A recipe that trains the first teacher in its place.
@@ -45,7 +45,7 @@ class Recipe:
     rounds: int = 0
     annotate: dict[str, Any] = field(default_factory=dict)
     student: dict[str, Any] = field(default_factory=dict)
-    go_on: bool = False
+    continue_from_teacher: bool = False
     steps: float = 1.0
     student_steps: float = 1.0
     teacher: Optional["Recipe"] = None

@@ -10,7 +10,7 @@ from thinc.api import Model, PyTorchShim
 from torch import nn
 
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.ml.small import widen
+from spacy_crossner.ml.half import match_dtype
 from spacy_crossner.pipeline.load import load_pipeline
 from spacy_crossner.pipeline.strip import is_training_only
 
@@ -86,7 +86,7 @@ def _take(mine: list[nn.Module], theirs: list[nn.Module], pipeline: str, name: s
     if [_shapes(module.state_dict()) for module in mine] != [_shapes(state) for state in states]:
         raise CrossnerError(Errors.CN122.format(pipeline=pipeline, name=name))
     for module, state in zip(mine, states, strict=True):
-        widen(module, state)
+        match_dtype(module, state)
         # copies into the parameters, whatever precision they are held in
         module.load_state_dict(state)
 

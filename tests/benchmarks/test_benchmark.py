@@ -257,7 +257,7 @@ def test_students_go_on_only_where_the_config_can(tmp_path, tiny_encoder):
     text = (ROOT / "configs" / "baseline.cfg").read_text(encoding="utf8")
     config = tmp_path / "mine.cfg"
     config.write_text(text.replace("${paths.start_from}", "null"), encoding="utf8")
-    recipe = Recipe("mine", config, rounds=1, go_on=True)
+    recipe = Recipe("mine", config, rounds=1, continue_from_teacher=True)
     setup = Setup("sample", tmp_path, tmp_path / "out", tiny_encoder)
     student = stages_of(setup, recipe, 0)[1]
     with pytest.raises(CrossnerError, match=r"CN634.*'mine'.*start_from"):

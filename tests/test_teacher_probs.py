@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_crossner.distil.lessons import (
+from spacy_crossner.distil.outputs import (
     PAIRS_PER_TOKEN,
     expected_f,
-    make_lessons,
+    make_outputs,
     make_soft_targets,
     sharpen_probs,
 )
-from spacy_crossner.distil.opinions import (
-    Opinion,
+from spacy_crossner.distil.probs import (
+    TeacherProbs,
     find_candidates,
     join,
     refine,
@@ -27,19 +27,19 @@ from spacy_crossner.types import Mention
 LABELS = ("LOC", "PER")
 
 
-def say_bio(*texts: list[list[float]], labels=LABELS) -> Opinion:
+def say_bio(*texts: list[list[float]], labels=LABELS) -> TeacherProbs:
     probs = numpy.array([row for rows in texts for row in rows], dtype="float32")
     starts = [numpy.arange(len(rows)) for rows in texts]
-    return Opinion("bio", labels, probs, starts, [len(rows) for rows in texts])
+    return TeacherProbs("bio", labels, probs, starts, [len(rows) for rows in texts])
 
 
-def say_relations(n: int, mentions: list[Mention], width: int = 4, labels=LABELS) -> Opinion:
+def say_relations(n: int, mentions: list[Mention], width: int = 4, labels=LABELS) -> TeacherProbs:
     """An opinion whose mentions have the given scores."""
     probs = numpy.zeros((n, width, 1 + len(labels)), dtype="float32")
     for m in mentions:
         probs[m.start, m.end - 1 - m.start, 1 + labels.index(m.label)] = m.score
         probs[m.start : m.end - 1, 1, 0] = 1.0
-    return Opinion("relations", labels, probs, [numpy.arange(n)], [n])
+    return TeacherProbs("relations", labels, probs, [numpy.arange(n)], [n])
 
 
 def keep(mentions):
@@ -99,7 +99,9 @@ def flat_mentions(draw):
 def test_sure_entities_survive_both_ways(case):
     n, mentions = case
     classes, _ = bio.encode(mentions, LABELS, n)
-    sure = Opinion("bio", LABELS, numpy.eye(5, dtype="float32")[classes], [numpy.arange(n)], [n])
+    sure = TeacherProbs(
+        "bio", LABELS, numpy.eye(5, dtype="float32")[classes], [numpy.arange(n)], [n]
+    )
     there = to_relations(sure)
     assert sorted(m[:2] for m in find_candidates(there, 0.5)[0]) == [m[:2] for m in mentions]
     back = to_bio(there)
@@ -137,7 +139,7 @@ def test_teachers_with_other_units_meet_in_the_smallest(scheme):
     fine = say_bio([[0, 0, 0, 1, 0], [0, 0, 0, 0, 1], [1, 0, 0, 0, 0]])
     opinion, (agreement,) = join([coarse, fine], scheme, LABELS)
     assert agreement == 1.0
-    assert [lesson.sure for lesson in make_lessons(opinion, confidence=0.9, threshold=0.3)] == [
+    assert [lesson.sure for lesson in make_outputs(opinion, confidence=0.9, threshold=0.3)] == [
         [Mention((0, 1), "PER", pytest.approx(1.0, abs=1e-4))]
     ]
 
@@ -184,7 +186,7 @@ def test_what_is_not_sure_is_masked(scheme):
         [[0.02, 0.98, 0, 0, 0], [1, 0, 0, 0, 0], [0.4, 0, 0, 0.6, 0], [0.95, 0, 0, 0.05, 0]]
     )
     opinion, _ = join([opinion], scheme, LABELS)
-    (lesson,) = make_lessons(opinion, confidence=0.9, threshold=0.3)
+    (lesson,) = make_outputs(opinion, confidence=0.9, threshold=0.3)
     assert keep(lesson.entities) == [((0,), "LOC", 0.98), ((2,), "PER", 0.6)]
     assert [m.tokens for m in lesson.sure] == [(0,)]
     assert lesson.unsure.tolist() == [False, False, True, False]
@@ -195,7 +197,7 @@ def test_what_is_not_sure_is_masked(scheme):
 def test_entities_are_told_in_tokens():
     opinion = say_bio([[1, 0, 0, 0, 0], [0, 0, 0, 1, 0], [0.5, 0.5, 0, 0, 0]])
     opinion.starts, opinion.n_tokens = [numpy.array([0, 1, 3])], [5]
-    (lesson,) = make_lessons(opinion, confidence=0.9, threshold=0.3)
+    (lesson,) = make_outputs(opinion, confidence=0.9, threshold=0.3)
     assert [m.tokens for m in lesson.sure] == [(1, 2)]
     assert lesson.unsure.tolist() == [False, False, False, True, True]
     assert lesson.soft.index.tolist() == [1, 2, 3, 4]
@@ -240,7 +242,7 @@ def test_relations_above_one_by_rounding_are_sharpened():
 def test_only_soft_targets_are_sharpened():
     opinion = say_bio([[0.25, 0.75, 0, 0, 0], [1, 0, 0, 0, 0]])
     plain, sharp = (
-        make_lessons(opinion, confidence=0.8, threshold=0.3, sharpen=power)[0]
+        make_outputs(opinion, confidence=0.8, threshold=0.3, sharpen=power)[0]
         for power in (1.0, 2.0)
     )
     assert plain.soft.probs.tolist() == [[0.25, 0.75, 0, 0, 0]]
@@ -254,7 +256,7 @@ def test_soft_targets_of_an_unsure_teacher_stay_small():
     rng = numpy.random.default_rng(0)
     lengths = [30, 25]
     probs = rng.uniform(0.02, 0.5, (55, 32, 4)).astype("float32")
-    opinion = Opinion(
+    opinion = TeacherProbs(
         "relations", ("A", "B", "C"), probs, [numpy.arange(n) for n in lengths], lengths
     )
     for soft, n, begin in zip(
@@ -281,7 +283,7 @@ def test_students_read_targets_in_their_own_units(scheme):
         opinion = say_relations(3, [mention])
     starts = numpy.array([0, 2, 3])
     opinion.starts, opinion.n_tokens = [starts], [5]
-    (lesson,) = make_lessons(opinion, confidence=0.8, threshold=0.3)
+    (lesson,) = make_outputs(opinion, confidence=0.8, threshold=0.3)
     for own, tokens in (([0, 2, 3], (0, 1)), ([0, 1, 2, 3, 4], (0, 1, 2)), ([0, 3], (0,))):
         own = numpy.array(own)
         if scheme == "bio":

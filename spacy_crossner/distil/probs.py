@@ -23,7 +23,7 @@ PAIR_WIDTH = 32
 
 
 @dataclass
-class Opinion:
+class TeacherProbs:
     """A teacher's probabilities for a batch of texts.
 
     scheme (str): "bio" or "relations".
@@ -46,22 +46,22 @@ class Opinion:
         return [len(rows) for rows in self.starts]
 
 
-def find_candidates(opinion: Opinion, threshold: float) -> list[list[Mention]]:
+def find_candidates(opinion: TeacherProbs, threshold: float) -> list[list[Mention]]:
     """RETURNS (list[list[Mention]]): All spans of each text that score enough, in units."""
     if opinion.scheme == "bio":
         return bio.candidates(opinion.probs, opinion.lengths, opinion.labels, threshold, PAIR_WIDTH)
     return relations.decode_batch(opinion.probs, opinion.lengths, opinion.labels, threshold)
 
 
-def to_bio(opinion: Opinion) -> Opinion:
+def to_bio(opinion: TeacherProbs) -> TeacherProbs:
     """Express an opinion as token labels.
 
     The candidates are taken one by one, best first. Each gets its score, as far as the candidates
     before it left something of its tokens' probability; what is left in the end goes to O. Entities
     with gaps are left out.
 
-    opinion (Opinion): The opinion.
-    RETURNS (Opinion): The same as probabilities of BIO classes.
+    opinion (TeacherProbs): The opinion.
+    RETURNS (TeacherProbs): The same as probabilities of BIO classes.
     """
     if opinion.scheme == "bio":
         return opinion
@@ -85,14 +85,14 @@ def to_bio(opinion: Opinion) -> Opinion:
     return replace(opinion, scheme="bio", probs=numpy.maximum(probs, 0.0))
 
 
-def to_relations(opinion: Opinion) -> Opinion:
+def to_relations(opinion: TeacherProbs) -> TeacherProbs:
     """Express an opinion as relations of token pairs.
 
     A pair is head and tail of an entity with the score of that span; two neighbours belong together
     with the probability that the second goes on with an entity.
 
-    opinion (Opinion): The opinion.
-    RETURNS (Opinion): The same as probabilities of relations.
+    opinion (TeacherProbs): The opinion.
+    RETURNS (TeacherProbs): The same as probabilities of relations.
     """
     if opinion.scheme == "relations":
         return opinion
@@ -114,16 +114,16 @@ def to_relations(opinion: Opinion) -> Opinion:
 
 
 def refine(
-    opinion: Opinion, starts: list[numpy.ndarray], outside: Optional[numpy.ndarray] = None
-) -> Opinion:
+    opinion: TeacherProbs, starts: list[numpy.ndarray], outside: Optional[numpy.ndarray] = None
+) -> TeacherProbs:
     """Express an opinion in smaller units: an entity covers all parts of its units.
 
-    opinion (Opinion): The opinion.
+    opinion (TeacherProbs): The opinion.
     starts (list[numpy.ndarray]): First token of each smaller unit of each text; they include the
         first tokens of the opinion's own units.
     outside (Optional[numpy.ndarray]): (n_units,) the probability of each to lie outside of all
         entities, if it is known already.
-    RETURNS (Opinion): The opinion in those units.
+    RETURNS (TeacherProbs): The opinion in those units.
     """
     if _same(opinion.starts, starts):
         return opinion
@@ -163,14 +163,14 @@ def _refine_relations(
 
 
 def join(
-    opinions: Sequence[Opinion], scheme: str, labels: tuple[str, ...]
-) -> tuple[Opinion, list[float]]:
+    opinions: Sequence[TeacherProbs], scheme: str, labels: tuple[str, ...]
+) -> tuple[TeacherProbs, list[float]]:
     """Average opinions on the same texts.
 
-    opinions (Sequence[Opinion]): The opinions, at least one.
+    opinions (Sequence[TeacherProbs]): The opinions, at least one.
     scheme (str): The scheme of the result.
     labels (tuple[str, ...]): The entity types of the result. Each is known to some teacher.
-    RETURNS (tuple[Opinion, list[float]]): The average, and for each text how far the opinions
+    RETURNS (tuple[TeacherProbs, list[float]]): The average, and for each text how far the opinions
         agree: of the tokens that any of them takes for part of an entity, the share of which all
         say the same.
     """
@@ -187,7 +187,7 @@ def join(
         probs = _average_classes([to_bio(opinion) for opinion in fine], labels)
     else:
         probs = _average_relations([to_relations(opinion) for opinion in fine], labels)
-    joined = Opinion(scheme, labels, probs, shared, first.n_tokens)
+    joined = TeacherProbs(scheme, labels, probs, shared, first.n_tokens)
     return joined, measure_agreement([to_bio(opinion) for opinion in fine], labels)
 
 
@@ -195,7 +195,7 @@ def _same(starts: list[numpy.ndarray], others: list[numpy.ndarray]) -> bool:
     return all(len(own) == len(other) for own, other in zip(starts, others, strict=True))
 
 
-def _average_classes(opinions: list[Opinion], labels: tuple[str, ...]) -> numpy.ndarray:
+def _average_classes(opinions: list[TeacherProbs], labels: tuple[str, ...]) -> numpy.ndarray:
     """Average over those that know a label; O is what is left, as it is with a type too many."""
     probs = numpy.zeros((len(opinions[0].probs), 1 + 2 * len(labels)), dtype="float32")
     for i, label in enumerate(labels):
@@ -207,7 +207,7 @@ def _average_classes(opinions: list[Opinion], labels: tuple[str, ...]) -> numpy.
     return probs / probs.sum(axis=1, keepdims=True)
 
 
-def _average_relations(opinions: list[Opinion], labels: tuple[str, ...]) -> numpy.ndarray:
+def _average_relations(opinions: list[TeacherProbs], labels: tuple[str, ...]) -> numpy.ndarray:
     width = max(opinion.probs.shape[1] for opinion in opinions)
     probs = numpy.zeros((len(opinions[0].probs), width, 1 + len(labels)), dtype="float32")
     agree_on_labels = all(set(opinion.labels) == set(labels) for opinion in opinions)
@@ -226,10 +226,10 @@ def _average_relations(opinions: list[Opinion], labels: tuple[str, ...]) -> nump
     return probs
 
 
-def measure_agreement(opinions: list[Opinion], labels: tuple[str, ...]) -> list[float]:
+def measure_agreement(opinions: list[TeacherProbs], labels: tuple[str, ...]) -> list[float]:
     """Compare the most probable type of each token.
 
-    opinions (list[Opinion]): Opinions as token labels, in the same units.
+    opinions (list[TeacherProbs]): Opinions as token labels, in the same units.
     labels (tuple[str, ...]): The types that count.
     RETURNS (list[float]): For each text, see `join`; 1.0 where nobody sees an entity.
     """

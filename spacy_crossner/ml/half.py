@@ -12,7 +12,7 @@ from spacy_crossner.ml.freeze import find_words
 CHUNK = 2**20
 
 
-class SmallEmbedding(nn.Embedding):
+class HalfEmbedding(nn.Embedding):
     """Word embeddings that never learn, held in 16 bits and read in 32.
 
     weight (Tensor): (n_pieces, width) the embeddings.
@@ -35,7 +35,7 @@ class SmallEmbedding(nn.Embedding):
         return super().forward(input).float()
 
 
-def smallest(weights: torch.Tensor) -> torch.Tensor:
+def lossless_half(weights: torch.Tensor) -> torch.Tensor:
     """Store weights in 16 bits if they can be had back exactly.
 
     weights (torch.Tensor): The weights, of any type.
@@ -49,7 +49,7 @@ def smallest(weights: torch.Tensor) -> torch.Tensor:
     return weights
 
 
-def hold_words_small(encoder: nn.Module) -> None:
+def store_embeddings_half(encoder: nn.Module) -> None:
     """Hold the word embeddings of an encoder in 16 bits, if they are frozen and lose nothing.
 
     encoder (nn.Module): A Hugging Face encoder.
@@ -57,20 +57,20 @@ def hold_words_small(encoder: nn.Module) -> None:
     words = find_words(encoder)
     # other kinds of embeddings do more than to look up rows
     if type(words) is nn.Embedding and not words.weight.requires_grad:
-        weight = smallest(words.weight.detach())
+        weight = lossless_half(words.weight.detach())
         if weight.element_size() == 2:
             encoder.set_input_embeddings(  # type: ignore[operator]
-                SmallEmbedding(weight, words.padding_idx)
+                HalfEmbedding(weight, words.padding_idx)
             )
 
 
-def widen(module: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
+def match_dtype(module: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
     """Give small embeddings the precision that weights which are about to be loaded need.
 
     module (nn.Module): An encoder, or what holds one.
     state (Mapping[str, torch.Tensor]): Its new weights by name.
     """
     for name, part in module.named_modules():
-        if isinstance(part, SmallEmbedding):
+        if isinstance(part, HalfEmbedding):
             weight = state[f"{name}.weight" if name else "weight"]
-            part.weight = part.weight.to(smallest(weight).dtype)
+            part.weight = part.weight.to(lossless_half(weight).dtype)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy
 
 from spacy_crossner.data.view import SoftTargets
-from spacy_crossner.distil.opinions import Opinion, find_candidates, refine, to_bio
+from spacy_crossner.distil.probs import TeacherProbs, find_candidates, refine, to_bio
 from spacy_crossner.pipeline.select import without_overlap
 from spacy_crossner.pipeline.units import to_tokens
 from spacy_crossner.schemes import bio, relations
@@ -18,7 +18,7 @@ PAIRS_PER_TOKEN = 4
 
 
 @dataclass
-class Lesson:
+class TeacherOutput:
     """What the teachers say of one text, in tokens.
 
     entities (list): The entities that score at least the threshold, without overlap.
@@ -56,22 +56,22 @@ def expected_f(correct: float, found: float, expected: float) -> float:
     return min(2.0 * correct / total, 1.0)
 
 
-def make_lessons(
-    opinion: Opinion, *, confidence: float, threshold: float, sharpen: float = 1.0
-) -> list[Lesson]:
+def make_outputs(
+    opinion: TeacherProbs, *, confidence: float, threshold: float, sharpen: float = 1.0
+) -> list[TeacherOutput]:
     """Turn probabilities into what a student learns from.
 
-    opinion (Opinion): What the teachers say of a batch.
+    opinion (TeacherProbs): What the teachers say of a batch.
     confidence (float): Least probability of what they are sure of: of an entity's score, and of a
         token to lie outside of all entities.
     threshold (float): Least score of an entity.
     sharpen (float): The power that the soft targets are raised to.
-    RETURNS (list[Lesson]): One per text.
+    RETURNS (list[TeacherOutput]): One per text.
     """
     classes = to_bio(opinion).probs
     outside = classes[:, 0] >= confidence
     begins = classes[:, 1::2].sum(axis=1)
-    lessons = []
+    outputs = []
     begin = 0
     for entities, soft, starts, n in zip(
         _find_entities(opinion, threshold),
@@ -87,11 +87,11 @@ def make_lessons(
         unsure = numpy.repeat(~outside[rows], numpy.diff(starts, append=n))
         for mention in sure:
             unsure[mention.start : mention.end] = False
-        lessons.append(Lesson(found, sure, unsure, soft, float(begins[rows].sum())))
-    return lessons
+        outputs.append(TeacherOutput(found, sure, unsure, soft, float(begins[rows].sum())))
+    return outputs
 
 
-def _find_entities(opinion: Opinion, threshold: float) -> list[list[Mention]]:
+def _find_entities(opinion: TeacherProbs, threshold: float) -> list[list[Mention]]:
     if opinion.scheme == "bio":
         found = bio.decode(opinion.probs, opinion.lengths, opinion.labels)
         return [[m for m in mentions if m.score >= threshold] for mentions in found]
@@ -99,13 +99,13 @@ def _find_entities(opinion: Opinion, threshold: float) -> list[list[Mention]]:
 
 
 def make_soft_targets(
-    opinion: Opinion, outside: numpy.ndarray, sharpen: float = 1.0
+    opinion: TeacherProbs, outside: numpy.ndarray, sharpen: float = 1.0
 ) -> list[SoftTargets]:
     """Keep the probabilities of what may be something.
 
     They are told in tokens, since a student's units may be others.
 
-    opinion (Opinion): What the teachers say of a batch.
+    opinion (TeacherProbs): What the teachers say of a batch.
     outside (numpy.ndarray): (n_units,) the probability of each to lie outside of all entities.
     sharpen (float): The power that the probabilities are raised to.
     RETURNS (list[SoftTargets]): One per text.
