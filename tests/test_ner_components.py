@@ -23,6 +23,7 @@ from spacy_crossner.ml.modules import TokenLabelModule, TokenPairModule
 from spacy_crossner.ml.shim import ThreadSafeShim
 from spacy_crossner.pipeline.gold import read_gold
 from spacy_crossner.pipeline.scorer import score_entities
+from spacy_crossner.pipeline.scores import write_scores
 from spacy_crossner.pipeline.select import (
     trim_spaces,
     without_overlap,
@@ -736,3 +737,56 @@ def test_find_threshold(trained, tmp_path):
     assert score == 1.0
     assert results[1.0] == 0.0
     assert best < 1.0
+
+
+# ---- ent._.score ----------------------------------------------------------------------------
+
+
+def test_entities_have_scores(trained):
+    for doc in trained.pipe(TEXTS):
+        group = doc.spans["sc"]
+        scores = {
+            (span.start, span.end, span.label): score
+            for span, score in zip(group, group.attrs["scores"].tolist(), strict=True)
+        }
+        for ent in doc.ents:
+            assert ent._.score == pytest.approx(scores[ent.start, ent.end, ent.label])
+    doc = trained("London and Berlin and Paris")
+    again = Doc(trained.vocab).from_bytes(doc.to_bytes())
+    assert [ent._.score for ent in again.ents] == [ent._.score for ent in doc.ents]
+    assert doc[1:2]._.score is None
+
+
+def test_scores_are_switched_off(trained, monkeypatch):
+    monkeypatch.setattr(trained.get_pipe(name_of(trained)), "set_score", False)
+    doc = trained("London and Berlin and Paris")
+    assert doc.ents
+    assert not any(ent._.score for ent in doc.ents)
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_the_config_switches_scores_off(tiny_encoder, factory, tmp_path):
+    nlp = make_nlp(tiny_encoder, **{factory: {"set_score": False}})
+    train(nlp, make_examples(nlp), steps=1)
+    nlp.to_disk(tmp_path / "nlp")
+    assert spacy.load(tmp_path / "nlp").get_pipe(factory).set_score is False
+
+
+def test_scores_work_with_extensions_of_other_packages(trained):
+    before = Span.get_extension("score")
+    try:
+        # as gliner-spacy registers it
+        Span.set_extension("score", default=None, force=True)
+        assert trained("London and Paris").ents[0]._.score > 0.5
+        Span.set_extension("score", getter=lambda span: "theirs", force=True)
+        assert trained("London and Paris").ents[0]._.score == "theirs"
+    finally:
+        Span.set_extension("score", default=before[0], force=True)
+
+
+def test_entities_of_earlier_components_get_no_score():
+    nlp = spacy.blank("xx")
+    doc = nlp("Paris and London")
+    doc.ents = [Span(doc, 0, 1, label="RULE")]
+    write_scores(doc, [Mention((0,), "LOC", 0.9), Mention((2,), "LOC", 0.8)])
+    assert doc.ents[0]._.score is None

@@ -20,6 +20,7 @@ from spacy_crossner.errors import CrossnerError, Errors, Warnings
 from spacy_crossner.ml.heads import build_head, find_spaces
 from spacy_crossner.ml.losses import loss_and_gradient
 from spacy_crossner.pipeline.gold import Gold, has_same_tokens, read_gold, reference_mentions
+from spacy_crossner.pipeline.scores import write_scores
 from spacy_crossner.pipeline.select import (
     trim_spaces,
     without_overlap,
@@ -67,6 +68,7 @@ class CrossnerNER(LazyPipe):
         distil: Distil,
         self_training: SelfTraining,
         scorer: Optional[Callable],
+        set_score: bool = True,
     ):
         """Set the component up; `initialize` or loading builds its head.
 
@@ -78,6 +80,7 @@ class CrossnerNER(LazyPipe):
         distil (Distil): Settings for learning soft targets.
         self_training (SelfTraining): Settings for learning confident targets.
         scorer (Optional[Callable]): Scores predictions in `evaluate`.
+        set_score (bool): Whether to set `ent._.score`.
         """
         check_range(f"components.{name}.threshold", threshold, 0.0, 1.0)
         self.vocab = vocab
@@ -86,6 +89,7 @@ class CrossnerNER(LazyPipe):
         self.scorer = scorer
         self.distil = distil
         self.self_training = self_training
+        self.set_score = set_score
         self.cfg: dict[str, Any] = {
             "labels": [],
             "nI": None,
@@ -199,6 +203,8 @@ class CrossnerNER(LazyPipe):
         """
         for doc, prediction in zip(docs, predictions, strict=True):
             write_entities(doc, prediction.entities)
+            if self.set_score:
+                write_scores(doc, prediction.entities)
             write_spans(doc, prediction.candidates, self.spans_key)
 
     # ---- training ---------------------------------------------------------------------------

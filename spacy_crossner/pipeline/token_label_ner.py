@@ -42,11 +42,12 @@ UNKNOWN = -1
 
 @Language.factory(
     "token_label_ner",
-    assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type"],
+    assigns=["doc.ents", "doc.spans", "span._.score", "token.ent_iob", "token.ent_type"],
     default_config={
         "model": DEFAULT_MODEL,
         "spans_key": SPANS_KEY,
         "threshold": 0.3,
+        "set_score": True,
         "distil": {"weight": 1.0, "temperature": 1.0, "loss": "kl"},
         "self_training": {"weight": 0.0, "confidence": 0.9},
         "scorer": {"@scorers": "spacy-crossner.ner_scorer.v1"},
@@ -62,6 +63,7 @@ def make_token_label_ner(
     distil: Distil,
     self_training: SelfTraining,
     scorer: Optional[Callable],
+    set_score: bool,
 ) -> "TokenLabelNER":
     """Construct a component that gives each token a BIO class.
 
@@ -71,6 +73,7 @@ def make_token_label_ner(
     distil (Distil): Learning of soft targets, on docs that carry them.
     self_training (SelfTraining): Learning of confident targets, on the same docs.
     scorer (Optional[Callable]): The scoring method.
+    set_score (bool): Whether to set `ent._.score`.
     """
     return TokenLabelNER(
         nlp.vocab,
@@ -81,6 +84,7 @@ def make_token_label_ner(
         distil=read_block(Distil, distil, f"components.{name}.distil"),
         self_training=read_block(SelfTraining, self_training, f"components.{name}.self_training"),
         scorer=scorer,
+        set_score=set_score,
     )
 
 

@@ -46,11 +46,12 @@ DEFAULT_MODEL = Config().from_str(DEFAULT_CONFIG)["model"]
 
 @Language.factory(
     "token_pair_ner",
-    assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type"],
+    assigns=["doc.ents", "doc.spans", "span._.score", "token.ent_iob", "token.ent_type"],
     default_config={
         "model": DEFAULT_MODEL,
         "spans_key": SPANS_KEY,
         "threshold": 0.3,
+        "set_score": True,
         "distil": {"weight": 1.0, "temperature": 1.0, "loss": "kl"},
         "self_training": {"weight": 0.0, "confidence": 0.9},
         "contrast": {"weight": 0.0, "temperature": 0.1, "outside_ratio": 1.0, "max_pairs": 512},
@@ -68,6 +69,7 @@ def make_token_pair_ner(
     self_training: SelfTraining,
     contrast: RelationContrast,
     scorer: Optional[Callable],
+    set_score: bool,
 ) -> "TokenPairNER":
     """Construct a component that classifies the relation between two tokens.
 
@@ -78,6 +80,7 @@ def make_token_pair_ner(
     self_training (SelfTraining): Learning of confident targets, on the same docs.
     contrast (RelationContrast): Contrast of pair vectors across views.
     scorer (Optional[Callable]): The scoring method.
+    set_score (bool): Whether to set `ent._.score`.
     """
     section = f"components.{name}"
     return TokenPairNER(
@@ -90,6 +93,7 @@ def make_token_pair_ner(
         self_training=read_block(SelfTraining, self_training, f"{section}.self_training"),
         contrast=read_block(RelationContrast, contrast, f"{section}.contrast"),
         scorer=scorer,
+        set_score=set_score,
     )
 
 
