@@ -185,7 +185,10 @@ def _show(value: Any) -> str:
 
 def _tabulate(header: tuple[str, ...], rows: list[Any]) -> str:
     lines = [header, ("---",) * len(header), *rows]
-    escaped = ([str(cell).replace("|", "\\|") for cell in line] for line in lines)
+    # a command in a message stands on a line of its own
+    escaped = (
+        [str(cell).replace("|", "\\|").replace("\n", "<br>") for cell in line] for line in lines
+    )
     return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
 
 

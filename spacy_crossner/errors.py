@@ -618,6 +618,32 @@ class Errors(metaclass=_Coded):
     )
     CN641 = "{path} can't be read: {problem}. Give the JSON file that the command wrote."
 
+    # 68x: the demo page
+    CN680 = (
+        "{model} does not find entities: its components are {names}. Give a pipeline with "
+        "token_label_ner, token_pair_ner, ner or spancat."
+    )
+    CN681 = (
+        "The demo can't listen on port {port} of {host}: {reason}. Choose another port:\n\n"
+        "python -m spacy crossner demo {model} --port 0"
+    )
+    CN682 = (
+        "The text has {found} characters, and the demo takes at most {limit}. Shorten it, or start "
+        "the demo with a larger --max-characters."
+    )
+    CN683 = (
+        "The request can't be read: {problem}. Send JSON such as "
+        '{{"text": "Ada lives in Rome.", "threshold": 0.3}} with its Content-Length.'
+    )
+    CN684 = "The demo has no {path}. GET / returns the page, POST /analyse the entities of a text."
+    CN685 = (
+        "The pipeline failed on this text: {error}. Try it in Python, where the whole traceback is "
+        "shown: spacy.load(...)(text)."
+    )
+    CN686 = (
+        "Only pages and programs of this machine may use the demo. Open {url}, and send texts as "
+        "application/json."
+    )
     # 7xx: shipping
     CN701 = (
         "There is no encoder to trim: none of the components ({pipeline}) holds a "

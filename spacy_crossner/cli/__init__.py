@@ -7,6 +7,7 @@ from spacy_crossner.cli import (  # noqa: F401, I001 (the order of the help page
     train,
     teach,
     report,
+    demo,
     ship,
 )
 from spacy_crossner.cli.app import app, command, explain

@@ -1,0 +1,37 @@
+"""Names that readers understand: of languages and of pipelines."""
+
+import re
+from pathlib import Path
+
+from spacy.language import Language
+from spacy.util import get_lang_class
+
+# spaCy's name for a pipeline that nobody has named.
+UNNAMED = "pipeline"
+
+
+def language_name(code: str) -> str:
+    """Name a language, or what a test file is called by.
+
+    code (str): A language code, perhaps with more behind it: "de", "de-news".
+    RETURNS (str): Its English name: "German", "German (news)"; the code if it is not known.
+    """
+    lang, _, rest = code.partition("-")
+    try:
+        name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", get_lang_class(lang).__name__)
+    except ImportError:
+        return code
+    name = "Multilingual" if lang == "xx" else name
+    return f"{name} ({rest})" if rest else name
+
+
+def pipeline_name(nlp: Language, path: str) -> str:
+    """Name a pipeline.
+
+    nlp (Language): The pipeline.
+    path (str): Where it was loaded from.
+    RETURNS (str): Its full name, such as "xx_crossner_trf"; the end of the path, such as
+        "training/calibrated", if nobody has named it.
+    """
+    name = nlp.meta["name"]
+    return "/".join(Path(path).parts[-2:]) if name == UNNAMED else f"{nlp.lang}_{name}"
