@@ -219,16 +219,16 @@ def test_stopped_work_goes_on_and_gives_the_same_shards(
     out = tmp_path / "stopped"
     for stop in (1, 2):
         written = 0
-        write_lesson = annotate_module.Annotator.write_lesson
+        set_targets = annotate_module.Annotator.set_targets
 
-        def stopping(self, *args, stop=stop, write_lesson=write_lesson):
+        def stopping(self, *args, stop=stop, set_targets=set_targets):
             nonlocal written
             written += 1
             if written > 2 * stop - 1:
                 raise StopError
-            write_lesson(self, *args)
+            set_targets(self, *args)
 
-        monkeypatch.setattr(annotate_module.Annotator, "write_lesson", stopping)
+        monkeypatch.setattr(annotate_module.Annotator, "set_targets", stopping)
         with pytest.raises(StopError):
             annotate(teacher, texts, out, **settings)
         monkeypatch.undo()

@@ -1,7 +1,7 @@
 """Text to annotate: plain text, JSON lines and docs, read one at a time."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Optional
@@ -72,11 +72,12 @@ def find_texts(path: Path) -> list[Path]:
     return [path]
 
 
-def survey(files: list[Path], lang: str) -> Survey:
+def survey(files: list[Path], lang: str, langs: Optional[Collection[str]] = None) -> Survey:
     """Read an input once, to find out now what else would end the work of hours.
 
     files (list[Path]): The files.
     lang (str): The language of the texts.
+    langs (Optional[Collection[str]]): The languages to count; None counts all.
     RETURNS (Survey): What they hold.
     """
     found = Survey()
@@ -84,7 +85,7 @@ def survey(files: list[Path], lang: str) -> Survey:
     for path in files:
         for item in _iter_file(path, "", lang):
             if isinstance(item, Text):
-                found.texts += 1
+                found.texts += langs is None or item.lang in langs
             elif item is None:
                 found.empty += 1
             else:
@@ -97,16 +98,19 @@ def survey(files: list[Path], lang: str) -> Survey:
     return found
 
 
-def iter_texts(files: list[Path], lang: str) -> Iterator[Text]:
+def iter_texts(
+    files: list[Path], lang: str, langs: Optional[Collection[str]] = None
+) -> Iterator[Text]:
     """Read the texts of an input.
 
     files (list[Path]): The files.
     lang (str): The language of texts that don't say theirs.
+    langs (Optional[Collection[str]]): The languages to read; None reads all.
     YIELDS (Text): The texts in order.
     """
     for path, name in zip(files, name_groups(files), strict=True):
         for item in _iter_file(path, f"{lang}-{name}", lang):
-            if isinstance(item, Text):
+            if isinstance(item, Text) and (langs is None or item.lang in langs):
                 yield item
 
 

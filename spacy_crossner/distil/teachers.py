@@ -1,4 +1,4 @@
-"""Pipelines that teach: what they say of texts, from one forward pass each."""
+"""Teachers: pipelines with one of our NER components, which predict probabilities for texts."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -17,8 +17,8 @@ from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.pipeline.load import load_pipeline
 from spacy_crossner.pipeline.ner import CrossnerNER
 
-# Where a doc keeps what was said of it until all teachers were asked.
-OPINIONS = "spacy_crossner.opinions"
+# Key of a doc's user data: the probabilities of the teachers that have read it.
+PROBS = "spacy_crossner.probs"
 ENCODER_OUTPUT = ("._.", "trf_data", None, None)
 
 
@@ -98,15 +98,15 @@ def keep_dropout(nlp: Language) -> int:
 def predict_probs(
     teacher: Teacher, texts: Iterable[Union[str, Doc]], *, batch_size: int, n_process: int = 1
 ) -> Iterator[Doc]:
-    """Read texts with the components before the teacher's own, and note what that says of them.
+    """Read texts with a teacher and attach its probabilities to the docs.
 
-    The encoder and all else run as in `nlp.pipe`; the component runs once on its output.
+    All components before the teacher's own run as in `nlp.pipe`; its own runs once on their output.
 
-    teacher (Teacher): Whom to ask.
+    teacher (Teacher): The teacher.
     texts (Iterable[Union[str, Doc]]): Texts, or docs whose tokens are kept.
-    batch_size (int): Texts to read at a time.
+    batch_size (int): Texts per batch.
     n_process (int): Number of processes.
-    YIELDS (Doc): The docs, with one more opinion each, and without the encoder's output.
+    YIELDS (Doc): The docs, without the encoder's output.
     """
     nlp, ner = teacher.nlp, teacher.ner
     if teacher.drops:
@@ -118,24 +118,24 @@ def predict_probs(
         bounds = numpy.cumsum(scores.lengths)[:-1]
         tables = numpy.split(ner.probabilities(scores), bounds)
         for doc, table, starts in zip(batch, tables, scores.starts, strict=True):
-            doc.user_data.setdefault(OPINIONS, []).append([table, starts])
+            doc.user_data.setdefault(PROBS, []).append([table, starts])
             doc.user_data.pop(ENCODER_OUTPUT, None)
             yield doc
 
 
 def collect(batch: list[Doc], teachers: list[Teacher]) -> list[TeacherProbs]:
-    """Take from docs what each teacher said of them.
+    """Detach the probabilities of all teachers from docs.
 
-    batch (list[Doc]): Docs that all teachers were asked about.
-    teachers (list[Teacher]): The teachers, in the order in which they were asked.
-    RETURNS (list[TeacherProbs]): What each said of the whole batch.
+    batch (list[Doc]): Docs that all teachers have read.
+    teachers (list[Teacher]): The teachers, in the order in which they have read them.
+    RETURNS (list[TeacherProbs]): The probabilities of each teacher for the whole batch.
     """
-    said = [doc.user_data.pop(OPINIONS) for doc in batch]
+    attached = [doc.user_data.pop(PROBS) for doc in batch]
     n_tokens = [len(doc) for doc in batch]
-    opinions = []
+    found = []
     for number, teacher in enumerate(teachers):
-        probs = numpy.concatenate([tables[number][0] for tables in said])
-        starts = [tables[number][1] for tables in said]
+        probs = numpy.concatenate([tables[number][0] for tables in attached])
+        starts = [tables[number][1] for tables in attached]
         ner = teacher.ner
-        opinions.append(TeacherProbs(ner.scheme, ner.labels, probs, starts, n_tokens))
-    return opinions
+        found.append(TeacherProbs(ner.scheme, ner.labels, probs, starts, n_tokens))
+    return found
