@@ -15,7 +15,7 @@ from spacy.language import Language
 
 from spacy_crossner import cli
 from spacy_crossner.errors import Errors, Warnings
-from spacy_crossner.pipeline.settings import Distil, RelationContrast, SelfTraining
+from spacy_crossner.pipeline.settings import Distil, PairLoss, RelationContrast, SelfTraining
 
 OUTPUT = Path(__file__).with_name("reference.md")
 # What can be named in a config, by the group of its entry point.
@@ -33,7 +33,7 @@ SECTIONS = {
 }
 # An argument begins a line: "name (Type): meaning", or several that share a meaning.
 ARGUMENT = re.compile(r"^(\*{0,2}\w+(?:, \w+)*) \((.+?)\): (.+)$")
-BLOCKS = (Distil, SelfTraining, RelationContrast)
+BLOCKS = (Distil, SelfTraining, PairLoss, RelationContrast)
 # Modules that are of use beside the functions behind the commands.
 LIBRARY = ("spacy_crossner.data.view", "spacy_crossner.ml.losses")
 INTRODUCTION = """

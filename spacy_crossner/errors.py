@@ -203,8 +203,8 @@ class Errors(metaclass=_Coded):
         "--drop-labels {label}`."
     )
     CN119 = (
-        "'{name}' can't learn these soft targets: they are {found}, but it predicts {expected}. "
-        "Annotate again for this component."
+        "'{name}' can't learn these soft targets: they are {found}, but its entity types are "
+        "{labels}, in this order. Annotate again with a teacher that has the same types."
     )
     CN120 = (
         "The pipeline '{pipeline}' ({known}) has no trained component of the same name to start "
@@ -226,6 +226,10 @@ class Errors(metaclass=_Coded):
     )
     CN124 = (
         "'{name}' can't be initialized: no example has any tokens. Check the corpus in paths.train."
+    )
+    CN130 = (
+        "{section}.hidden_width is {width}, but rotary queries and keys need an even width. Set "
+        "an even hidden_width, or rotary = false."
     )
 
     # 2xx: data

@@ -5,6 +5,7 @@ import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 
 import numpy
 import pytest
@@ -19,7 +20,13 @@ from thinc.api import ArgsKwargs, Config
 from spacy_crossner.data.view import SoftTargets, View, set_view
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.ml.heads import TokenLabelScores, spaced_rows
-from spacy_crossner.ml.modules import TokenLabelModule, TokenPairModule
+from spacy_crossner.ml.modules import (
+    PriorPairModule,
+    TokenLabelModule,
+    TokenPairModule,
+    rotate,
+    span_log_odds,
+)
 from spacy_crossner.ml.shim import ThreadSafeShim
 from spacy_crossner.pipeline.gold import read_gold
 from spacy_crossner.pipeline.scorer import score_entities
@@ -32,6 +39,7 @@ from spacy_crossner.pipeline.select import (
 )
 from spacy_crossner.pipeline.token_label_ner import MAX_SPAN_LENGTH
 from spacy_crossner.pipeline.token_pair_ner import sample_pairs
+from spacy_crossner.schemes import bio, relations
 from spacy_crossner.types import Mention
 from tests.pipelines import TRAIN_DATA, found, make_config, make_examples, make_nlp, scored, train
 
@@ -535,15 +543,44 @@ def test_self_training_masks_what_is_not_sure(tiny_encoder, factory):
 
 
 @pytest.mark.parametrize("factory", FACTORIES)
-def test_soft_targets_of_another_kind_are_refused(tiny_encoder, factory):
+@pytest.mark.parametrize("scheme", ["bio", "relations"])
+def test_soft_targets_of_other_types_are_refused(tiny_encoder, factory, scheme):
     nlp = make_nlp(tiny_encoder, **{factory: {}})
     nlp.initialize(lambda: make_examples(nlp))
-    pipe = nlp.get_pipe(factory)
-    other = "bio" if pipe.scheme == "relations" else "relations"
-    with pytest.raises(CrossnerError, match="CN119"):
-        nlp.update(
-            [soften(nlp, other, pipe.classes, "in Berlin", [1], [[0.5] * len(pipe.classes)])]
-        )
+    labels = nlp.get_pipe(factory).labels[::-1]
+    names = (bio if scheme == "bio" else relations).class_names(labels)
+    index = [1] if scheme == "bio" else [[1, 1]]
+    with pytest.raises(CrossnerError, match=r"CN119.*LOC, ORG, PER"):
+        nlp.update([soften(nlp, scheme, names, "in Berlin", index, [[0.5] * len(names)])])
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+@pytest.mark.parametrize("scheme", ["bio", "relations"])
+@pytest.mark.parametrize("objective", ["distil", "self_training"])
+def test_soft_targets_of_either_scheme_teach(tiny_encoder, factory, scheme, objective):
+    blocks = {"distil": {"weight": 0.0}, "self_training": {"weight": 0.0, "confidence": 0.8}}
+    blocks[objective] = {**blocks[objective], "weight": 2.0}
+    nlp = make_nlp(tiny_encoder, **{factory: blocks})
+    labelled = make_examples(nlp)
+    optimizer = nlp.initialize(lambda: labelled)
+    optimizer.learn_rate = 0.005
+    labels = nlp.get_pipe(factory).labels
+    text = "the river was in Spain"
+    if scheme == "bio":
+        names, index, chosen = bio.class_names(labels), [4], "B-LOC"
+    else:
+        names, index, chosen = relations.class_names(labels), [[4, 4]], "THW-LOC"
+    probs = numpy.eye(len(names))[names.index(chosen)] * 0.9
+    if scheme == "bio":
+        probs += 0.1 / len(names)
+    target = soften(nlp, scheme, names, text, index, [probs])
+    history = []
+    for _ in range(100):
+        losses: dict[str, float] = {}
+        nlp.update([*labelled, target], sgd=optimizer, losses=losses)
+        history.append(losses[f"{factory}_{objective}"])
+    assert history[-1] < 0.3 * history[0]
+    assert found(nlp(text)) == [("Spain", "LOC")]
 
 
 @pytest.mark.parametrize("factory", FACTORIES)
@@ -630,39 +667,66 @@ def test_sampled_pairs():
 # ---- the torch modules ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("module", [TokenLabelModule(5, 4), TokenPairModule(5, 3, 4, 3)])
+MODULES = [
+    TokenLabelModule(5, 4),
+    TokenPairModule(5, 4, 3, 3),
+    PriorPairModule(5, 3, 4, 3, learn_factor=4.0),
+    PriorPairModule(5, 3, 3, 3, rotary=False),
+]
+IS_TOKEN = torch.tensor([1.0, 1.0, 0.0, 1.0], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("module", MODULES)
 def test_gradients_of_the_modules(module):
     torch.manual_seed(0)
     module = module.double()
     vectors = torch.randn(4, 5, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x: module(x), (vectors,))
+    rest = () if isinstance(module, TokenLabelModule) else (IS_TOKEN,)
+    if isinstance(module, PriorPairModule):
+        module.pair.data.normal_()
+    assert torch.autograd.gradcheck(lambda x: module(x, *rest), (vectors,))
     parameters = tuple(module.parameters())
     names = [name for name, _ in module.named_parameters()]
 
     def by_parameters(*values: torch.Tensor):
         return torch.func.functional_call(
-            module, dict(zip(names, values, strict=True)), (vectors.detach(),)
+            module, dict(zip(names, values, strict=True)), (vectors.detach(), *rest)
         )
 
     assert torch.autograd.gradcheck(by_parameters, parameters)
 
 
-def test_scores_depend_on_nothing_but_the_band():
-    """A pair's score is the same wherever its text stands in the batch."""
+def make_pair_module(version: int) -> torch.nn.Module:
+    """RETURNS (torch.nn.Module): A head of 3 relations with a band of 4, its form not at zero."""
     torch.manual_seed(0)
-    module = TokenPairModule(6, 4, 3, 4).eval()
-    one, other, empty = torch.randn(5, 6), torch.randn(9, 6), torch.zeros(1, 6)
-    alone = module(torch.cat([empty, one, empty]))[0][1:-1]
-    joined = module(torch.cat([other, empty, one, empty]))[0][10:-1]
-    torch.testing.assert_close(alone, joined, atol=1e-5, rtol=0)
-    before = module(torch.cat([empty, one, empty, other]))[0][1:]
+    if version == 1:
+        return TokenPairModule(6, 3, 4, 4).eval()
+    module = PriorPairModule(6, 3, 4, 4, learn_factor=5.0).eval()
+    module.pair.data.normal_()
+    return module
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_scores_depend_on_nothing_but_the_band(version):
+    """A pair's score is the same wherever its text stands in the batch."""
+    module = make_pair_module(version)
+    one, other, empty = torch.randn(5, 6), torch.randn(3000, 6), torch.zeros(1, 6)
+
+    def score(*texts: torch.Tensor) -> torch.Tensor:
+        rows = torch.cat([part for text in texts for part in (empty, text)] + [empty])
+        return module(rows, (rows != 0).any(dim=1).float())[0]
+
+    alone = score(one)[1:-1]
+    after = score(other, one)[3002:-1]
+    before = score(one, other)[1:6]
     for i in range(5):
+        torch.testing.assert_close(alone[i, : 5 - i], after[i, : 5 - i], atol=1e-5, rtol=0)
         torch.testing.assert_close(alone[i, : 5 - i], before[i, : 5 - i], atol=1e-5, rtol=0)
 
 
 def test_bilinear_form_is_what_it_says():
     torch.manual_seed(0)
-    module = TokenPairModule(6, 4, 3, 4).eval()
+    module = TokenPairModule(6, 3, 4, 4).eval()
     vectors = torch.randn(7, 6)
     logits, queries, keys = module(vectors)
     normed = module.norm(vectors)
@@ -680,6 +744,154 @@ def test_bilinear_form_is_what_it_says():
         if r:
             expected += module.any_first(first)[0] + module.any_last(last)[0]
         torch.testing.assert_close(logits[i, d, r], expected)
+
+
+def test_rotated_form_is_what_it_says():
+    """The form of version 2 is a complex product that is turned by the distance."""
+    module = make_pair_module(2).double()
+    vectors = torch.randn(7, 6, dtype=torch.float64)
+    is_token = torch.ones(7, dtype=torch.float64)
+    logits, queries, keys, classes = module(vectors, is_token)
+    prior = span_log_odds(classes, is_token, 4)
+    torch.testing.assert_close(classes, module.output(module.norm(vectors)))
+    rates = 10_000.0 ** (-torch.arange(2) / 2.0)
+    for i, d, r in ((0, 0, 0), (2, 3, 1), (3, 1, 2), (4, 2, 1), (5, 1, 0)):
+        query, key = torch.complex(*queries[i].chunk(2)), torch.complex(*keys[i + d].chunk(2))
+        turned = query * key.conj() * torch.exp(-1j * rates * d)
+        expected = (5.0 * module.pair[r] * turned).real.sum()
+        if r:
+            expected += module.gain[r - 1] * prior[i, r - 1, d]
+        else:
+            normed = torch.nn.functional.pad(module.norm(vectors), (0, 0, 1, 1))
+            first = torch.cat([normed[i], normed[i + 1]])
+            last = torch.cat([normed[i + d + 1], normed[i + d + 2]])
+            expected += 5.0 * (module.first.weight[0] @ first + module.last.weight[0] @ last)
+            expected += module.distance[d]
+        torch.testing.assert_close(logits[i, d, r], expected)
+    turned_queries, turned_keys = rotate(queries, keys)
+    for rows, turned in ((queries, turned_queries), (keys, turned_keys)):
+        torch.testing.assert_close(turned.norm(dim=1), rows.norm(dim=1))
+
+
+def test_span_log_odds_equal_enumeration():
+    """The probability of a span is that of all label sequences that hold it."""
+    torch.manual_seed(1)
+    n, labels, reach = 4, 2, 4
+    # a text of three tokens, the empty row behind it, and one more text
+    classes = torch.randn(n + 1, 1 + 2 * labels, dtype=torch.float64) * 2
+    is_token = torch.tensor([1.0, 1.0, 1.0, 0.0, 1.0])
+    odds = span_log_odds(classes, is_token, reach)
+    probs = classes[:3].softmax(dim=1)
+    totals: dict[tuple[int, int, int], float] = {}
+    for tags in product(range(1 + 2 * labels), repeat=3):
+        weight = float(torch.stack([probs[i, tag] for i, tag in enumerate(tags)]).prod())
+        for i, tag in enumerate(tags):
+            if tag % 2:
+                end = i + 1
+                while end < 3 and tags[end] == tag + 1:
+                    end += 1
+                key = (i, (tag - 1) // 2, end - 1 - i)
+                totals[key] = totals.get(key, 0.0) + weight
+    assert len(totals) == 12
+    for place, total in totals.items():
+        assert float(odds[place].sigmoid()) == pytest.approx(total, rel=1e-9)
+
+
+@pytest.mark.parametrize("size", [1.0, 30.0, 1000.0])
+def test_span_log_odds_stay_finite(size):
+    torch.manual_seed(0)
+    classes = (torch.randn(40, 7) * size).requires_grad_()
+    odds = span_log_odds(classes, torch.ones(40), 32)
+    assert odds.isfinite().all()
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(odds, torch.ones_like(odds))
+    (gradient,) = torch.autograd.grad(loss, classes)
+    assert gradient.isfinite().all()
+
+
+def test_an_untrained_pair_head_scores_spans_as_its_bio_classes_do(tiny_encoder):
+    nlp = make_nlp(tiny_encoder, token_pair_ner={})
+    nlp.initialize(lambda: make_examples(nlp))
+    pipe = nlp.get_pipe("token_pair_ner")
+    docs = [nlp.get_pipe("transformer")(nlp.make_doc(text)) for text, _ in TRAIN_DATA]
+    scores = pipe.model.predict(docs)
+    classes = torch.tensor(scores.classes).softmax(dim=1).numpy()
+    band = pipe.probabilities(scores)
+    begin = 0
+    for found in bio.candidates(classes, scores.lengths, pipe.labels, 0.0, 32):
+        assert found
+        for m in found:
+            score = band[begin + m.start, m.end - m.start - 1, 1 + pipe.labels.index(m.label)]
+            assert score == pytest.approx(m.score, abs=2e-6)
+        begin += scores.lengths.pop(0)
+
+
+@pytest.mark.parametrize("rotary", [True, False])
+def test_a_learn_factor_changes_the_rate_and_not_the_start(rotary):
+    modules = []
+    for factor in (1.0, 10.0):
+        torch.manual_seed(0)
+        modules.append(PriorPairModule(6, 3, 4, 4, learn_factor=factor, rotary=rotary).eval())
+    vectors, is_token = torch.randn(9, 6), torch.ones(9)
+    outputs = [module(vectors, is_token) for module in modules]
+    for one, other in zip(*outputs, strict=True):
+        torch.testing.assert_close(one, other)
+    moved = []
+    for module, output in zip(modules, outputs, strict=True):
+        before = module.query.weight.detach() * module.learn_factor
+        optimizer = torch.optim.Adam(module.parameters(), lr=1e-4)
+        output[0].square().sum().backward()
+        optimizer.step()
+        moved.append((module.query.weight.detach() * module.learn_factor - before).abs().mean())
+    assert float(moved[1] / moved[0]) == pytest.approx(10.0, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        ({"model": {"hidden_width": 5}}, "CN130.*5"),
+        ({"model": {"learn_factor": 0.0}}, "CN112.*learn_factor"),
+        ({"loss": {"negative_weight": -1.0}}, "CN112.*loss.negative_weight"),
+        ({"loss": {"token_weight": -1.0}}, "CN112.*loss.token_weight"),
+        ({"loss": {"kind": "hinge"}}, "hinge|bce"),
+        ({"loss": {"kid": "bce"}}, "kid"),
+    ],
+)
+def test_settings_of_the_pair_head_that_make_no_sense(tiny_encoder, settings, code):
+    with pytest.raises((CrossnerError, ValueError), match=code):
+        make_nlp(tiny_encoder, token_pair_ner=settings)
+
+
+VERSION_1 = """
+[model]
+@architectures = "spacy-crossner.TokenPairHead.v1"
+
+[model.tok2vec]
+@architectures = "spacy-transformers.TransformerListener.v1"
+
+[model.tok2vec.pooling]
+@layers = "reduce_mean.v1"
+"""
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"loss": {"kind": "zlpr"}},
+        {"loss": {"negative_weight": 0.3}},
+        {"loss": {"token_weight": 0.0}},
+        {"model": {"learn_factor": 3.0, "rotary": False}},
+        {"model": Config().from_str(VERSION_1)["model"]},
+    ],
+)
+def test_every_form_of_the_pair_head_learns_by_heart(tiny_encoder, tmp_path, settings):
+    nlp = make_nlp(tiny_encoder, token_pair_ner=settings)
+    history = train(nlp, make_examples(nlp), steps=80)
+    assert nlp.evaluate(make_examples(nlp))["ents_f"] == 1.0
+    version_1 = "@architectures" in settings.get("model", {})
+    no_tokens = version_1 or settings.get("loss", {}).get("token_weight") == 0.0
+    assert ("token_pair_ner_tokens" in history[0]) != no_tokens
+    nlp.to_disk(tmp_path)
+    assert scored(spacy.load(tmp_path)(TEXTS[0])) == scored(nlp(TEXTS[0]))
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from spacy_crossner.distil.probs import (
     to_bio,
     to_relations,
 )
-from spacy_crossner.pipeline import token_label_ner, token_pair_ner
+from spacy_crossner.pipeline.soft import fill_classes, fill_relations
 from spacy_crossner.schemes import bio, relations
 from spacy_crossner.types import Mention
 
@@ -287,10 +287,10 @@ def test_students_read_targets_in_their_own_units(scheme):
     for own, tokens in (([0, 2, 3], (0, 1)), ([0, 1, 2, 3, 4], (0, 1, 2)), ([0, 3], (0,))):
         own = numpy.array(own)
         if scheme == "bio":
-            probs = token_label_ner.densify(lesson.soft, own, 5)
+            probs = fill_classes(lesson.soft, own, 5)
             (found,) = bio.decode(probs, [len(own)], LABELS)
         else:
-            probs = token_pair_ner.densify(lesson.soft, own, 4, 3)
+            probs = fill_relations(lesson.soft, own, 4, 3)
             (found,) = relations.decode_batch(probs, [len(own)], LABELS, 0.3)
         assert [(m.tokens, m.label) for m in found] == [(tokens, "PER")]
         if len(own) == 3:

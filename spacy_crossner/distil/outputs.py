@@ -122,7 +122,7 @@ def make_soft_targets(
         index = rows - firsts[rows]
         probs = opinion.probs[rows]
     else:
-        names = ("NNW", *(f"THW-{label}" for label in opinion.labels))
+        names = relations.class_names(opinion.labels)
         strengths = opinion.probs.max(axis=2)
         strengths *= relations.band_mask(opinion.lengths, opinion.probs.shape[1])
         _limit_pairs(strengths, opinion.lengths)

@@ -14,12 +14,8 @@ from typing import Optional
 import numpy
 
 from spacy_crossner.schemes import bio, relations
+from spacy_crossner.schemes.convert import PAIR_WIDTH, bio_to_relations, relations_to_bio
 from spacy_crossner.types import Mention
-
-# What scores less is no candidate when one scheme is turned into the other.
-CANDIDATE_FLOOR = 0.02
-# Longest entity that a teacher with token labels hands on to one with token pairs.
-PAIR_WIDTH = 32
 
 
 @dataclass
@@ -54,62 +50,26 @@ def find_candidates(opinion: TeacherProbs, threshold: float) -> list[list[Mentio
 
 
 def to_bio(opinion: TeacherProbs) -> TeacherProbs:
-    """Express an opinion as token labels.
+    """Express probabilities as BIO classes, see `relations_to_bio`.
 
-    The candidates are taken one by one, best first. Each gets its score, as far as the candidates
-    before it left something of its tokens' probability; what is left in the end goes to O. Entities
-    with gaps are left out.
-
-    opinion (TeacherProbs): The opinion.
-    RETURNS (TeacherProbs): The same as probabilities of BIO classes.
+    opinion (TeacherProbs): The probabilities.
+    RETURNS (TeacherProbs): The same as BIO classes.
     """
     if opinion.scheme == "bio":
         return opinion
-    probs = numpy.zeros((len(opinion.probs), 1 + 2 * len(opinion.labels)), dtype="float32")
-    probs[:, 0] = 1.0
-    offset = 0
-    columns = {label: 1 + 2 * i for i, label in enumerate(opinion.labels)}
-    for mentions, length in zip(
-        find_candidates(opinion, CANDIDATE_FLOOR), opinion.lengths, strict=True
-    ):
-        table = probs[offset : offset + length]
-        for mention in mentions:
-            if mention.is_contiguous:
-                span = slice(mention.start, mention.end)
-                mass = min(mention.score, table[span, 0].min())
-                column = columns[mention.label]
-                table[span, 0] -= mass
-                table[mention.start, column] += mass
-                table[mention.start + 1 : mention.end, column + 1] += mass
-        offset += length
-    return replace(opinion, scheme="bio", probs=numpy.maximum(probs, 0.0))
+    probs = relations_to_bio(opinion.probs, opinion.lengths, opinion.labels)
+    return replace(opinion, scheme="bio", probs=probs)
 
 
 def to_relations(opinion: TeacherProbs) -> TeacherProbs:
-    """Express an opinion as relations of token pairs.
+    """Express probabilities as relations, see `bio_to_relations`.
 
-    A pair is head and tail of an entity with the score of that span; two neighbours belong together
-    with the probability that the second goes on with an entity.
-
-    opinion (TeacherProbs): The opinion.
-    RETURNS (TeacherProbs): The same as probabilities of relations.
+    opinion (TeacherProbs): The probabilities.
+    RETURNS (TeacherProbs): The same as relations.
     """
     if opinion.scheme == "relations":
         return opinion
-    shape = (len(opinion.probs), PAIR_WIDTH, 1 + len(opinion.labels))
-    probs = numpy.zeros(shape, dtype="float32")
-    goes_on = opinion.probs[:, 2::2].sum(axis=1)
-    ends = relations.document_ends(opinion.lengths)
-    inside = numpy.flatnonzero(numpy.arange(1, len(ends)) < ends[:-1])
-    probs[inside, 1, 0] = numpy.minimum(goes_on[inside + 1], 1.0)
-    offset = 0
-    columns = {label: 1 + i for i, label in enumerate(opinion.labels)}
-    for mentions, length in zip(
-        find_candidates(opinion, CANDIDATE_FLOOR), opinion.lengths, strict=True
-    ):
-        for m in mentions:
-            probs[offset + m.start, m.end - m.start - 1, columns[m.label]] = m.score
-        offset += length
+    probs = bio_to_relations(opinion.probs, opinion.lengths, opinion.labels)
     return replace(opinion, scheme="relations", probs=probs)
 
 

@@ -2,20 +2,25 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Optional, cast
 
 import numpy
 from spacy.attrs import IS_ALPHA, IS_SPACE, SPACY
 from spacy.tokens import Doc
 from thinc.api import Model
-from thinc.types import Floats2d, Floats3d
+from thinc.types import Floats1d, Floats2d, Floats3d
 
-from spacy_crossner.ml.lazy import LazyTorch, build_module
-from spacy_crossner.ml.modules import TokenLabelModule, TokenPairModule
+from spacy_crossner.checks import check_range
+from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.ml.lazy import Build, LazyTorch, build_module
+from spacy_crossner.ml.modules import PriorPairModule, TokenLabelModule, TokenPairModule
 
 # Tokens that the pair head scores at once in prediction. Each costs hidden_width x
 # max_span_length floats while it is scored.
 PREDICT_TOKENS = 2048
+# Names of a pair head's outputs; version 1 lacks the last.
+PAIR_OUTPUTS = ("logits", "queries", "keys", "classes")
 
 
 @dataclass
@@ -50,6 +55,8 @@ class TokenPairScores:
     glued (numpy.ndarray): (n_units,) bool, as in `TokenLabelScores`.
     queries, keys (Optional[Floats2d]): (n_units, hidden_width), what pair vectors are made of.
         In a gradient they are None unless relation contrast is on.
+    classes (Optional[Floats2d]): (n_units, n_classes) BIO logits that the pair logits start from;
+        None for version 1 of the head.
     """
 
     logits: Floats3d
@@ -59,6 +66,7 @@ class TokenPairScores:
     glued: numpy.ndarray
     queries: Optional[Floats2d] = None
     keys: Optional[Floats2d] = None
+    classes: Optional[Floats2d] = None
 
 
 def TokenLabelHead(  # noqa: N802 (a Thinc layer)
@@ -73,12 +81,14 @@ def TokenLabelHead(  # noqa: N802 (a Thinc layer)
     return _join("token_label_head", tok2vec, head, _label_forward)
 
 
-def TokenPairHead(  # noqa: N802 (a Thinc layer)
+def TokenPairHead_v1(  # noqa: N802 (a Thinc layer)
     tok2vec: Model[list[Doc], list[Floats2d]],
     hidden_width: int = 128,
     max_span_length: int = 32,
 ) -> Model[list[Doc], TokenPairScores]:
-    """Score the relations between each token and those that follow it within reach.
+    """Score the relations between each token and those that follow it, each pair by itself.
+
+    Kept for pipelines that were trained with it; `TokenPairHead.v2` learns more from little data.
 
     tok2vec (Model[List[Doc], List[Floats2d]]): Token vectors, usually a TransformerListener.
     hidden_width (int): Width of the queries and keys, the rank of the bilinear form.
@@ -86,10 +96,45 @@ def TokenPairHead(  # noqa: N802 (a Thinc layer)
         one). Cost grows in proportion to it.
     RETURNS (Model[List[Doc], TokenPairScores]): The model.
     """
+    build = partial(TokenPairModule, hidden_width=hidden_width, max_span_length=max_span_length)
+    return _join_pairs(tok2vec, build, max_span_length)
 
-    def build(n_in: int, n_out: int) -> TokenPairModule:
-        return TokenPairModule(n_in, hidden_width, n_out, max_span_length)
 
+def TokenPairHead_v2(  # noqa: N802 (a Thinc layer)
+    tok2vec: Model[list[Doc], list[Floats2d]],
+    hidden_width: int = 128,
+    max_span_length: int = 32,
+    learn_factor: float = 1.0,
+    rotary: bool = True,
+) -> Model[list[Doc], TokenPairScores]:
+    """Score token pairs with a BIO classifier's span probabilities plus a bilinear form.
+
+    Untrained, it equals a BIO tagger. The form adds what only the pair of first and last token can
+    say: nested names, and long ones.
+
+    tok2vec (Model[List[Doc], List[Floats2d]]): Token vectors, usually a TransformerListener.
+    hidden_width (int): Width of the queries and keys, the rank of the bilinear form.
+    max_span_length (int): Longest entity, in tokens (tokens that share a word piece count as
+        one). Cost grows in proportion to it.
+    learn_factor (float): Factor on the learning rate of the bilinear form.
+    rotary (bool): Let the form see the distance of the pair, by rotated queries and keys.
+    RETURNS (Model[List[Doc], TokenPairScores]): The model.
+    """
+    section = "token_pair_ner.model"
+    check_range(f"{section}.learn_factor", learn_factor, 1e-3, 1e3)
+    if rotary and hidden_width % 2:
+        raise CrossnerError(Errors.CN130.format(section=section, width=hidden_width))
+    build = partial(
+        PriorPairModule,
+        hidden_width=hidden_width,
+        max_span_length=max_span_length,
+        learn_factor=learn_factor,
+        rotary=rotary,
+    )
+    return _join_pairs(tok2vec, build, max_span_length)
+
+
+def _join_pairs(tok2vec: Model, build: Build, max_span_length: int) -> Model:
     head = LazyTorch("token_pair", build)
     model = _join("token_pair_head", tok2vec, head, _pair_forward)
     model.set_dim("nW", max_span_length)
@@ -157,20 +202,26 @@ def _pair_forward(
     rows = spaced_rows(lengths)
     n_rows = len(rows) + len(lengths) + 1
     spaced: Any = put_rows(head, flatten(head, take_units(vectors, starts)), rows, n_rows)
+    is_token: Any = put_rows(head, head.ops.alloc1f(len(rows)) + 1.0, rows, n_rows)
     if not is_train:
-        table: Any = _predict_in_chunks(head, spaced, model.get_dim("nW"))
-        return TokenPairScores(table[rows], lengths, starts, n_tokens, glued), _no_backprop
-    outputs, backprop_head = head(spaced, is_train)
-    logits, queries, keys = (output[rows] for output in outputs)
+        logits, classes = _predict_in_chunks(head, spaced, is_token, model.get_dim("nW"))
+        scores = TokenPairScores(logits[rows], lengths, starts, n_tokens, glued)
+        scores.classes = None if classes is None else classes[rows]
+        return scores, _no_backprop
+    outputs, backprop_head = head((spaced, is_token), is_train)
+    found = dict(zip(PAIR_OUTPUTS, (output[rows] for output in outputs), strict=False))
+    scores = TokenPairScores(
+        lengths=lengths, starts=starts, n_tokens=n_tokens, glued=glued, **found
+    )
 
     def backprop(d_scores: TokenPairScores) -> Any:
-        d_outputs = (d_scores.logits, d_scores.queries, d_scores.keys)
+        d_outputs = [getattr(d_scores, name) for name in found]
         d_spaced = backprop_head(
             tuple(None if d is None else put_rows(head, d, rows, n_rows) for d in d_outputs)
         )
         return backprop_vectors(spread_units(head, d_spaced[rows], starts, n_tokens))
 
-    return TokenPairScores(logits, lengths, starts, n_tokens, glued, queries, keys), backprop
+    return scores, backprop
 
 
 def spaced_rows(lengths: Sequence[int]) -> numpy.ndarray:
@@ -181,14 +232,23 @@ def spaced_rows(lengths: Sequence[int]) -> numpy.ndarray:
     return numpy.arange(len(empty)) + empty
 
 
-def _predict_in_chunks(head: Model, flat: Floats2d, reach: int) -> Floats3d:
-    """Score a stretch of tokens at a time, with the one before and those in reach behind it."""
-    logits = []
-    for begin in range(0, len(flat), PREDICT_TOKENS):
+def _predict_in_chunks(
+    head: Model, spaced: Floats2d, is_token: Floats1d, reach: int
+) -> tuple[Any, Any]:
+    """Score a stretch of tokens at a time, with the one before and those in reach behind it.
+
+    RETURNS (Tuple[Any, Any]): Logits of pairs, and BIO logits if the head has any.
+    """
+    parts: list[tuple[Any, Any]] = []
+    for begin in range(0, len(spaced), PREDICT_TOKENS):
         first = max(begin - 1, 0)
-        chunk = head.predict(flat[first : begin + PREDICT_TOKENS + reach])[0]
-        logits.append(chunk[begin - first :][:PREDICT_TOKENS])
-    return head.ops.xp.concatenate(logits)
+        chunk = slice(first, begin + PREDICT_TOKENS + reach)
+        logits, _, _, *classes = head.predict((spaced[chunk], is_token[chunk]))
+        kept = slice(begin - first, begin - first + PREDICT_TOKENS)
+        parts.append((logits[kept], classes[0][kept] if classes else None))
+    logits, classes = zip(*parts, strict=True)
+    join = head.ops.xp.concatenate
+    return join(logits), None if classes[0] is None else join(classes)
 
 
 def find_units(vectors: list[Floats2d], docs: list[Doc]) -> list[numpy.ndarray]:

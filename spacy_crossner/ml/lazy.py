@@ -17,6 +17,8 @@ Build = Callable[[int, int], nn.Module]
 def LazyTorch(name: str, build: Build) -> Model[Floats2d, tuple[Any, ...]]:  # noqa: N802
     """Wrap a torch module that maps one array to one or more arrays.
 
+    The input may be a tuple: the first array gets a gradient, the others are constants.
+
     Loading works in two steps, since Thinc can't load weights into a module that is not there:
     set `nI` and `nO`, call `build_module`, then load. `initialize` does the same from a sample.
 
@@ -72,13 +74,16 @@ def _forward(
     return wrapper(X, is_train)
 
 
-def _to_torch(model: Model, X: Floats2d, is_train: bool) -> tuple[ArgsKwargs, Callable]:
-    tensor = xp2torch(X, requires_grad=is_train, device=cast(Any, model.shims[0]).device)
+def _to_torch(model: Model, X: Any, is_train: bool) -> tuple[ArgsKwargs, Callable]:
+    arrays: tuple[Any, ...] = X if isinstance(X, tuple) else (X,)
+    device = cast(Any, model.shims[0]).device
+    tensor = xp2torch(arrays[0], requires_grad=is_train, device=device)
+    rest = [xp2torch(array, device=device) for array in arrays[1:]]
 
     def get_d_inputs(gradients: ArgsKwargs) -> Floats2d:
         return cast(Floats2d, torch2xp(gradients.args[0]))
 
-    return ArgsKwargs(args=(tensor,), kwargs={}), get_d_inputs
+    return ArgsKwargs(args=(tensor, *rest), kwargs={}), get_d_inputs
 
 
 def _from_torch(

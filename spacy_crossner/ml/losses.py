@@ -185,6 +185,36 @@ def binary_cross_entropy(
     return _weighted_mean(losses, weights, normaliser)
 
 
+def multilabel_softmax(
+    logits: Tensor,
+    targets: Tensor,
+    weights: Optional[Tensor] = None,
+    normaliser: Optional[float] = None,
+) -> Tensor:
+    """Rank what is true in a row above 0, and what is not below 0 (ZLPR).
+
+    A row's negatives compete in one softmax, and so do its positives: easy ones count for little,
+    however many there are.
+
+    logits (Tensor): Shape (n_rows, ...); all axes but the first make up a row.
+    targets (Tensor): What is true, boolean, in the shape of the logits.
+    weights (Optional[Tensor]): Weights, in the shape of the logits or without its last axes. What
+        has weight 0 is left out; a row counts as much as its largest weight.
+    normaliser (Optional[float]): What to divide the sum by, by default the sum of the weights.
+    RETURNS (Tensor): The mean over the rows.
+    """
+    weights = logits.new_ones(logits.shape[:1]) if weights is None else weights.to(logits.dtype)
+    weights = weights.reshape(*weights.shape, *[1] * (logits.dim() - weights.dim()))
+    weights = weights.expand_as(logits).flatten(1)
+    rows, true = logits.flatten(1), targets.flatten(1).bool()
+    known = weights > 0
+    above = rows.masked_fill(~known | true, NEVER)
+    below = (-rows).masked_fill(~known | ~true, NEVER)
+    # the zero that both compete with
+    losses = F.pad(above, (1, 0)).logsumexp(dim=1) + F.pad(below, (1, 0)).logsumexp(dim=1)
+    return _weighted_mean(losses[:, None], weights.amax(dim=1), normaliser)
+
+
 def distillation(
     logits: Tensor,
     teacher_probs: Tensor,

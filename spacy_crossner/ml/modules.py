@@ -1,9 +1,11 @@
 """The heads as torch modules: they know tensors, and nothing of spaCy or Thinc.
 
-Both read the token vectors of a batch as one flat array, texts one after the other, so that texts
-of different lengths cost no padding. Both normalize them first: encoders differ in the size of
+All read the token vectors of a batch as one flat array, texts one after the other, so that texts
+of different lengths cost no padding. All normalize them first: encoders differ in the size of
 their vectors (the embedded one's are small), and with it would differ how fast a head learns.
 """
+
+from typing import Optional
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +17,12 @@ from torch.nn import functional as F
 # would outweigh the vectors of other languages, which are less clear.
 RARE = -5.0
 NEAR = 2.0
+# Standard deviation of a BIO classifier's first weights.
+CLASS_STD = 0.02
+# The log-probability of a span stays below 0 by this much, so that its log-odds are finite.
+CERTAIN = 1e-9
+# Ratio of the slowest to the fastest rotation of queries and keys.
+ROTARY_BASE = 10_000.0
 
 
 class TokenLabelModule(nn.Module):
@@ -29,7 +37,7 @@ class TokenLabelModule(nn.Module):
         self.norm = nn.LayerNorm(in_width)
         self.dropout = nn.Dropout(0.0)
         self.output = nn.Linear(in_width, n_classes)
-        nn.init.normal_(self.output.weight, std=0.02)
+        nn.init.normal_(self.output.weight, std=CLASS_STD)
         nn.init.zeros_(self.output.bias)
 
     def forward(self, vectors: Tensor) -> Tensor:
@@ -52,12 +60,12 @@ class TokenPairModule(nn.Module):
     the few mentions of every label teach.
 
     in_width (int): Width of the token vectors.
-    hidden_width (int): Width of queries and keys, the rank of the form.
     n_relations (int): Number of relations.
+    hidden_width (int): Width of queries and keys, the rank of the form.
     max_span_length (int): Width of the band: pairs with 0 <= d < max_span_length are scored.
     """
 
-    def __init__(self, in_width: int, hidden_width: int, n_relations: int, max_span_length: int):
+    def __init__(self, in_width: int, n_relations: int, hidden_width: int, max_span_length: int):
         super().__init__()
         self.max_span_length = max_span_length
         self.norm = nn.LayerNorm(in_width)
@@ -73,8 +81,11 @@ class TokenPairModule(nn.Module):
         self.distance = nn.Parameter(rare[:, None].repeat(1, n_relations))
         nn.init.normal_(self.pair, std=hidden_width**-0.5)
 
-    def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """vectors: (n_tokens, in_width) -> logits: (n_tokens, max_span_length, n_relations),
+    def forward(
+        self, vectors: Tensor, is_token: Optional[Tensor] = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """vectors: (n_tokens, in_width), is_token: not used ->
+        logits: (n_tokens, max_span_length, n_relations),
         queries: (n_tokens, hidden_width), keys: (n_tokens, hidden_width).
 
         Entries that reach past the last token are scored against zeros; entries that reach into
@@ -96,6 +107,140 @@ class TokenPairModule(nn.Module):
         last = in_reach(last, self.max_span_length).transpose(1, 2)
         logits = logits + first[:, None, :] + last + self.distance
         return logits, queries, keys
+
+
+class PriorPairModule(nn.Module):
+    """Score the relations of each pair of tokens in a band, starting from what BIO classes say.
+
+    A BIO classifier gives each span a probability: its first token begins a name, the others
+    continue it, the next one does not. The score of a THW relation is the log-odds of that, times
+    a gain, plus a low-rank bilinear form over a query of the first and a key of the last token,
+    which adds what only the pair can say:
+
+        score[i, d, THW-l] = gain[l] * log_odds[i, d, l] + <w[l] * q[i], k[i + d]>
+        score[i, d, NNW] = <w[0] * q[i], k[i + d]> + <u, s[i]> + <v, e[i + d]> + b[d]
+
+    The rows of w for THW start at zero, so that an untrained head equals a BIO tagger. Queries and
+    keys are rotated by their positions, so that the form sees the distance; THW has no bias for
+    it, because the lengths of names differ between languages. s[i] is the vectors of i - 1 and i,
+    e[i] those of i and i + 1.
+
+    Optimizers such as Adam move every weight at the same rate. With a learn factor c, a weight is
+    stored divided by c and used times c, which makes its rate c times as high.
+
+    in_width (int): Width of the token vectors.
+    n_relations (int): Number of relations: NNW, and THW of each label.
+    hidden_width (int): Width of queries and keys, the rank of the form; even if rotary.
+    max_span_length (int): Width of the band: pairs with 0 <= d < max_span_length are scored.
+    learn_factor (float): Factor on the learning rate of the pair form and of NNW.
+    rotary (bool): Rotate queries and keys by their positions.
+    """
+
+    def __init__(
+        self,
+        in_width: int,
+        n_relations: int,
+        hidden_width: int,
+        max_span_length: int,
+        learn_factor: float = 1.0,
+        rotary: bool = True,
+    ):
+        super().__init__()
+        n_labels = n_relations - 1
+        self.max_span_length = max_span_length
+        self.learn_factor = learn_factor
+        self.rotary = rotary
+        self.norm = nn.LayerNorm(in_width)
+        self.dropout = nn.Dropout(0.0)
+        self.output = nn.Linear(in_width, 1 + 2 * n_labels)
+        nn.init.normal_(self.output.weight, std=CLASS_STD)
+        nn.init.zeros_(self.output.bias)
+        self.query = nn.Linear(in_width, hidden_width)
+        self.key = nn.Linear(in_width, hidden_width)
+        # both halves of a rotated vector share their weights, or positions would not cancel out
+        rank = hidden_width // 2 if rotary else hidden_width
+        self.pair = nn.Parameter(torch.zeros(n_relations, rank))
+        nn.init.normal_(self.pair[:1], std=hidden_width**-0.5)
+        self.first = nn.Linear(2 * in_width, 1, bias=False)
+        self.last = nn.Linear(2 * in_width, 1, bias=False)
+        for layer in (self.query, self.key, self.pair, self.first, self.last):
+            for weights in layer.parameters() if isinstance(layer, nn.Linear) else [layer]:
+                weights.data.div_(learn_factor)
+        self.distance = nn.Parameter(RARE * (1 - torch.exp(-torch.arange(max_span_length) / NEAR)))
+        self.gain = nn.Parameter(torch.ones(n_labels))
+
+    def forward(self, vectors: Tensor, is_token: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """vectors: (n_tokens, in_width), is_token: (n_tokens,), 0 for the rows between texts ->
+        logits: (n_tokens, max_span_length, n_relations), queries: (n_tokens, hidden_width),
+        keys: (n_tokens, hidden_width), classes: (n_tokens, 1 + 2 * n_labels) BIO logits.
+
+        Entries that leave a text are scored too; whoever reads the band masks them. Queries and
+        keys are those before rotation.
+        """
+        reach, factor = self.max_span_length, self.learn_factor
+        vectors = self.dropout(self.norm(vectors))
+        classes = self.output(vectors)
+        queries = F.gelu(factor * self.query(vectors))
+        keys = F.gelu(factor * self.key(vectors))
+        pair = factor * self.pair
+        turned, turned_keys = queries, keys
+        if self.rotary:
+            turned, turned_keys = rotate(queries, keys)
+            pair = torch.cat([pair, pair], dim=1)
+        # (n, r, h) x (n, h, d): per token, the relation-weighted query against the keys in reach
+        form = torch.matmul(turned[:, None, :] * pair, in_reach(turned_keys, reach))
+        around = F.pad(vectors, (0, 0, 1, 1))
+        first = factor * self.first(torch.cat([around[:-2], vectors], dim=1))
+        last = in_reach(factor * self.last(torch.cat([vectors, around[2:]], dim=1)), reach)
+        words = form[:, :1] + first[:, None] + last + self.distance
+        spans = form[:, 1:] + self.gain[:, None] * span_log_odds(classes, is_token, reach)
+        logits = torch.cat([words, spans], dim=1).transpose(1, 2)
+        return logits, queries, keys, classes
+
+
+def span_log_odds(classes: Tensor, is_token: Tensor, reach: int) -> Tensor:
+    """Compute the log-odds of every span in a band from the BIO classes of its tokens.
+
+    classes (Tensor): BIO logits, shape (n, 1 + 2 * n_labels).
+    is_token (Tensor): Shape (n,), 0 for the rows between texts, which end every span.
+    reach (int): Width of the band.
+    RETURNS (Tensor): Shape (n, n_labels, reach): [i, l, d] is about tokens i to i + d as a name
+        with label l.
+    """
+    total = classes.logsumexp(dim=1, keepdim=True)
+    begin = classes[:, 1::2] - total
+    inside = classes[:, 2::2] - total
+    # the sum of all other classes, because log(1 - exp(inside)) loses what is nearly certain
+    n_labels = begin.shape[1]
+    is_inside = torch.zeros(n_labels, classes.shape[1], dtype=torch.bool, device=classes.device)
+    is_inside[torch.arange(n_labels), 2 + 2 * torch.arange(n_labels)] = True
+    stop = classes[:, None, :].masked_fill(is_inside, -torch.inf).logsumexp(dim=2) - total
+    stop = torch.where(is_token[:, None] != 0, stop, 0.0)
+    run = in_reach(inside, reach + 1)[:, :, 1:].cumsum(dim=2)
+    run = F.pad(run[:, :, :-1], (1, 0))
+    span = begin[:, :, None] + run + in_reach(stop, reach + 1)[:, :, 1:]
+    span = span.clamp(max=-CERTAIN)
+    return span - torch.log(-torch.expm1(span))
+
+
+def rotate(queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
+    """Rotate vectors by their positions, so that products depend on the distance alone.
+
+    queries, keys (Tensor): Shape (n, width), of an even width. The first half of a vector are real
+        parts, the second half imaginary parts.
+    RETURNS (tuple[Tensor, Tensor]): Both, rotated.
+    """
+    n, half = len(queries), queries.shape[1] // 2
+    # in double precision, because positions in a batch of long texts are large
+    rates = ROTARY_BASE ** (-torch.arange(half, dtype=torch.float64, device=queries.device) / half)
+    angles = torch.arange(n, dtype=torch.float64, device=queries.device)[:, None] * rates
+    cos, sin = angles.cos().to(queries.dtype), angles.sin().to(queries.dtype)
+
+    def turn(rows: Tensor) -> Tensor:
+        real, imaginary = rows[:, :half], rows[:, half:]
+        return torch.cat([real * cos - imaginary * sin, real * sin + imaginary * cos], dim=1)
+
+    return turn(queries), turn(keys)
 
 
 def in_reach(rows: Tensor, reach: int) -> Tensor:

@@ -18,7 +18,7 @@ from spacy_crossner.checks import check_range
 from spacy_crossner.data.view import SoftTargets, get_view
 from spacy_crossner.errors import CrossnerError, Errors, Warnings
 from spacy_crossner.ml.heads import build_head, find_spaces
-from spacy_crossner.ml.losses import loss_and_gradient
+from spacy_crossner.ml.losses import cross_entropy, distillation, loss_and_gradient
 from spacy_crossner.pipeline.gold import Gold, has_same_tokens, read_gold, reference_mentions
 from spacy_crossner.pipeline.scores import write_scores
 from spacy_crossner.pipeline.select import (
@@ -30,12 +30,15 @@ from spacy_crossner.pipeline.select import (
 from spacy_crossner.pipeline.settings import Distil, SelfTraining
 from spacy_crossner.pipeline.storage import LazyPipe
 from spacy_crossner.pipeline.units import to_units
+from spacy_crossner.schemes import bio, relations
 from spacy_crossner.types import Mention
 
 # What training finds out. The rest of `cfg` comes from the config, which has the last word when a
 # pipeline is loaded.
 LEARNED = ("labels", "nI", "temperature", "bias")
 SAMPLE = 10
+# Class of a token that nothing may be learned from.
+UNKNOWN = -1
 # Suffix of the loss column, loss, and a function that adds the gradient to a total.
 Objective = tuple[str, float, Callable[[Any], None]]
 
@@ -304,14 +307,22 @@ class CrossnerNER(LazyPipe):
         raise CrossnerError(Errors.CN117.format(name=self.name))
 
     def objective(
-        self, suffix: str, scores: Any, loss_of: Callable, weight: float = 1.0, **settings: Any
+        self,
+        suffix: str,
+        scores: Any,
+        loss_of: Callable,
+        weight: float = 1.0,
+        *,
+        table: str = "logits",
+        **settings: Any,
     ) -> Objective:
-        """Evaluate one objective on the head's logits.
+        """Evaluate one objective on one of the head's outputs.
 
         suffix (str): Suffix of its loss column.
-        scores (Any): What the model said.
+        scores (Any): The head's outputs.
         loss_of (Callable): The pure function.
         weight (float): Factor on loss and gradient.
+        table (str): Name of the output.
         settings (Any): Its other arguments; numpy arrays are moved to the model's device.
         RETURNS (tuple): The objective.
         """
@@ -320,12 +331,47 @@ class CrossnerNER(LazyPipe):
             key: ops.asarray(value) if isinstance(value, numpy.ndarray) else value
             for key, value in settings.items()
         }
-        loss, gradient = loss_and_gradient(loss_of, scores.logits, **arrays)
+        loss, gradient = loss_and_gradient(loss_of, getattr(scores, table), **arrays)
 
         def add_gradient(total: Any) -> None:
-            total.logits += weight * gradient
+            added = getattr(total, table)
+            added += weight * gradient
 
         return suffix, weight * loss, add_gradient
+
+    def learn_classes(
+        self, scores: Any, probs: numpy.ndarray, taught: numpy.ndarray, table: str = "logits"
+    ) -> Iterator[Objective]:
+        """Learn soft targets with BIO classes, by distillation and self-training.
+
+        scores (Any): The head's outputs.
+        probs (numpy.ndarray): (n_units, n_classes) the targets.
+        taught (numpy.ndarray): (n_units,) bool, where they count.
+        table (str): Name of the output that holds the classes.
+        YIELDS (tuple): The objectives that are on.
+        """
+        if self.distil.weight:
+            yield self.objective(
+                "distil",
+                scores,
+                distillation,
+                self.distil.weight,
+                table=table,
+                teacher_probs=probs,
+                weights=taught.astype("float32"),
+                temperature=self.distil.temperature,
+                kind=self.distil.loss,
+            )
+        if self.self_training.weight:
+            sure = taught & (probs.max(axis=1) >= self.self_training.confidence)
+            yield self.objective(
+                "self_training",
+                scores,
+                cross_entropy,
+                self.self_training.weight,
+                table=table,
+                targets=numpy.where(sure, probs.argmax(axis=1), UNKNOWN),
+            )
 
     def read_gold(
         self, examples: list[Example], starts: Optional[list[numpy.ndarray]] = None
@@ -366,12 +412,16 @@ class CrossnerNER(LazyPipe):
         for example in examples:
             view = get_view(example.reference)
             soft = None if view is None else view.soft
-            if soft is not None and (soft.scheme, soft.classes) != (self.scheme, self.classes):
+            expected = {
+                "bio": bio.class_names(self.labels),
+                "relations": relations.class_names(self.labels),
+            }
+            if soft is not None and soft.classes != expected.get(soft.scheme):
                 raise CrossnerError(
                     Errors.CN119.format(
                         name=self.name,
                         found=f"{soft.scheme} {soft.classes}",
-                        expected=f"{self.scheme} {self.classes}",
+                        labels=", ".join(self.labels),
                     )
                 )
             # they count tokens, and unlike labels they can't be moved to others
@@ -390,6 +440,32 @@ class CrossnerNER(LazyPipe):
         self.cfg.update({key: saved[key] for key in LEARNED})
         if self.cfg["nI"] is not None:
             build_head(self.model, self.cfg["nI"], len(self.classes))
+
+
+def class_targets(
+    golds: list[Gold], labels: tuple[str, ...]
+) -> tuple[numpy.ndarray, numpy.ndarray, int]:
+    """Write the annotations of a batch as BIO classes.
+
+    golds (List[Gold]): The annotations.
+    labels (Tuple[str, ...]): All labels.
+    RETURNS (Tuple[numpy.ndarray, numpy.ndarray, int]): The class of each token, `UNKNOWN` where
+        nothing may be learned, the weight of each token, and the number of entities that BIO can't
+        hold.
+    """
+    targets, weights, n_dropped = [], [], 0
+    for gold in golds:
+        classes, dropped = bio.encode(gold.mentions, labels, len(gold.known))
+        known = gold.known.copy()
+        for mention in dropped:
+            # an inner entity costs nothing; one that overlaps or has a gap makes its tokens unclear
+            inside = classes[list(mention.tokens)]
+            if not (mention.is_contiguous and inside.all()):
+                known[list(mention.tokens)] = False
+        n_dropped += len(dropped)
+        targets.append(numpy.where(known, classes, UNKNOWN))
+        weights.append(numpy.full((len(known),), gold.weight, dtype="float32"))
+    return numpy.concatenate(targets), numpy.concatenate(weights), n_dropped
 
 
 def _trim(prediction: Prediction, doc: Doc) -> Prediction:

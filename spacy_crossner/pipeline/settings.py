@@ -35,6 +35,23 @@ class SelfTraining:
 
 
 @dataclass
+class PairLoss:
+    """How the pair head learns labels.
+
+    kind (str): "bce" decides each pair by itself; "zlpr" ranks the pairs of a first token against
+        each other (multi-label softmax), so that many easy pairs do not outweigh the one that
+        matters.
+    negative_weight (float): Factor on pairs without a relation; for "bce" only.
+    token_weight (float): Factor on the loss of the BIO classes that the pair scores start from,
+        which teaches every token of a name; 0 turns it off.
+    """
+
+    kind: Literal["bce", "zlpr"] = "bce"
+    negative_weight: float = 1.0
+    token_weight: float = 1.0
+
+
+@dataclass
 class RelationContrast:
     """Pull the vectors of token pairs with the same relation together, across views (RCL).
 
@@ -50,7 +67,7 @@ class RelationContrast:
     max_pairs: int = 512
 
 
-Block = TypeVar("Block", Distil, SelfTraining, RelationContrast)
+Block = TypeVar("Block", Distil, SelfTraining, PairLoss, RelationContrast)
 
 
 def read_block(kind: type[Block], values: Union[Block, dict[str, Any]], name: str) -> Block:
@@ -75,6 +92,8 @@ def read_block(kind: type[Block], values: Union[Block, dict[str, Any]], name: st
         "confidence": (0.0, 1.0),
         "outside_ratio": (0.0, math.inf),
         "max_pairs": (2, math.inf),
+        "negative_weight": (0.0, math.inf),
+        "token_weight": (0.0, math.inf),
     }
     for key, (least, most) in limits.items():
         check_range(f"{name}.{key}", getattr(values, key, least), least, most)

@@ -11,14 +11,18 @@ from spacy.training import Example
 from thinc.api import Config, Model
 
 from spacy_crossner.data.groups import SPANS_KEY
-from spacy_crossner.data.view import SoftTargets
 from spacy_crossner.errors import Warnings
 from spacy_crossner.ml.heads import TokenLabelScores
-from spacy_crossner.ml.losses import cross_entropy, distillation
+from spacy_crossner.ml.losses import cross_entropy
 from spacy_crossner.pipeline.glue import join_labels
-from spacy_crossner.pipeline.gold import Gold
-from spacy_crossner.pipeline.ner import CrossnerNER, Objective, Prediction
+from spacy_crossner.pipeline.ner import (
+    CrossnerNER,
+    Objective,
+    Prediction,
+    class_targets,
+)
 from spacy_crossner.pipeline.settings import Distil, SelfTraining, read_block
+from spacy_crossner.pipeline.soft import dense_classes
 from spacy_crossner.pipeline.units import to_tokens
 from spacy_crossner.schemes import bio
 from spacy_crossner.types import Mention
@@ -37,7 +41,6 @@ grad_factor = 1.0
 DEFAULT_MODEL = Config().from_str(DEFAULT_CONFIG)["model"]
 # Token labels know no longest entity; this bounds the search for candidates.
 MAX_SPAN_LENGTH = 64
-UNKNOWN = -1
 
 
 @Language.factory(
@@ -134,75 +137,21 @@ class TokenLabelNER(CrossnerNER):
 
     def objectives(self, examples: list[Example], scores: TokenLabelScores) -> Iterator[Objective]:
         """Compute the losses that are on and have something to act on."""
-        targets, weights = self._targets(self.read_gold(examples, scores.starts))
+        golds = self.read_gold(examples, scores.starts)
+        targets, weights, n_dropped = class_targets(golds, self.labels)
+        if n_dropped:
+            self.warn_once(Warnings.CNW11.format(name=self.name, count=n_dropped))
         yield self.objective("", scores, cross_entropy, targets=targets, weights=weights)
         if not (self.distil.weight or self.self_training.weight):
             return
         soft = self.soft_targets(examples)
-        if not any(target is not None for target in soft):
-            return
-        probs = numpy.concatenate(
-            [densify(s, n, len(self.classes)) for s, n in zip(soft, scores.starts, strict=True)]
-        )
         taught = numpy.repeat([s is not None for s in soft], scores.lengths)
-        if self.distil.weight:
-            yield self.objective(
-                "distil",
-                scores,
-                distillation,
-                self.distil.weight,
-                teacher_probs=probs,
-                weights=taught.astype("float32"),
-                temperature=self.distil.temperature,
-                kind=self.distil.loss,
-            )
-        if self.self_training.weight:
-            sure = taught & (probs.max(axis=1) >= self.self_training.confidence)
-            yield self.objective(
-                "self_training",
-                scores,
-                cross_entropy,
-                self.self_training.weight,
-                targets=numpy.where(sure, probs.argmax(axis=1), UNKNOWN),
-            )
-
-    def _targets(self, golds: list[Gold]) -> tuple[numpy.ndarray, numpy.ndarray]:
-        targets, weights = [], []
-        for gold in golds:
-            classes, dropped = bio.encode(gold.mentions, self.labels, len(gold.known))
-            known = gold.known.copy()
-            for mention in dropped:
-                # an inner entity costs nothing; what overlaps or is torn makes its tokens unclear
-                inside = classes[list(mention.tokens)]
-                if not (mention.is_contiguous and inside.all()):
-                    known[list(mention.tokens)] = False
-            if dropped:
-                self.warn_once(Warnings.CNW11.format(name=self.name, count=len(dropped)))
-            targets.append(numpy.where(known, classes, UNKNOWN))
-            weights.append(numpy.full((len(known),), gold.weight, dtype="float32"))
-        return numpy.concatenate(targets), numpy.concatenate(weights)
+        if taught.any():
+            probs = dense_classes(soft, scores.starts, self.labels)
+            yield from self.learn_classes(scores, probs, taught)
 
 
 def _add_long_entities(candidates: list[Mention], entities: list[Mention]) -> list[Mention]:
     """RETURNS (List[Mention]): The candidates, and entities that are too long to be among them."""
     giants = [m for m in entities if len(m.tokens) > MAX_SPAN_LENGTH]
     return sorted([*candidates, *giants], key=lambda m: -m.score) if giants else candidates
-
-
-def densify(soft: Optional[SoftTargets], starts: numpy.ndarray, n_classes: int) -> numpy.ndarray:
-    """Fill up soft targets: tokens that are not listed are surely outside.
-
-    soft (Optional[SoftTargets]): The sparse targets of one doc. What they say of the first token
-        of a unit holds for the unit.
-    starts (numpy.ndarray): (n_units,) those tokens.
-    n_classes (int): Number of classes.
-    RETURNS (numpy.ndarray): (n_units, n_classes) probabilities, float32.
-    """
-    probs = numpy.zeros((len(starts), n_classes), dtype="float32")
-    probs[:, 0] = 1.0
-    if soft is not None and len(soft.index):
-        tokens = soft.index.reshape(-1)
-        units = numpy.searchsorted(starts, tokens, side="right") - 1
-        is_first = starts[units] == tokens
-        probs[units[is_first]] = soft.probs[is_first]
-    return probs

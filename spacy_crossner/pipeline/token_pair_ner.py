@@ -11,6 +11,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Config, Model
 
+from spacy_crossner.checks import check_choice
 from spacy_crossner.data.groups import SPANS_KEY
 from spacy_crossner.data.view import SoftTargets, get_view
 from spacy_crossner.errors import Warnings
@@ -18,21 +19,38 @@ from spacy_crossner.ml.heads import TokenPairScores
 from spacy_crossner.ml.losses import (
     binary_cross_entropy,
     binary_distillation,
+    cross_entropy,
     label_contrast,
     loss_and_gradient,
+    multilabel_softmax,
 )
 from spacy_crossner.pipeline.glue import join_pairs
 from spacy_crossner.pipeline.gold import Gold
-from spacy_crossner.pipeline.ner import CrossnerNER, Objective, Prediction, flat_entities
-from spacy_crossner.pipeline.settings import Distil, RelationContrast, SelfTraining, read_block
+from spacy_crossner.pipeline.ner import (
+    CrossnerNER,
+    Objective,
+    Prediction,
+    class_targets,
+    flat_entities,
+)
+from spacy_crossner.pipeline.settings import (
+    Distil,
+    PairLoss,
+    RelationContrast,
+    SelfTraining,
+    read_block,
+)
+from spacy_crossner.pipeline.soft import dense_classes, dense_relations
 from spacy_crossner.pipeline.units import to_tokens
 from spacy_crossner.schemes import relations
 
 DEFAULT_CONFIG = """
 [model]
-@architectures = "spacy-crossner.TokenPairHead.v1"
+@architectures = "spacy-crossner.TokenPairHead.v2"
 hidden_width = 128
 max_span_length = 32
+learn_factor = 1.0
+rotary = true
 
 [model.tok2vec]
 @architectures = "spacy-transformers.TransformerListener.v1"
@@ -52,6 +70,7 @@ DEFAULT_MODEL = Config().from_str(DEFAULT_CONFIG)["model"]
         "spans_key": SPANS_KEY,
         "threshold": 0.3,
         "set_score": True,
+        "loss": {"kind": "bce", "negative_weight": 1.0, "token_weight": 1.0},
         "distil": {"weight": 1.0, "temperature": 1.0, "loss": "kl"},
         "self_training": {"weight": 0.0, "confidence": 0.9},
         "contrast": {"weight": 0.0, "temperature": 0.1, "outside_ratio": 1.0, "max_pairs": 512},
@@ -65,6 +84,7 @@ def make_token_pair_ner(
     model: Model[list[Doc], TokenPairScores],
     spans_key: str,
     threshold: float,
+    loss: PairLoss,
     distil: Distil,
     self_training: SelfTraining,
     contrast: RelationContrast,
@@ -76,6 +96,7 @@ def make_token_pair_ner(
     model (Model[List[Doc], TokenPairScores]): The head with its token vectors.
     spans_key (str): Name of the span group to write all candidates to, with their scores.
     threshold (float): Least score of an entity or candidate.
+    loss (PairLoss): Learning of labels.
     distil (Distil): Learning of soft targets, on docs that carry them.
     self_training (SelfTraining): Learning of confident targets, on the same docs.
     contrast (RelationContrast): Contrast of pair vectors across views.
@@ -91,6 +112,7 @@ def make_token_pair_ner(
         threshold=threshold,
         distil=read_block(Distil, distil, f"{section}.distil"),
         self_training=read_block(SelfTraining, self_training, f"{section}.self_training"),
+        loss=read_block(PairLoss, loss, f"{section}.loss"),
         contrast=read_block(RelationContrast, contrast, f"{section}.contrast"),
         scorer=scorer,
         set_score=set_score,
@@ -102,18 +124,21 @@ class TokenPairNER(CrossnerNER):
 
     scheme = "relations"
 
-    def __init__(self, *args: Any, contrast: RelationContrast, **settings: Any):
+    def __init__(self, *args: Any, loss: PairLoss, contrast: RelationContrast, **settings: Any):
         """As `CrossnerNER`.
 
+        loss (PairLoss): Settings for learning labels.
         contrast (RelationContrast): Contrast of pair vectors across views.
         """
         super().__init__(*args, **settings)
+        check_choice(f"components.{self.name}.loss.kind", loss.kind, ("bce", "zlpr"))
+        self.loss = loss
         self.contrast = contrast
 
     @property
     def classes(self) -> tuple[str, ...]:
         """RETURNS (Tuple[str, ...]): "NNW", "THW-x", ... NONE is what none of them is."""
-        return ("NNW", *(f"THW-{label}" for label in self.labels))
+        return relations.class_names(self.labels)
 
     @property
     def width(self) -> int:
@@ -144,36 +169,70 @@ class TokenPairNER(CrossnerNER):
 
     def zero_gradient(self, scores: TokenPairScores) -> TokenPairScores:
         """RETURNS (TokenPairScores): Zeros. Queries and keys have none until contrast adds some."""
-        zeros = self.model.ops.xp.zeros_like(scores.logits)
-        return replace(scores, logits=zeros, queries=None, keys=None)
+        zeros_like = self.model.ops.xp.zeros_like
+        classes = None if scores.classes is None else zeros_like(scores.classes)
+        return replace(
+            scores, logits=zeros_like(scores.logits), queries=None, keys=None, classes=classes
+        )
 
     def objectives(self, examples: list[Example], scores: TokenPairScores) -> Iterator[Objective]:
         """Compute the losses that are on and have something to act on."""
         golds = self.read_gold(examples, scores.starts)
+        if self.loss.token_weight and scores.classes is not None:
+            classes, weights, _ = class_targets(golds, self.labels)
+            yield self.objective(
+                "tokens",
+                scores,
+                cross_entropy,
+                self.loss.token_weight,
+                table="classes",
+                targets=classes,
+                weights=weights,
+            )
         targets, weights = self._targets(golds, scores.lengths)
         # the mean is over tokens: nearly all of a token's pairs are easy, and a mean over pairs
         # would drown the few that matter
-        n_known = float((weights[:, 0] > 0).sum())
         yield self.objective(
             "",
             scores,
-            binary_cross_entropy,
+            multilabel_softmax if self.loss.kind == "zlpr" else binary_cross_entropy,
             targets=targets,
-            weights=weights,
-            normaliser=n_known,
+            weights=self._balance(weights, targets),
+            normaliser=float((weights[:, 0] > 0).sum()),
         )
         if self.contrast.weight and scores.queries is not None:
             yield from self._relation_contrast(examples, scores, targets, weights)
-        if not (self.distil.weight or self.self_training.weight):
-            return
-        soft = self.soft_targets(examples)
-        taught = numpy.repeat([s is not None for s in soft], scores.lengths)
-        if not taught.any():
-            return
-        shape = (self.width, len(self.classes))
-        probs = numpy.concatenate(
-            [densify(s, n, *shape) for s, n in zip(soft, scores.starts, strict=True)]
-        )
+        if self.distil.weight or self.self_training.weight:
+            yield from self._learn_soft(self.soft_targets(examples), scores)
+
+    def _balance(self, weights: numpy.ndarray, targets: numpy.ndarray) -> numpy.ndarray:
+        """RETURNS (numpy.ndarray): The weights of the pairs, with that of negatives."""
+        if self.loss.kind == "zlpr" or self.loss.negative_weight == 1.0:
+            return weights
+        factors = numpy.where(targets, 1.0, self.loss.negative_weight)
+        return (weights[:, :, None] * factors).astype("float32")
+
+    def _learn_soft(
+        self, soft: list[Optional[SoftTargets]], scores: TokenPairScores
+    ) -> Iterator[Objective]:
+        """Learn BIO targets with the BIO classes, if the head has any, and all others with pairs."""
+        has_classes = scores.classes is not None
+        by_class = [
+            s if has_classes and s is not None and s.scheme == "bio" else None for s in soft
+        ]
+        by_pair = [s if c is None else None for s, c in zip(soft, by_class, strict=True)]
+        taught = numpy.repeat([s is not None for s in by_class], scores.lengths)
+        if taught.any():
+            probs = dense_classes(by_class, scores.starts, self.labels)
+            yield from self.learn_classes(scores, probs, taught, table="classes")
+        taught = numpy.repeat([s is not None for s in by_pair], scores.lengths)
+        if taught.any():
+            probs = dense_relations(by_pair, scores.starts, self.labels, self.width)
+            yield from self._learn_pairs(scores, probs, taught)
+
+    def _learn_pairs(
+        self, scores: TokenPairScores, probs: numpy.ndarray, taught: numpy.ndarray
+    ) -> Iterator[Objective]:
         mask = relations.band_mask(scores.lengths, self.width) & taught[:, None]
         if self.distil.weight:
             yield self.objective(
@@ -272,31 +331,6 @@ class TokenPairNER(CrossnerNER):
                 )
 
         yield "contrast", weight * loss, add_gradient
-
-
-def densify(
-    soft: Optional[SoftTargets], starts: numpy.ndarray, width: int, n_relations: int
-) -> numpy.ndarray:
-    """Fill up soft targets: pairs that are not listed surely have no relation.
-
-    soft (Optional[SoftTargets]): The sparse targets of one doc. What they say of two tokens holds
-        for their units.
-    starts (numpy.ndarray): (n_units,) the first token of each unit.
-    width (int): Width of the band.
-    n_relations (int): Number of relations.
-    RETURNS (numpy.ndarray): (n_units, width, n_relations) probabilities, float32.
-    """
-    probs = numpy.zeros((len(starts), width, n_relations), dtype="float32")
-    if soft is not None and len(soft.index):
-        firsts, lasts = (numpy.searchsorted(starts, soft.index, side="right") - 1).T
-        gaps = lasts - firsts
-        inside = gaps < width
-        found = soft.probs.astype("float32")
-        # two tokens of one unit are no neighbours that could be joined
-        found[(gaps == 0) & (soft.index[:, 0] != soft.index[:, 1]), 0] = 0.0
-        # an entity's head and tail are one pair of tokens, the words in between are others
-        numpy.maximum.at(probs, (firsts[inside], gaps[inside]), found[inside])
-    return probs
 
 
 def sample_pairs(

@@ -55,6 +55,11 @@ LEAP = 0.1
 CHUNK = 4096
 
 
+def class_names(labels: Sequence[str]) -> tuple[str, ...]:
+    """RETURNS (tuple[str, ...]): The names of the relations: "NNW", "THW-x", "THW-y", ..."""
+    return ("NNW", *(f"THW-{label}" for label in labels))
+
+
 def encode(
     mentions: Iterable[Mention], labels: Sequence[str], n_tokens: int, width: int
 ) -> tuple[numpy.ndarray, list[Mention]]:
