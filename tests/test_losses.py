@@ -42,6 +42,8 @@ OBJECTIVES: dict[str, tuple[Callable[..., Tensor], dict[str, Any], dict[str, Any
     "cross-entropy-7": (losses.cross_entropy, {"targets": CLASSES}, {"normaliser": 7}),
     "binary": (losses.binary_cross_entropy, {"targets": TRUE, "weights": MASK}, {}),
     "binary-channels": (losses.binary_cross_entropy, {"targets": TRUE, "weights": CHANNELS}, {}),
+    "softmax": (losses.multilabel_softmax, {"targets": TRUE, "weights": MASK}, {}),
+    "softmax-channels": (losses.multilabel_softmax, {"targets": TRUE, "weights": CHANNELS}, {}),
     "kl": (losses.distillation, {"teacher_probs": PROBS, "weights": MASK}, {"temperature": 2.0}),
     "mse": (losses.distillation, {"teacher_probs": PROBS}, {"temperature": 2.0, "kind": "mse"}),
     "binary-kl": (
@@ -285,7 +287,11 @@ def test_cross_entropy_agrees_with_torch():
 def test_rows_may_have_several_axes():
     logits = numpy.random.default_rng(0).normal(size=(2, 4, 3))
     for name, (objective, by_row, other) in OBJECTIVES.items():
-        if objective in (losses.group_contrast, losses.label_contrast):
+        if objective in (
+            losses.group_contrast,
+            losses.label_contrast,
+            losses.multilabel_softmax,  # whose rows are all axes but the first
+        ):
             continue
         shaped = {key: value.reshape(2, 4, *value.shape[1:]) for key, value in by_row.items()}
         loss, gradient = loss_and_gradient(objective, logits, **shaped, **other)
@@ -294,7 +300,7 @@ def test_rows_may_have_several_axes():
         assert numpy.allclose(gradient.reshape(8, 3), flat_gradient)
 
 
-@pytest.mark.parametrize("name", ["cross-entropy", "binary", "kl"])
+@pytest.mark.parametrize("name", ["cross-entropy", "binary", "softmax", "kl"])
 def test_masked_rows_count_for_nothing(name):
     objective, by_row, other = OBJECTIVES[name]
     inputs = inputs_for(name)
@@ -308,7 +314,7 @@ def test_masked_rows_count_for_nothing(name):
     assert not gradient[~kept].any()
 
 
-@pytest.mark.parametrize("name", ["cross-entropy", "binary", "kl", "mse", "binary-kl"])
+@pytest.mark.parametrize("name", ["cross-entropy", "binary", "softmax", "kl", "mse", "binary-kl"])
 @pytest.mark.parametrize("normaliser", [None, 0.0])
 def test_no_weight_at_all(name, normaliser):
     objective, by_row, other = OBJECTIVES[name]
@@ -320,7 +326,7 @@ def test_no_weight_at_all(name, normaliser):
     assert not gradient.any()
 
 
-@pytest.mark.parametrize("name", ["cross-entropy", "binary", "kl", "binary-mse"])
+@pytest.mark.parametrize("name", ["cross-entropy", "binary", "softmax", "kl", "binary-mse"])
 def test_normaliser_divides_the_sum(name):
     objective, by_row, other = OBJECTIVES[name]
     by_row = {**by_row, "weights": MASK}
@@ -342,6 +348,20 @@ def softmax(logits):
 
 def sigmoid(logits):
     return 1 / (1 + numpy.exp(-logits))
+
+
+def test_multilabel_softmax_of_a_band():
+    """A row is all pairs and relations of a first token; what has no weight is not in it."""
+    logits = torch.randn(2, 3, 2, dtype=torch.float64)
+    targets = torch.zeros(2, 3, 2, dtype=torch.bool)
+    targets[0, 1, 0] = targets[0, 0, 1] = True
+    weights = torch.ones(2, 3)
+    weights[0, 2] = weights[1] = 0.0
+    row = logits[0, :2].flatten()
+    below, above = row[[1, 2]], row[[0, 3]]
+    expected = (1 + (-below).exp().sum()).log() + (1 + above.exp().sum()).log()
+    found = losses.multilabel_softmax(logits, targets, weights)
+    torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize("kind", ["kl", "mse"])

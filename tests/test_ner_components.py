@@ -817,9 +817,9 @@ def test_an_untrained_pair_head_scores_spans_as_its_bio_classes_do(tiny_encoder)
     classes = torch.tensor(scores.classes).softmax(dim=1).numpy()
     band = pipe.probabilities(scores)
     begin = 0
-    for found in bio.candidates(classes, scores.lengths, pipe.labels, 0.0, 32):
-        assert found
-        for m in found:
+    for mentions in bio.candidates(classes, scores.lengths, pipe.labels, 0.0, 32):
+        assert mentions
+        for m in mentions:
             score = band[begin + m.start, m.end - m.start - 1, 1 + pipe.labels.index(m.label)]
             assert score == pytest.approx(m.score, abs=2e-6)
         begin += scores.lengths.pop(0)

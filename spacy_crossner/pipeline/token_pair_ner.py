@@ -215,11 +215,9 @@ class TokenPairNER(CrossnerNER):
     def _learn_soft(
         self, soft: list[Optional[SoftTargets]], scores: TokenPairScores
     ) -> Iterator[Objective]:
-        """Learn BIO targets with the BIO classes, if the head has any, and all others with pairs."""
-        has_classes = scores.classes is not None
-        by_class = [
-            s if has_classes and s is not None and s.scheme == "bio" else None for s in soft
-        ]
+        """Learn BIO targets with the BIO classes if the head has them, all others with pairs."""
+        schemes = ("bio",) if scores.classes is not None else ()
+        by_class = [s if s is not None and s.scheme in schemes else None for s in soft]
         by_pair = [s if c is None else None for s, c in zip(soft, by_class, strict=True)]
         taught = numpy.repeat([s is not None for s in by_class], scores.lengths)
         if taught.any():
