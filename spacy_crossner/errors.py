@@ -663,7 +663,7 @@ class Errors(metaclass=_Coded):
     )
     CN711 = (
         "spaCy has no language '{language}', so no wheel can be named after it. Leave it out of "
-        "--languages; the wheel for all languages reads its texts as well."
+        "--languages: xx_NAME keeps every language of the encoder, unless --trim cuts it."
     )
     CN712 = (
         "'{name}' is no name for a pipeline, or --languages is empty. A name has letters, digits "
@@ -685,6 +685,14 @@ class Errors(metaclass=_Coded):
         "'{version}' is no version that pip knows. Give --version numbers with dots, such as "
         "1.2.0, or 1.2.0rc1 for one before it."
     )
+    CN731 = (
+        "mixed_precision = true and precision = bfloat16 exclude each other. Keep one: "
+        "mixed_precision computes in float16, on a GPU only; precision = bfloat16 works anywhere."
+    )
+    CN732 = (
+        "layers = {layers} is not possible: the encoder has {most} layers. Give a number from 1 to "
+        "{most}, or leave it out for all of them."
+    )
     CN720 = "{wheel} is no wheel. Name the .whl files that the command package wrote."
     CN721 = "{wheel} does not work in a clean environment: {reason}"
     CN722 = (
@@ -703,6 +711,18 @@ class Warnings(metaclass=_Coded):
     CNW01 = (
         "Token {index} ('{start}...') is longer than any word. Its first and last {limit} word "
         "pieces stand for it, so that it does not drown its neighbours. This is said once."
+    )
+    CNW02 = (
+        "The vocabulary of this pipeline was cut to the scripts {scripts}, but a text is written "
+        "in {script} ('{start}...'). It is read letter by letter, so names in it are missed or "
+        "invented. Use the wheel of all languages (xx_NAME), or package one for this language or "
+        "with --no-trim. Shown once per pipeline."
+    )
+    CNW03 = (
+        "The encoder does not know {share} of the word pieces of a text in {script} "
+        "('{start}...'). Names in such texts are missed or invented. Use an encoder that was "
+        "trained on this script: python -m spacy crossner encoder --source NAME. Shown once per "
+        "pipeline."
     )
 
     # 1xx: components

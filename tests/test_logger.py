@@ -110,6 +110,7 @@ def test_file_has_a_row_per_evaluation(nlp, tmp_path):
         "scores": {"ents_f": 0.25, "speed": 1234.5, "ents_per_type": {"PER": {"f": 0.1}}},
         "score": 0.5,
         "words": 300,
+        "precision": "",
         "seconds": 9,
     }
 

@@ -272,6 +272,22 @@ def test_probe_cuts_the_network():
     assert "the network is cut off" in result.stderr
 
 
+def test_the_wheel_of_all_languages_keeps_the_vocabulary(trained, wheels, tmp_path):
+    def pieces(wheel):
+        name = wheel.name.split("-")[0]
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(tmp_path / name)
+        nlp = spacy.load(tmp_path / name / name / f"{name}-1.2.3")
+        return find_encoders(nlp)[0]._hfmodel.tokenizer.vocab_size, nlp.meta["trimmed_to"]
+
+    whole = find_encoders(spacy.load(trained / "pipeline"))[0]._hfmodel.tokenizer.vocab_size
+    assert pieces(wheels["xx_crossner_trf"]) == (whole, None)
+    assert pieces(wheels["de_crossner_trf"])[1] == ["LATIN"]
+    options = {"version": "1.2.3", "trim": True}
+    found = package(trained / "pipeline", tmp_path, ["de"], [trained / "texts"], **options)
+    assert [wheel.trimmed is not None for wheel in found] == [True, True]
+
+
 def test_the_wheel_of_all_languages_is_written_once(trained, tmp_path):
     wheels = package(trained / "pipeline", tmp_path, ["xx", "de", "de"], trim=False)
     assert [(wheel.path.name[:3], wheel.languages) for wheel in wheels] == [

@@ -38,10 +38,15 @@ def package_cli(
         typer.Option("--license", help="Licence of the wheels; by default those of the sources."),
     ] = "",
     trim: Annotated[
-        bool, typer.Option("--trim/--no-trim", help="Cut the vocabulary to the languages.")
-    ] = True,
+        Optional[bool],
+        typer.Option(
+            "--trim/--no-trim",
+            help="Cut the vocabulary of all wheels, or of none. By default those of one language "
+            "are cut, and xx_NAME keeps all languages of the encoder.",
+        ),
+    ] = None,
 ) -> None:
-    """Write wheels: one pipeline for all languages (xx_NAME), and one for each (de_NAME)."""
+    """Build wheels: one multilingual pipeline (xx_NAME) and one per language (de_NAME)."""
     from spacy_crossner.ship.package import package
 
     wheels = package(
@@ -91,11 +96,16 @@ def verify_cli(
     from spacy_crossner.ship.verify import find_wheels, verify, write_verified
 
     results = verify(find_wheels(wheels), against, texts or [], limit=limit, install=install or [])
-    for wheel, count, entities, seconds in results:
+    for wheel, count, entities, seconds, outside, same in results:
         msg.good(
-            f"{wheel.name}: {entities} entities in {count} texts, all as before; "
+            f"{wheel.name}: {entities} entities in {count} texts, all as in the pipeline; "
             f"loaded in {seconds:.1f} s"
         )
+        if same < outside:
+            msg.warn(
+                f"In languages outside {wheel.name}, {outside - same} of {outside} sentences have "
+                f"other entities than in the pipeline. The wheel xx_NAME keeps all languages."
+            )
     if output is not None:
         write_verified(results, output)
         msg.good(f"Wrote what was found to {output}")

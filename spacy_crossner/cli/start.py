@@ -22,6 +22,13 @@ def encoder_cli(
             "the Hugging Face hub."
         ),
     ] = "embedded",
+    layers: Annotated[
+        Optional[int],
+        typer.Option(
+            min=1,
+            help="Number of layers to keep, counted from below; all by default. Fewer are faster.",
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace the folder, whatever it holds.")
     ] = False,
@@ -29,7 +36,7 @@ def encoder_cli(
     """Write an encoder as a Hugging Face folder, by default one that needs no model hub."""
     from spacy_crossner.ship.embedded import write_encoder
 
-    if write_encoder(output, source, force=force):
+    if write_encoder(output, source, layers=layers, force=force):
         msg.good(f"Wrote the encoder to {output}")
     else:
         msg.info(f"Nothing to do: {output} holds this encoder already")

@@ -41,6 +41,8 @@ from transformers.utils import ModelOutput
 
 from spacy_crossner.errors import CrossnerError, Errors, Warnings
 from spacy_crossner.ml.loading import EncoderShim, load_encoder
+from spacy_crossner.ml.precision import Precision
+from spacy_crossner.ml.unknown import TRIMMED_TO
 from spacy_crossner.ml.windows import (
     align_by_offsets,
     cut_windows,
@@ -59,6 +61,7 @@ PREDICT_BUDGET_GPU = 16384
 TRAIN_BUDGET = 512
 TRAIN_BUDGET_GPU = sys.maxsize
 OUTPUT = "last_hidden_state"
+NOTHING = numpy.zeros((0,), dtype="int64")
 _warned_of_giant = False
 
 
@@ -114,13 +117,15 @@ def TransformerModel(  # noqa: N802 (a Thinc layer)
     freeze_layers: float = 0,
     window: int = 256,
     stride: int = 192,
+    precision: Precision = "float32",
+    layers: Optional[int] = None,
 ) -> Model[list[Doc], FullTransformerBatch]:
     """Wrap a Hugging Face encoder for the `transformer` component.
 
     name (str): A folder or a hub name of any encoder with a fast tokenizer.
     tokenizer_config (Dict[str, Any]): Settings for the tokenizer's `from_pretrained`.
     transformer_config (Dict[str, Any]): Settings for the encoder's config, e.g. its dropout.
-    mixed_precision (bool): Use half precision where it is safe. GPU only.
+    mixed_precision (bool): Use float16 where it is safe. GPU only; `precision` needs no scaler.
     grad_scaler_config (Dict[str, Any]): Settings of the gradient scaler for mixed precision.
     freeze_embeddings (bool): Leave the embedding block as it is. It holds most of a multilingual
         encoder's parameters and much of what its languages share.
@@ -128,12 +133,18 @@ def TransformerModel(  # noqa: N802 (a Thinc layer)
         less than 1, their share: 0.5 for the lower half.
     window (int): Longest stretch of text to read at once, in word pieces.
     stride (int): Distance between two windows of a longer text, in word pieces.
+    precision (str): What the encoder computes in, in training and prediction, on CPU and GPU:
+        "float32", "bfloat16", or "auto" for bfloat16 where the machine is faster at it (and
+        `mixed_precision` is off).
+    layers (Optional[int]): Number of layers to use, counted from below; null for all.
     RETURNS (Model[List[Doc], FullTransformerBatch]): The model.
     """
     if not 0 < stride <= window:
         raise CrossnerError(Errors.CN025.format(window=window, stride=stride))
     if freeze_layers < 0 or (freeze_layers > 1 and freeze_layers % 1):
         raise CrossnerError(Errors.CN023.format(value=freeze_layers, most="all"))
+    if mixed_precision and precision == "bfloat16":
+        raise CrossnerError(Errors.CN731)
     objects = HFObjects(None, None, None, dict(tokenizer_config), dict(transformer_config))
     shim = EncoderShim(
         objects,
@@ -141,6 +152,7 @@ def TransformerModel(  # noqa: N802 (a Thinc layer)
         freeze_layers=freeze_layers,
         mixed_precision=mixed_precision,
         grad_scaler_config=grad_scaler_config,
+        precision=precision,
     )
     wrapper: Model[PieceBatch, Floats2d] = Model(
         "encoder",
@@ -152,7 +164,7 @@ def TransformerModel(  # noqa: N802 (a Thinc layer)
         "transformer",
         # in the closure and not in attrs, which would be saved and outlive a changed config
         partial(forward, window=window, stride=stride),
-        init=partial(init, name=name, window=window),
+        init=partial(init, name=name, window=window, layers=layers),
         layers=[wrapper],
         dims={"nO": None},
         attrs={
@@ -175,6 +187,8 @@ def Tok2VecTransformer(  # noqa: N802 (a Thinc layer)
     freeze_layers: float = 0,
     window: int = 256,
     stride: int = 192,
+    precision: Precision = "float32",
+    layers: Optional[int] = None,
     grad_factor: float = 1.0,
 ) -> Model[list[Doc], list[Floats2d]]:
     """Use the encoder inside one component. `nlp.replace_listeners` builds this.
@@ -193,6 +207,8 @@ def Tok2VecTransformer(  # noqa: N802 (a Thinc layer)
         freeze_layers,
         window,
         stride,
+        precision,
+        layers,
     )
     # nested as `nlp.replace_listeners` nests it, or its weights would not load into this
     return chain(_replace_listener(transformer), trfs2arrays(pooling, grad_factor))
@@ -216,7 +232,13 @@ def get_shim(model: Model) -> EncoderShim:
 
 
 def init(
-    model: Model, X: Optional[list[Doc]] = None, Y: Any = None, *, name: str, window: int
+    model: Model,
+    X: Optional[list[Doc]] = None,
+    Y: Any = None,
+    *,
+    name: str,
+    window: int,
+    layers: Optional[int] = None,
 ) -> None:
     """Load the encoder by its name, unless the model has one."""
     if model.attrs["has_transformer"]:
@@ -225,7 +247,10 @@ def init(
     model.attrs["set_transformer"](
         model,
         load_encoder(
-            name, shim._hfmodel._init_tokenizer_config, shim._hfmodel._init_transformer_config
+            name,
+            shim._hfmodel._init_tokenizer_config,
+            shim._hfmodel._init_transformer_config,
+            layers,
         ),
     )
     n_special = sum(map(len, special_ids(shim._hfmodel.tokenizer)))
@@ -254,6 +279,12 @@ def forward(
     wrapper: Model[PieceBatch, Floats2d] = model.layers[0]
     tokenizer = get_shim(model)._hfmodel.tokenizer
     texts = [read_text(doc, tokenizer) for doc in docs]
+    get_shim(model).watch.check(
+        docs,
+        [NOTHING if text is None else text.ids for text in texts],
+        tokenizer.unk_token_id,
+        getattr(get_shim(model)._model.config, TRIMMED_TO, None),
+    )
     prefix, suffix = special_ids(tokenizer)
     # again, for a pipeline may have been loaded with another window
     check_window(get_shim(model), window, len(prefix) + len(suffix))

@@ -1,6 +1,6 @@
-"""Freezing of an encoder's lower part: torch only."""
+"""Which layers of an encoder are used, and which of them are frozen: torch only."""
 
-from typing import Optional
+from typing import Any, Optional
 
 from torch import nn
 
@@ -28,6 +28,18 @@ def freeze_encoder(encoder: nn.Module, *, embeddings: bool, layers: float) -> No
         count = int(layers * len(stack)) if layers < 1 else int(layers)
         for layer in list(stack)[:count]:
             layer.requires_grad_(False)
+
+
+def limit_layers(config: Any, layers: int) -> None:
+    """Change the config of an encoder to that of its lowest layers, in place.
+
+    config (PretrainedConfig): The config of a Hugging Face encoder.
+    layers (int): Number of layers to keep, counted from below.
+    """
+    most = config.num_hidden_layers
+    if not 1 <= layers <= most:
+        raise CrossnerError(Errors.CN732.format(layers=layers, most=most))
+    config.num_hidden_layers = layers
 
 
 def find_embeddings(encoder: nn.Module) -> nn.Module:

@@ -22,9 +22,10 @@ from transformers.modeling_utils import no_init_weights
 from transformers.utils import logging
 
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.ml.freeze import freeze_encoder
+from spacy_crossner.ml.freeze import freeze_encoder, limit_layers
 from spacy_crossner.ml.half import store_embeddings_half
-from spacy_crossner.ml.shim import ThreadSafeShim
+from spacy_crossner.ml.precision import Precision, PrecisionShim
+from spacy_crossner.ml.unknown import VocabularyWatch
 
 
 class BareEncoder:
@@ -71,7 +72,7 @@ def _drop_pooler(encoder: torch.nn.Module) -> torch.nn.Module:
     return encoder
 
 
-class EncoderShim(ThreadSafeShim, HFShim):
+class EncoderShim(PrecisionShim, HFShim):
     """spacy-transformers' shim that keeps frozen parts frozen and loads all weights or none,
     with no more memory than they need."""
 
@@ -83,10 +84,13 @@ class EncoderShim(ThreadSafeShim, HFShim):
         freeze_layers: float,
         mixed_precision: bool,
         grad_scaler_config: dict,
+        precision: Precision = "float32",
     ):
+        self.precision = precision
         self.freeze_embeddings = freeze_embeddings
         self.freeze_layers = freeze_layers
         self.n_positions: Optional[int] = None
+        self.watch = VocabularyWatch()
         super().__init__(
             objects,
             mixed_precision=mixed_precision,
@@ -163,19 +167,26 @@ def count_positions(encoder: Any) -> Optional[int]:
     return longest - max(unused, default=0)
 
 
-def load_encoder(name: str, tokenizer_config: dict, transformer_config: dict) -> HFObjects:
+def load_encoder(
+    name: str, tokenizer_config: dict, transformer_config: dict, layers: Optional[int] = None
+) -> HFObjects:
     """Load a tokenizer and an encoder, by path or hub name.
 
     name (str): A folder or a hub name.
     tokenizer_config (dict): Settings for the tokenizer.
     transformer_config (dict): Settings for the encoder's config.
+    layers (Optional[int]): Number of layers to load, counted from below; None for all.
     RETURNS (HFObjects): Both, the encoder on the active device.
     """
     source = str(Path(name).absolute()) if Path(name).exists() else name
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **tokenizer_config)
         config = AutoConfig.from_pretrained(source, **{**transformer_config, "return_dict": True})
+        if layers is not None:
+            limit_layers(config, layers)
         encoder = BareEncoder.from_pretrained(source, config)
+    except CrossnerError:
+        raise
     except (OSError, ValueError) as error:
         reason = str(error).strip().split("\n")[0]
         raise CrossnerError(Errors.CN020.format(name=name, reason=reason)) from error

@@ -1,5 +1,6 @@
 """How torch modules predict, and how their parameters get their updates."""
 
+from contextlib import AbstractContextManager
 from typing import Any, cast
 
 import torch
@@ -25,8 +26,12 @@ class ThreadSafeShim(PyTorchShim):
         module = cast(torch.nn.Module, self._model)
         # each time: to ask for its mode first would leave room for another thread
         module.eval()
-        with torch.no_grad(), torch.autocast("cuda", enabled=self._mixed_precision):
+        with torch.no_grad(), self.autocast():
             return module(*inputs.args, **inputs.kwargs)
+
+    def autocast(self) -> AbstractContextManager:
+        """RETURNS (ContextManager): Makes torch compute in mixed precision where that is set."""
+        return torch.autocast("cuda", enabled=self._mixed_precision)
 
     def finish_update(self, optimizer: Optimizer) -> None:
         """Apply the gradients, and clear them.

@@ -12,7 +12,8 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
     path (Path): The JSONL file.
     RETURNS (List[Dict[str, Any]]): One dict per evaluation, with the keys "run" (a number), "name",
-        "step", "epoch", "losses", "scores", "score", "words", "seconds" and "words_per_second".
+        "step", "epoch", "losses", "scores", "score", "words", "seconds", "words_per_second" and
+        "precision" (absent from older logs).
         Losses are sums since the last evaluation. An unfinished last line is left out.
     """
     try:

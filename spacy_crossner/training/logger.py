@@ -51,9 +51,15 @@ def console_logger(
     def setup(
         nlp: Language, stdout: IO = sys.stdout, stderr: IO = sys.stderr
     ) -> tuple[LogStep, Callable[[], None]]:
+        # here, because the log can be read without torch
+        from spacy_crossner.ml.precision import find_precisions
+
         training = nlp.config["training"]
         weights = training["score_weights"]
         table = Table([name for name, weight in weights.items() if weight is not None])
+        precision = ", ".join(find_precisions(nlp))
+        if console_output and precision:
+            print(f"Precision of the encoder: {precision}", file=stdout, flush=True)
         log = None if output_file is None else LogFile(output_file, run_name)
         speed = Speed()
         bar: Optional[tqdm] = None
@@ -67,7 +73,7 @@ def console_logger(
                 return
             if bar is not None:
                 bar.close()
-            values = plain_row(info, speed.rate(info["words"]))
+            values = plain_row(info, speed.rate(info["words"]), precision)
             if log is not None and log.write(values, info.get("output_path")):
                 text = Printer(no_print=True).info(f"Saving the log to {log.path}")
                 print(text, file=stdout, flush=True)
@@ -86,13 +92,14 @@ def console_logger(
     return setup
 
 
-def plain_row(info: Info, words_per_second: Optional[float]) -> dict[str, Any]:
-    """Reduce what spaCy says at an evaluation to plain values.
+def plain_row(info: Info, words_per_second: Optional[float], precision: str = "") -> dict[str, Any]:
+    """Reduce what spaCy reports at an evaluation to plain values.
 
     info (Dict[str, Any]): What a logger gets.
     words_per_second (Optional[float]): Speed of training, if known.
+    precision (str): What the encoder computes in.
     RETURNS (Dict[str, Any]): Step, epoch, losses (summed up since the last evaluation), scores,
-        score, words and seconds. What is not finite is None.
+        score, words, seconds and precision. What is not finite is None.
     """
     return {
         "step": info["step"],
@@ -103,6 +110,7 @@ def plain_row(info: Info, words_per_second: Optional[float]) -> dict[str, Any]:
         "words": info["words"],
         "seconds": info["seconds"],
         "words_per_second": words_per_second,
+        "precision": precision,
     }
 
 

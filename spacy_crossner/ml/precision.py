@@ -1,0 +1,174 @@
+"""The precision that an encoder computes in: float32, or bfloat16 where that is faster."""
+
+import copy
+import os
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import cache
+from typing import Any, Literal, Optional, cast
+
+import torch
+from spacy.language import Language
+from thinc.api import ArgsKwargs, Optimizer
+
+from spacy_crossner.ml.shim import ThreadSafeShim
+
+Precision = Literal["auto", "float32", "bfloat16"]
+PRECISION_VARIABLE = "SPACY_CROSSNER_PRECISION"
+# How much faster bfloat16 has to be before "auto" takes it.
+LEAST_GAIN = 1.2
+# The trial: rows, and the widths of a small encoder's feed-forward layer.
+TRIAL_SHAPE = (512, 384, 1536)
+TRIAL_REPEATS = 5
+
+
+class PrecisionShim(ThreadSafeShim):
+    """A shim that runs its module in the precision that `precision` names.
+
+    Weights, gradients and outputs stay float32: only the matrix products are computed in bfloat16.
+    """
+
+    precision: Precision = "float32"
+    _copy: Optional[tuple[tuple[int, ...], torch.nn.Module]] = None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """RETURNS (torch.dtype): What the matrix products are computed in."""
+        if self._mixed_precision:
+            return torch.float16
+        return resolve(self.precision, self.device)
+
+    def autocast(self) -> AbstractContextManager:
+        """RETURNS (ContextManager): Makes torch compute in the shim's precision."""
+        if self.dtype == torch.bfloat16:
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return super().autocast()
+
+    def predict(self, inputs: ArgsKwargs) -> Any:
+        """Run the module without dropout and gradients.
+
+        inputs (ArgsKwargs): What the module is called with.
+        RETURNS (Any): What it returns.
+        """
+        if self.dtype != torch.bfloat16:
+            return super().predict(inputs)
+        module = self._get_copy()
+        module.eval()
+        with torch.no_grad(), self.autocast():
+            return module(*inputs.args, **inputs.kwargs)
+
+    def _get_copy(self) -> torch.nn.Module:
+        """Make a copy of the module whose linear weights are bfloat16, and keep it.
+
+        Autocast alone would convert all weights for every batch, which takes longer than a short
+        text. All other tensors are shared.
+        """
+        module = cast(torch.nn.Module, self._model)
+        # in-place changes raise a tensor's version, but for the optimizer's: see `finish_update`
+        state = (id(module), *(weight._version for weight in module.parameters()))
+        found = self._copy
+        if found is None or found[0] != state:
+            found = state, copy_with_half_linears(module)
+            self._copy = found
+        return found[1]
+
+    def finish_update(self, optimizer: Optimizer) -> None:
+        """Apply the gradients, and clear them.
+
+        optimizer (Optimizer): Thinc's optimizer.
+        """
+        self._copy = None
+        super().finish_update(optimizer)
+
+    def begin_update(self, inputs: ArgsKwargs) -> tuple[Any, Callable]:
+        """Run the module and keep what its gradients need.
+
+        inputs (ArgsKwargs): What the module is called with. It gets no gradients.
+        RETURNS (Tuple[Any, Callable]): What the module returns, and the backpropagation.
+        """
+        if self.dtype != torch.bfloat16:
+            return super().begin_update(inputs)
+        # Thinc's own method knows float16 only, whose small gradients need a scaler
+        module = cast(torch.nn.Module, self._model)
+        module.train()
+        with self.autocast():
+            output = module(*inputs.args, **inputs.kwargs)
+
+        def backprop(gradients: ArgsKwargs) -> ArgsKwargs:
+            torch.autograd.backward(*gradients.args, **gradients.kwargs)
+            return inputs
+
+        return output, backprop
+
+
+def copy_with_half_linears(module: torch.nn.Module) -> torch.nn.Module:
+    """Copy a module, with the weights of its linear layers in bfloat16.
+
+    module (nn.Module): The module.
+    RETURNS (nn.Module): The copy. Its other tensors are those of the module.
+    """
+    tensors = [*module.parameters(), *module.buffers()]
+    copied = copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
+    for part in copied.modules():
+        if type(part) is torch.nn.Linear:
+            for name, tensor in list(part.named_parameters(recurse=False)):
+                half = tensor.detach().to(torch.bfloat16)
+                setattr(part, name, torch.nn.Parameter(half, requires_grad=False))
+    return copied
+
+
+def resolve(precision: Precision, device: torch.device) -> torch.dtype:
+    """Choose the type to compute in.
+
+    precision (str): "float32", "bfloat16", or "auto" for what the environment variable
+        SPACY_CROSSNER_PRECISION names, or else the faster of the two on this machine.
+    device (torch.device): Where the encoder is.
+    RETURNS (torch.dtype): The type.
+    """
+    if precision == "auto":
+        precision = cast(Precision, os.environ.get(PRECISION_VARIABLE, "auto"))
+    if precision == "auto":
+        return torch.bfloat16 if has_fast_bfloat16(device.type) else torch.float32
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+
+@cache
+def has_fast_bfloat16(device_type: str) -> bool:
+    """Tell whether bfloat16 pays on this machine. On a CPU a short trial decides, once a process.
+
+    device_type (str): "cpu", "cuda" or another of torch's.
+    RETURNS (bool): Whether it is clearly faster than float32.
+    """
+    if device_type == "cuda":
+        # older GPUs emulate it; what is not from NVIDIA has no such number
+        return torch.version.cuda is None or torch.cuda.get_device_capability() >= (8, 0)
+    if device_type != "cpu":
+        return False
+    rows, width, inner = TRIAL_SHAPE
+    x = torch.randn(rows, width, generator=torch.Generator().manual_seed(0))
+    weight = torch.randn(inner, width, generator=torch.Generator().manual_seed(1))
+    times: dict[bool, list[float]] = {False: [], True: []}
+    with torch.no_grad():
+        for _ in range(TRIAL_REPEATS):
+            for half, taken in times.items():
+                start = time.perf_counter()
+                with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+                    torch.nn.functional.linear(x, weight)
+                taken.append(time.perf_counter() - start)
+    return min(times[False]) > LEAST_GAIN * min(times[True])
+
+
+def find_precisions(nlp: Language) -> list[str]:
+    """List the precisions that the encoders of a pipeline compute in on this machine.
+
+    nlp (Language): The pipeline.
+    RETURNS (List[str]): "float32" or "bfloat16" for each encoder.
+    """
+    shims: dict[int, PrecisionShim] = {}
+    for _, pipe in nlp.components:
+        for node in pipe.model.walk() if hasattr(pipe, "model") else ():
+            shims.update({id(s): s for s in node.shims if isinstance(s, PrecisionShim)})
+    return [
+        str(shim.dtype).removeprefix("torch.") for shim in shims.values() if shim._model is not None
+    ]
