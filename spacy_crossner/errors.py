@@ -760,10 +760,6 @@ class Warnings(metaclass=_Coded):
     )
 
     # 6xx: measuring
-    CNW60 = (
-        "matplotlib is not installed, so the report has tables but no pictures. Install it with: "
-        "pip install 'spacy-crossner[report]'"
-    )
     CNW61 = "There is no {path}. What it would show is left out of the report."
     CNW62 = (
         "The scores of '{name}' are left out of the report: its test '{test}' had {found} docs, "

@@ -1,19 +1,16 @@
 """The report: complete, readable by everybody, and nothing but one file."""
 
 import itertools
-import json
-import os
 import re
 import shutil
-import subprocess
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy
 import pytest
 import srsly
 from hypothesis import given
 from hypothesis import strategies as st
+from markupsafe import Markup
 from typer.testing import CliRunner
 
 from spacy_crossner import cli
@@ -23,24 +20,35 @@ from spacy_crossner.data.shards import write_docs
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.report import figures
 from spacy_crossner.report.compare import (
+    RIGHT,
     Compared,
     Entity,
     Pair,
+    Reliability,
     compare,
     count_types,
     match,
     measure_reliability,
 )
 from spacy_crossner.report.evaluate import evaluate, find_tests, write_scores
+from spacy_crossner.report.names import language_name
+from spacy_crossner.report.render import choose_examples, describe_pair, render_sentence
 from spacy_crossner.report.report import Scored, read_logs, read_metrics, report, same_tests
 from spacy_crossner.report.sections import (
+    MAX_ERRORS,
     choose_errors,
     mean_losses,
-    render_entities,
+    name_test,
+    show_confusion,
+    show_errors,
     show_recipes,
+    show_reliability,
+    show_runs,
+    show_types,
 )
 from spacy_crossner.report.tables import make_tables
 from spacy_crossner.report.vectors import OUTSIDE, TokenVectors, project, share_of_neighbours
+from tests.browser import Browser
 from tests.pipelines import make_examples, make_nlp, train
 
 TESTS = {
@@ -56,7 +64,7 @@ LOG = [
 TRANSLATION = {
     "de": {"engine": "memory", "sentences": 9, "failed": ["x"], "labels": {"PER": {"kept": 0.5}}}
 }
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+NAMES = {"de": "German", "es": "Spanish", "ar": "Arabic"}
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +111,7 @@ def page(folder, tiny_encoder):
 class Page(HTMLParser):
     """What the checks need: each element with its attributes, and the text it holds itself."""
 
+    # "path" and the like close themselves
     VOID = ("meta", "link", "img", "source", "input", "br")
 
     def __init__(self, html):
@@ -119,6 +128,11 @@ class Page(HTMLParser):
         if tag not in self.VOID:
             self.open.append(len(self.elements) - 1)
 
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.handle_endtag(tag)
+
     def handle_endtag(self, tag):
         assert self.elements[self.open.pop()][0] == tag
 
@@ -132,7 +146,8 @@ class Page(HTMLParser):
 
 def test_page_needs_nothing_else(page):
     html = page.read_text(encoding="utf8")
-    assert len(html) < 5_000_000
+    assert len(html.encode("utf8")) < 500_000
+    assert [path.name for path in page.parent.iterdir()] == ["report.html"]
     assert "http://" not in html
     assert "https://" not in html
     assert "@import" not in html
@@ -147,7 +162,8 @@ def test_page_can_be_read_by_everybody(page):
     parsed = Page(page.read_text(encoding="utf8"))
     (html,) = parsed.all("html")
     assert html[1]["lang"] == "en"
-    assert [text for _, _, text, _ in parsed.all("title")] == ["What label finds in ar, de, es"]
+    titles = [text for _, _, text, parents in parsed.all("title") if "head" in parents]
+    assert titles == ["label: entities in 3 languages"]
     levels = [int(tag[1]) for tag, *_ in parsed.all("h1", "h2", "h3", "h4")]
     assert levels[0] == 1
     assert levels.count(1) == 1
@@ -156,9 +172,13 @@ def test_page_can_be_read_by_everybody(page):
     assert len(ids) == len(set(ids))
     for _, attrs, _, _ in parsed.all("a"):
         assert attrs["href"][1:] in ids
-    assert len(parsed.all("img")) == 6
-    for _, attrs, _, _ in parsed.all("img"):
-        assert len(attrs["alt"]) > 20
+    drawn = [attrs for _, attrs, _, _ in parsed.all("svg") if attrs.get("role") == "img"]
+    assert len(drawn) == 7
+    assert all(len(attrs["aria-label"]) > 15 for attrs in drawn)
+    assert not parsed.all("img", "picture")
+    # only the map of confusions is a table that is shown at once
+    closed = ["details" in parents for _, _, _, parents in parsed.all("table")]
+    assert closed.count(False) == 1
     for _, attrs, text, _ in parsed.all("th"):
         assert attrs["scope"] in ("col", "row")
         assert text.strip()
@@ -187,43 +207,52 @@ def contrast(first, second):
 
 def test_letters_stand_out(page):
     html = page.read_text(encoding="utf8")
-    themes = re.findall(r":root \{(.*?)\}", html)
-    assert len(themes) == 2
+    themes: list[dict[str, str]] = [{}, {}]
+    for block in re.findall(r":root \{(.*?)\}", html, re.DOTALL):
+        colours = dict(re.findall(r"--(\w+): (#\w{6})", block))
+        themes[set(colours) <= set(themes[0])].update(colours)
+    light, dark = themes
+    assert set(light) == set(dark)
     for theme in themes:
-        colours = dict(re.findall(r"--(\w+): (#\w{6})", theme))
-        for ground in ("ground", "panel"):
-            for ink in ("ink", "soft", "link"):
-                assert contrast(colours[ink], colours[ground]) >= 4.5
-    for background in set(re.findall(r"background:(#\w{6})", html)):
-        assert contrast("#111111", background) >= 4.5
-    for theme in (figures.LIGHT, figures.DARK):
-        assert contrast(theme.ink, theme.ground) >= 4.5
-        for colour in theme.colours:
-            assert contrast(colour, theme.ground) >= 3
+        for ground in ("ground", "card"):
+            for ink in ("ink", "soft", "link", "good", "bad"):
+                assert contrast(theme[ink], theme[ground]) >= 4.5
+            for number in range(figures.COLOURS):
+                assert contrast(theme[f"c{number}"], theme[ground]) >= 3
+        for number in range(figures.COLOURS):
+            assert contrast(theme["ink"], theme[f"e{number}"]) >= 4.5
+        assert contrast(theme["ink"], theme["heat"]) >= 4.5
 
 
 def test_page_says_what_was_found(page, folder):
     parsed = Page(page.read_text(encoding="utf8"))
-    rows = [re.split(r"\s{2,}|\n", row[2].strip()) for row in parsed.all("tr")]
     text = parsed.all("body")[0][2]
     scores = srsly.read_json(folder / "metrics" / "label.json")
-    for lang in TESTS:
-        assert f"{lang}{len(TESTS[lang])}" in text
-        assert f"{scores[f'test-{lang}']['seqeval']['f']:.1f}" in text
-    assert ["other12.512.512.512.5"] in rows
-    assert not any("this pipeline" in row[0] for row in rows)
+    cards = [
+        " ".join(one[2].split())
+        for one in parsed.all("article")
+        if "card language" in one[1]["class"]
+    ]
+    for lang, texts in TESTS.items():
+        (card,) = [card for card in cards if card.startswith(NAMES[lang])]
+        f1 = scores[f"test-{lang}"]["seqeval"]["f"]
+        assert card.startswith(f"{NAMES[lang]} {f1:.1f} Precision")
+        assert f"Sentences{len(texts)}" in card
+    for heading in ("Errors", "Recipes compared", "Training", "Token vectors", "Training data"):
+        assert any(found[2].startswith(heading) for found in parsed.all("h2"))
+    assert "other12.512.512.512.5" in text.replace("\n", "")
     assert "memory91" in text  # engine, sentences, and the number that failed
-    assert "No report of select was given" in text
     assert "before training" in text
-    pictures = {path.name for path in page.parent.glob("*.png")}
-    names = "languages dev_scores losses-label reliability confusion vectors".split()
-    assert pictures == {f"{name}{kind}.png" for name in names for kind in ("", "-dark")}
+    assert "Selection" not in text
+    assert "pip install" not in text
+    assert f"python -m spacy crossner demo {folder / 'model'}" in text
+    assert "--languages ar,de,es" in text
+    assert re.search(r"\d+ \w+ \d{4}, spacy-crossner \d", text)
     assert "die <b>bank</b>" not in page.read_text(encoding="utf8")
 
 
-def test_nothing_but_a_pipeline_and_tests(folder, tmp_path, monkeypatch):
-    """Also without matplotlib, and with paths that lead nowhere."""
-    monkeypatch.setattr(figures, "has_matplotlib", lambda: False)
+def test_nothing_but_a_pipeline_and_tests(folder, tmp_path):
+    """Sections without content are left out. Paths that lead nowhere are warned of."""
     with pytest.warns(UserWarning, match="CNW6") as caught:
         page = report(
             folder / "model",
@@ -232,14 +261,17 @@ def test_nothing_but_a_pipeline_and_tests(folder, tmp_path, monkeypatch):
             metrics=[tmp_path / "none"],
             selection=tmp_path / "none.json",
         )
-    assert {str(warning.message)[1:6] for warning in caught} == {"CNW60", "CNW61"}
+    assert {str(warning.message)[1:6] for warning in caught} == {"CNW61"}
     parsed = Page(page.read_text(encoding="utf8"))
-    text = parsed.all("main")[0][2]
-    for gap in ("No training log", "no token vectors", "No report of translate", "No scores of"):
-        assert gap in text
-    assert "pip install 'spacy-crossner[report]'" in text
-    assert not parsed.all("img")
-    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    names = [found[2].partition(":")[0] for found in parsed.all("h2")]
+    left_out = {"Recipes compared", "Training", "Token vectors", "Training data"}
+    assert left_out.isdisjoint(names)
+    assert {"Languages", "Entity types", "Calibration", "What to type next"} <= set(names)
+    links = {attrs["href"][1:] for _, attrs, _, _ in parsed.all("a")}
+    assert links == {attrs["id"] for _, attrs, _, _ in parsed.all("section")}
+    assert "--" not in parsed.all("main")[0][2].partition("What to type next")[0]
+    heading = f"{folder.name}/model"
+    assert [found[2] for found in parsed.all("h1")] == [heading]
 
 
 def test_command(folder, tmp_path):
@@ -367,12 +399,114 @@ def test_choice_of_errors():
 
 
 def test_markup_is_escaped():
-    sentence = Compared("ar", "rtl", "<i>a</i>", [])
-    html = render_entities(sentence, [Entity(0, 3, "<P>", 0.5)], {"<P>": "#ffffff"})
-    assert "&lt;i&gt;" in html
-    assert "&lt;P&gt; 0.50" in html
-    assert "<i>" not in html
-    assert "direction: rtl" in html
+    pair = Pair(Entity(0, 3, "<P>"), Entity(0, 3, "<P>", 0.5))
+    html = render_sentence(Compared("ar", "rtl", "<i>a</i>", [pair]), {"<P>": 3})
+    assert html == '<mark class="l3">&lt;i&gt;<b>&lt;P&gt; 0.50</b></mark>a&lt;/i&gt;'
+    note = describe_pair(Pair(Entity(0, 3, "<P>"), None), "<i>a")
+    assert note == "<strong>Missed</strong>: <bdi>&lt;i&gt;</bdi> (&lt;P&gt;)"
+
+
+@given(flat_entities(), flat_entities())
+def test_a_marked_sentence_has_its_whole_text(gold, found):
+    text = "abcde&<>ghijklmnopqrstuvwxyz1234"
+    sentence = Compared("xx", "ltr", text, match(gold, found))
+    html = render_sentence(sentence, {})
+    assert re.sub(r"<b>.*?</b>|<[^>]*>", "", html) == str(Markup.escape(text))
+    right = sum(pair.kind == RIGHT for pair in sentence.pairs)
+    assert html.count('"l0"') == right
+    assert html.count("wrong") == len(found) - right
+    assert html.count('missed"') <= sum(pair.kind == "missed" for pair in sentence.pairs)
+    for pair in sentence.pairs:
+        if pair.kind != RIGHT:
+            assert describe_pair(pair, text).startswith("<strong>")
+
+
+def test_examples_have_right_ones_and_an_error():
+    one, two = Entity(0, 1, "A", 0.9), Entity(1, 2, "B", 0.9)
+    right = [Compared("de", "ltr", "x" * n, [Pair(one, one)]) for n in (5, 100, 300)]
+    both = Compared("de", "ltr", "x" * 90, [Pair(one, one), Pair(two, two)])
+    wrong = Compared("de", "ltr", "x", [Pair(one, None)])
+    nothing = Compared("de", "ltr", "x", [])
+    assert choose_examples([nothing, *right, wrong, both]) == [both, right[1], wrong]
+    assert choose_examples([*right, both]) == [both, right[1], right[0]]
+    assert choose_examples([wrong, nothing, wrong]) == [wrong, wrong]
+    assert choose_examples([nothing]) == []
+
+
+def test_names_of_languages_and_tests():
+    assert [language_name(code) for code in ("de", "zh", "xx", "de-news")] == [
+        "German",
+        "Chinese",
+        "Multilingual",
+        "German (news)",
+    ]
+    assert language_name("no_such") == "no_such"
+    assert name_test("de", "de") == "German"
+    assert name_test("de-news", "de") == "German (news)"
+    assert name_test("wiki", "de") == "German (wiki)"
+    assert name_test("wiki", "xx") == "wiki"
+
+
+def test_sections_without_content():
+    sentences = [Compared("de", "ltr", "x", [])]
+    scores = {"de": {"docs": 1, "p": 0.0, "r": 0.0, "f": 0.0, "per_type": {}}}
+    assert show_types(scores, NAMES) == {}
+    assert show_recipes({"one": {"de": 1.0}}, NAMES) == {}
+    assert show_reliability({"de": sentences}, NAMES) == {}
+    assert show_confusion(sentences) == {}
+    assert show_errors({"de": sentences}, NAMES, 8) == {}
+    assert show_runs({}) == {}
+    assert show_runs({"a": [{"step": 0, "losses": {"tcl": 0.0}, "score": None}]}) == {}
+
+
+def test_errors_of_many_languages_stay_few():
+    pair = Pair(Entity(0, 1, "A"), None)
+    compared = {f"l{n}": [Compared(f"l{n}", "ltr", "x", [pair])] * 8 for n in range(60)}
+    found = show_errors(compared, {key: key for key in compared}, 8)["errors"]
+    assert (found["limit"], len(found["sentences"])) == (MAX_ERRORS // 60, MAX_ERRORS)
+    assert found["table"].rows[0] == ["Missed", *["8"] * 60]
+
+
+# ---- charts -------------------------------------------------------------------------------------
+
+
+def test_ticks_are_round_and_reach_the_end():
+    assert figures.find_ticks(100) == [0, 25, 50, 75, 100]
+    assert figures.find_ticks(0) == [0.0, 1e-13] or len(figures.find_ticks(0)) == 2
+    for most in (0.003, 0.7, 1.0, 3.0, 37.0, 499.0, 12345.0):
+        ticks = figures.find_ticks(most)
+        assert 3 <= len(ticks) <= 7
+        assert ticks[-1] >= most * (1 - 1e-9)
+        assert ticks[0] == 0
+
+
+def test_charts_are_well_formed_and_stay_inside():
+    charts = [
+        figures.draw_bars("F1", {"<German>": {"a": 0.0, "b": 100.0}, "Thai": {"b": 50.0}}),
+        figures.draw_ranges("F1", {"PER": {"German": 50.0, "Thai": 80.0}, "LOC": {"Thai": 0.0}}),
+        figures.draw_lines("Loss", {"a": [(0, 0.0)]}, across="Step"),
+        figures.draw_lines("Loss", {"a": [(0, 3.0), (200, 1.0)]}, across="Step", height=170),
+        figures.draw_lines("Loss", {"a": [(n, n / 7) for n in range(200)]}, across="Step"),
+        figures.draw_reliability(Reliability(9, 0.1, [(0.05, 0.5, 1), (1.0, 0.9, 8)])),
+        figures.draw_vectors(
+            "After",
+            TokenVectors(numpy.eye(4), ["A", "A", "B", OUTSIDE], ["de", "en", "de", "en"]),
+            NAMES,
+        ),
+        figures.draw_vectors("One", TokenVectors(numpy.ones((2, 3)), ["A"] * 2, ["de"] * 2), {}),
+    ]
+    for chart in charts:
+        parsed = Page(chart.svg)
+        assert "nan" not in chart.svg
+        for _, attrs, _, _ in parsed.elements:
+            for name in ("x", "cx", "x1", "x2", "width"):
+                if attrs.get(name, "").endswith("%"):
+                    assert 0 <= float(attrs[name][:-1]) <= 100
+    assert "&lt;German&gt;" in charts[0].svg
+    assert [name for name, _ in charts[0].legend] == ["a", "b"]
+    assert charts[2].legend == []
+    assert [name for name, _ in charts[6].legend] == ["A", "B", OUTSIDE, "German", "en"]
+    assert "circle" not in charts[4].svg
 
 
 # ---- curves, tables, vectors --------------------------------------------------------------------
@@ -414,17 +548,17 @@ def test_recipes_of_other_tests_are_left_out():
     with pytest.warns(UserWarning, match=r"CNW62.*'strange'.*'de' had 30 docs.*has 3"):
         recipes = same_tests(tested, scores)
     assert recipes == {"same": {"de": 50.0, "fr": 70.0}, "fewer": {"de": 40.0, "nl": 1.0}}
-    table = show_recipes(recipes)["recipes"]
-    assert table["header"] == ["Recipe", "de", "fr", "nl", "Mean of de"]
-    assert table["rows"][0] == ["same", "50.0", "70.0", "-", "50.0"]
-    assert table["rows"][1] == ["fewer", "40.0", "-", "1.0", "40.0"]
+    table = show_recipes(recipes, NAMES)["recipes"]["table"]
+    assert table.header == ["Recipe", "German", "French", "Dutch", "Mean of German"]
+    assert table.rows[0] == ["same", "50.0", "70.0", "-", "50.0"]
+    assert table.rows[1] == ["fewer", "40.0", "-", "1.0", "40.0"]
 
 
 def test_tables_of_nested_values():
     first, second = make_tables("Translation", TRANSLATION)
     assert first.header == ["Part", "engine", "sentences", "failed"]
-    assert first.rows == [["de", "memory", "9", "1"]]
-    assert (second.header, second.rows) == (["Part", "kept"], [["de · labels · PER", "0.5"]])
+    assert first.rows == [["German", "memory", "9", "1"]]
+    assert (second.header, second.rows) == (["Part", "kept"], [["German · labels · PER", "0.5"]])
     (flat,) = make_tables("Selection", {"kept": 3, "mean_score": 0.123456, "examples": {"a": 1}})
     assert flat.rows == [["all", "3", "0.123"]]
 
@@ -451,67 +585,39 @@ def test_neighbours_in_other_languages():
 # ---- in a real browser --------------------------------------------------------------------------
 
 
-def find_browser():
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip(f"no browser is installed: none of {', '.join(BROWSERS)}")
-    return found
-
-
-def browse(page, *options):
-    """What a browser without a network makes of a page."""
-    command = [find_browser(), "--headless=new", "--no-sandbox", "--disable-gpu"]
-    command += ["--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=20000", *options]
-    done = subprocess.run([*command, page.as_uri()], capture_output=True, timeout=240)
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout.decode("utf8")
-
-
 @pytest.mark.system
-def test_search_in_a_browser(page, tmp_path):
-    script = (
-        "<script>const kind = document.getElementById('kind'); kind.value = 'missed';"
-        "kind.dispatchEvent(new Event('input', {bubbles: true}));"
-        "document.title = [...document.querySelectorAll('.error:not([hidden])')]"
-        ".map((error) => error.dataset.kinds).join('|') + ';'"
-        "+ (document.documentElement.scrollWidth <= innerWidth)"
-        "+ ';' + document.getElementById('count').textContent;</script>"
+def test_search_in_a_browser(page):
+    total = sum(
+        "error" in attrs["class"].split()
+        for _, attrs, *_ in Page(page.read_text(encoding="utf8")).all("article")
     )
-    copy = tmp_path / "page.html"
-    html = page.read_text(encoding="utf8")
-    copy.write_text(html.replace("</body>", f"{script}</body>"), encoding="utf8")
-    shown = Page(browse(copy, "--window-size=500,800", "--dump-dom"))
-    kinds, fits, count = shown.all("title")[0][2].split(";")
-    shown_kinds = kinds.split("|")
-    assert all("missed" in kind.split() for kind in shown_kinds)
-    assert fits == "true"
-    total = len(shown.all("article"))
-    assert count == f"{len(shown_kinds)} of {total} sentences"
+    with Browser() as browser:
+        browser.open(page.as_uri())
+        shown = "[...document.querySelectorAll('.error:not([hidden])')]"
+        assert len(browser.run(f"{shown}.map((error) => 1)")) == min(12, total)
+        browser.run(
+            "const kind = document.getElementById('kind'); kind.value = 'missed';"
+            "kind.dispatchEvent(new Event('input', {bubbles: true})); 0"
+        )
+        kinds = browser.run(f"{shown}.map((error) => error.dataset.kinds)")
+        assert kinds
+        assert all("missed" in kind.split() for kind in kinds)
+        count = browser.run("document.getElementById('count').textContent")
+        assert count == f"{len(kinds)} of {total} sentences"
+        browser.run("dispatchEvent(new Event('beforeprint')); 0")
+        assert browser.run("[...document.querySelectorAll('details')].every((one) => one.open)")
+        assert [url for url in browser.requests if not url.startswith("data:")] == [page.as_uri()]
 
 
 @pytest.mark.system
-def test_screenshot(page, tmp_path):
-    picture = tmp_path / "page.png"
-    browse(page, "--window-size=500,2000", f"--screenshot={picture}")
-    assert picture.read_bytes().startswith(b"\x89PNG")
-    assert picture.stat().st_size > 20_000
-
-
-@pytest.mark.system
-def test_automated_accessibility_check(page, tmp_path):
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_page_fits_and_is_accessible(page, dark, tmp_path):
     """Every rule of axe-core, if AXE_JS names its axe.min.js (npm pack axe-core)."""
-    axe = os.environ.get("AXE_JS")
-    if not axe:
-        pytest.skip("AXE_JS names no axe.min.js")
-    script = (
-        f"<script>{Path(axe).read_text(encoding='utf8')}</script><script>axe.run().then((found) => "
-        "{ document.title = JSON.stringify([found.passes.length, found.violations.map((v) => "
-        "[v.id, v.nodes.map((n) => n.html)])]); });</script>"
-    )
-    copy = tmp_path / "page.html"
-    html = page.read_text(encoding="utf8")
-    copy.write_text(html.replace("</body>", f"{script}</body>"), encoding="utf8")
-    dom = browse(copy, "--window-size=500,800", "--dump-dom")
-    passed, violations = json.loads(re.search(r"<title>(.*?)</title>", dom, re.DOTALL)[1])
-    assert passed > 15
-    assert violations == []
+    with Browser() as browser:
+        for width in (1280, 390):
+            browser.open(page.as_uri(), width, dark=dark)
+            browser.run("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+            assert not browser.is_too_wide()
+            browser.screenshot(tmp_path / "page.png")
+            assert (tmp_path / "page.png").stat().st_size > 20_000
+            assert browser.find_violations() == []

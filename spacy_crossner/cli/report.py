@@ -58,12 +58,10 @@ def report_cli(
         list[Path],
         typer.Argument(help=".spacy files with gold entities, or folders with test-*.spacy."),
     ],
-    output: Annotated[
-        Path, typer.Option(help="Folder to write report.html and its pictures to.")
-    ] = Path("report"),
+    output: Annotated[Path, typer.Option(help="Folder to write report.html to.")] = Path("report"),
     name: Annotated[
-        str, typer.Option(help="What to call the pipeline beside other recipes.")
-    ] = "this pipeline",
+        Optional[str], typer.Option(help="What to call the pipeline; by default its own name.")
+    ] = None,
     metrics: Annotated[
         Optional[list[Path]],
         typer.Option(help="JSON that evaluate wrote, or a folder of it: recipes to compare with."),
@@ -77,7 +75,7 @@ def report_cli(
     ] = None,
     source: Annotated[
         Optional[Path],
-        typer.Option(help="Labelled source text, for the picture of token vectors only."),
+        typer.Option(help="Labelled source text, for the chart of token vectors only."),
     ] = None,
     translation: Annotated[
         Optional[Path], typer.Option(help="JSON report of the translation.")
@@ -90,9 +88,9 @@ def report_cli(
     ] = 8,
     gpu_id: Annotated[int, typer.Option(help="The GPU to use, -1 for the CPU.")] = -1,
 ) -> None:
-    """Write one HTML file that shows how good a pipeline is, and PNG files of its pictures.
+    """Write one HTML file that shows how good a pipeline is: scores, examples, charts, errors.
 
-    What is not given is left out, and the page says so. In a project:
+    Sections without content are left out. In a project:
 
     crossner report training/crossner/calibrated corpus --name crossner --metrics metrics
     --log training --encoder encoder --source corpus/dev.spacy --translation

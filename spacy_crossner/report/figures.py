@@ -1,295 +1,300 @@
-"""The pictures of a report, each drawn twice: for light and for dark screens."""
+"""Charts as inline SVG, in the font and the colours of the page that holds them.
 
-import io
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Optional
+Horizontal positions are percentages and heights are pixels, so that letters keep their size while a
+chart grows and shrinks with the page. Colours are the page's CSS classes l0 to l7.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Optional
 
 import numpy
+from markupsafe import Markup, escape
 
 from spacy_crossner.report.compare import Reliability
 from spacy_crossner.report.vectors import OUTSIDE, TokenVectors, project
 
-WIDTH = 5.0  # inches; narrow, so that letters stay legible on a phone
-DPI = 150
-MARKERS = "osD^v<>pP*XhH8d"
+COLOURS = 8
+# The plot's left and right edge in percent, and its upper and lower edge in pixels.
+LEFT, RIGHT = 11.0, 97.0
+TOP, BOTTOM = 10.0, 34.0
+BAR, GAP, LINE = 16, 5, 22  # pixels
+MAX_DOTS = 60  # of a line: with more, the dots would hide it
+# Marks of a scatter plot, drawn from their centre; 2.6 is the radius.
+SHAPES = (
+    "m-2.6,0a2.6,2.6 0 1,0 5.2,0a2.6,2.6 0 1,0-5.2,0z",
+    "m-2.3,-2.3h4.6v4.6h-4.6z",
+    "m0,-3.1l2.9,5h-5.8z",
+    "m0,-3.3l3.3,3.3l-3.3,3.3l-3.3,-3.3z",
+    "m0,3.1l2.9,-5h-5.8z",
+    "m-.9,-3h1.8v2.1h2.1v1.8h-2.1v2.1h-1.8v-2.1h-2.1v-1.8h2.1z",
+    "m-3,-1l6,0l-4.9,3.6l1.9,-5.8l1.9,5.8z",
+    "m-3,-1.3h6v2.6h-6z",
+)
+PANEL = (400, 300)
+Curve = Sequence[tuple[float, float]]
 
 
 @dataclass
-class Theme:
-    """Colours of a picture.
+class Chart:
+    """One chart.
 
-    ground (str): Background.
-    ink (str): Text and axes.
-    grid (str): Lines behind the data.
-    colours (Sequence[str]): Told apart by people who don't see all colours, too.
-    colormap (str): For shares of a whole.
+    title (str): What it shows, in a few words.
+    svg (Markup): The drawing, with a description for those who can't see it.
+    legend (List[Tuple[str, Markup]]): Name and sample of each series; empty for a single one.
     """
 
-    ground: str
-    ink: str
-    grid: str
-    colours: Sequence[str]
-    colormap: str
+    title: str
+    svg: Markup
+    legend: list[tuple[str, Markup]] = field(default_factory=list)
 
 
-LIGHT = Theme(
-    "#ffffff",
-    "#1b1f24",
-    "#d5d9de",
-    ("#0063a6", "#c2410c", "#00795a", "#8e3a8b", "#8a6100", "#b4235f", "#3b5b92", "#5c6b00"),
-    "Blues",
-)
-DARK = Theme(
-    "#12161c",
-    "#e6e9ed",
-    "#39414b",
-    ("#5db5f0", "#ff9a5c", "#3fd0a4", "#e08fdc", "#e8c04a", "#ff8fb5", "#a9bff0", "#c6d65a"),
-    "Blues_r",
-)
-
-
-@dataclass
-class Picture:
-    """One picture as PNG, for light and for dark screens.
-
-    light, dark (bytes): The PNG files.
-    width, height (int): Their size in CSS pixels.
-    alt (str): What it shows, for who can't see it.
-    """
-
-    light: bytes
-    dark: bytes
-    width: int
-    height: int
-    alt: str
-
-
-def has_matplotlib() -> bool:
-    """RETURNS (bool): Whether pictures can be drawn here."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
-def draw(paint: Callable[[Any, Theme], None], height: float, alt: str) -> Picture:
-    """Draw a picture for light and for dark screens.
-
-    paint (Callable[[Figure, Theme], None]): Draws into a matplotlib figure.
-    height (float): In inches.
-    alt (str): What it shows.
-    RETURNS (Picture): The picture.
-    """
-    light, dark = (_draw(paint, height, theme) for theme in (LIGHT, DARK))
-    return Picture(light, dark, int(WIDTH * 96), int(height * 96), alt)
-
-
-def _draw(paint: Callable[[Any, Theme], None], height: float, theme: Theme) -> bytes:
-    from cycler import cycler
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    ink = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-    settings: Any = {
-        **dict.fromkeys(ink, theme.ink),
-        "font.size": 11,
-        "axes.facecolor": theme.ground,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.prop_cycle": cycler(color=theme.colours),
-        "grid.color": theme.grid,
-        "legend.frameon": False,
-        "legend.fontsize": 9,
-    }
-    with rc_context(settings), warnings.catch_warnings():
-        # labels may be in any script, and the font has some only
-        warnings.filterwarnings("ignore", message=r".*Glyph .* missing from")
-        figure = Figure(figsize=(WIDTH, height), facecolor=theme.ground, layout="constrained")
-        paint(figure, theme)
-        file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=DPI)
-    return file.getvalue()
-
-
-def draw_languages(scores: Mapping[str, Mapping[str, float]]) -> Picture:
-    """Draw F1 per language, with a bar for each recipe.
-
-    scores (Mapping[str, Mapping[str, float]]): F1 in percent by recipe and language.
-    RETURNS (Picture): The picture.
-    """
-    langs = list(dict.fromkeys(lang for values in scores.values() for lang in values))
-    places = numpy.arange(len(langs))
-    thick = 0.8 / len(scores)
-
-    def paint(figure: Any, theme: Theme) -> None:
-        axes = figure.subplots()
-        for number, (recipe, values) in enumerate(scores.items()):
-            known = [place for place, lang in enumerate(langs) if lang in values]
-            heights = [values[langs[place]] for place in known]
-            shift = (number - (len(scores) - 1) / 2) * thick
-            bars = axes.barh(places[known] + shift, heights, thick * 0.92, label=recipe)
-            axes.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
-        axes.set_yticks(places, langs)
-        axes.invert_yaxis()
-        axes.set_xlim(0, 109)
-        axes.set_xlabel("F1 in percent")
-        axes.grid(axis="y", visible=False)
-        figure.legend(loc="outside upper center", ncols=4)
-
-    return draw(
-        paint,
-        0.9 + len(langs) * max(0.3, 0.2 * len(scores)),
-        "Bars of F1 per language. The table below has all values.",
+def _svg(parts: Iterable[str], height: float, alt: str) -> Markup:
+    return Markup(
+        f'<svg class="chart" width="100%" height="{height:g}" role="img" '
+        f'aria-label="{escape(alt)}">{"".join(parts)}</svg>'
     )
 
 
-def draw_dev_scores(curves: Mapping[str, Sequence[tuple[int, float]]]) -> Picture:
-    """Draw the score on the development data while training.
+def _text(x: float, y: float, words: str, anchor: str = "middle", kind: str = "") -> str:
+    return (
+        f'<text x="{x:.2f}%" y="{y:.1f}" text-anchor="{anchor}" class="{kind}">'
+        f"{escape(words)}</text>"
+    )
 
-    curves (Mapping[str, Sequence[Tuple[int, float]]]): Step and score in percent by recipe.
-    RETURNS (Picture): The picture.
+
+def _swatch(number: int, shape: Optional[str] = None) -> Markup:
+    inner = '<rect width="12" height="12" rx="3"/>'
+    if shape is not None:
+        inner = f'<path transform="scale(1.6)" d="M3.75,3.75{shape}"/>'
+    kind = f"l{number % COLOURS}" if number >= 0 else "plain"
+    return Markup(
+        f'<svg class="swatch {kind}" width="12" height="12" aria-hidden="true">{inner}</svg>'
+    )
+
+
+def _list_series(names: Sequence[str]) -> list[tuple[str, Markup]]:
+    return [(name, _swatch(n)) for n, name in enumerate(names)] if len(names) > 1 else []
+
+
+def draw_bars(title: str, groups: Mapping[str, Mapping[str, float]]) -> Chart:
+    """Draw a bar for each series of each group.
+
+    title (str): What the values are.
+    groups (Mapping[str, Mapping[str, float]]): Percentages by group and series.
+    RETURNS (Chart): The chart.
     """
+    series = list(dict.fromkeys(name for values in groups.values() for name in values))
+    parts, y = [], 0.0
+    for group, values in groups.items():
+        parts.append(_text(0, y + 14, group, "start"))
+        y += LINE
+        for name in filter(values.__contains__, series):
+            value, number = values[name], series.index(name)
+            parts.append(
+                f'<rect y="{y:.0f}" width="{0.88 * value:.2f}%" height="{BAR}" rx="3" '
+                f'class="l{number % COLOURS}"><title>{escape(f"{group}, {name}: {value:.1f}")}'
+                f"</title></rect>{_text(0.88 * value + 1.2, y + BAR - 3, f'{value:.1f}', 'start')}"
+            )
+            y += BAR + GAP
+        y += GAP
+    said = "; ".join(
+        f"{group}: {', '.join(f'{name} {value:.1f}' for name, value in values.items())}"
+        for group, values in groups.items()
+    )
+    return Chart(title, _svg(parts, y, f"{title}. {said}."), _list_series(series))
 
-    def paint(figure: Any, theme: Theme) -> None:
-        axes = figure.subplots()
-        for recipe, points in curves.items():
-            axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=recipe)
-        axes.set_xlabel("Training step")
-        axes.set_ylabel("Score on development data")
-        axes.set_ylim(0, 100)
-        figure.legend(loc="outside upper center", ncols=4)
 
-    ends = ", ".join(f"{recipe} {points[-1][1]:.1f}" for recipe, points in curves.items())
-    return draw(paint, 3.2, f"Score on development data by training step. At the end: {ends}.")
+def draw_ranges(title: str, rows: Mapping[str, Mapping[str, float]]) -> Chart:
+    """Draw the mean of each row as a bar, and a line from its least to its greatest value.
 
-
-def draw_losses(recipe: str, curves: Mapping[str, Sequence[tuple[int, float]]]) -> Picture:
-    """Draw the loss of each objective while training.
-
-    recipe (str): The recipe that they belong to.
-    curves (Mapping[str, Sequence[Tuple[int, float]]]): Step and mean loss by objective.
-    RETURNS (Picture): The picture.
+    title (str): What the values are.
+    rows (Mapping[str, Mapping[str, float]]): Percentages by row and series.
+    RETURNS (Chart): The chart.
     """
-    columns = 2 if len(curves) > 1 else 1
-    rows = -(-len(curves) // columns)
+    parts, said, y = [], [], 0.0
+    for number, (row, values) in enumerate(rows.items()):
+        mean = float(numpy.mean(list(values.values())))
+        least, most = (choose(values, key=values.__getitem__) for choose in (min, max))
+        ends = f"from {values[least]:.1f} in {least} to {values[most]:.1f} in {most}"
+        told = f"{row}: mean {mean:.1f}" + (f", {ends}" if len(values) > 1 else "")
+        said.append(told)
+        middle = y + LINE + BAR / 2
+        parts += [
+            _text(0, y + 14, row, "start"),
+            _text(100, y + 14, f"{mean:.1f}", "end"),
+            f'<rect y="{y + LINE:.0f}" width="{mean:.2f}%" height="{BAR}" rx="3" '
+            f'class="l{number % COLOURS} soft"><title>{escape(told)}</title></rect>',
+        ]
+        if len(values) > 1:
+            parts.append(
+                f'<line x1="{values[least]:.2f}%" x2="{values[most]:.2f}%" y1="{middle:g}" '
+                f'y2="{middle:g}" class="ink"/>'
+            )
+            parts += [
+                f'<line x1="{value:.2f}%" x2="{value:.2f}%" y1="{middle - 5:g}" '
+                f'y2="{middle + 5:g}" class="ink"><title>{escape(f"{name}: {value:.1f}")}</title>'
+                "</line>"
+                for name, value in values.items()
+            ]
+        y += LINE + BAR + 2 * GAP
+    return Chart(title, _svg(parts, y, f"{title}. {'; '.join(said)}."))
 
-    def paint(figure: Any, theme: Theme) -> None:
-        grid = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
-        for number, (name, points) in enumerate(curves.items()):
-            colour = theme.colours[number % len(theme.colours)]
-            grid[number].plot(*zip(*points, strict=True), color=colour)
-            grid[number].set_title(name, fontsize=9, loc="left")
-            grid[number].set_ylim(bottom=0)
-            grid[number].tick_params(labelsize=8)
-        for axes in grid[len(curves) :]:
-            axes.set_visible(False)
-        figure.supxlabel("Training step", fontsize=10)
 
-    ends = ", ".join(
+def find_ticks(most: float, count: int = 4) -> list[float]:
+    """Choose round numbers for an axis that begins at 0.
+
+    most (float): The greatest value to show.
+    count (int): About how many steps there should be.
+    RETURNS (List[float]): The ticks; the last one is at least `most`.
+    """
+    rough = max(most, 1e-12) / count
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= rough * (1 - 1e-9))
+    return [step * n for n in range(math.ceil(most / step - 1e-9) + 1)] if most > 0 else [0.0, step]
+
+
+def draw_lines(
+    title: str,
+    curves: Mapping[str, Curve],
+    *,
+    across: str,
+    most: Optional[float] = None,
+    height: float = 240,
+    colour: int = 0,
+) -> Chart:
+    """Draw a line for each series.
+
+    title (str): What the values are.
+    curves (Mapping[str, Curve]): Places and values by series.
+    across (str): What the places are, such as "Training step".
+    most (Optional[float]): Where the vertical axis ends; found by the values if None.
+    height (float): In pixels.
+    colour (int): Number of the first series' colour.
+    RETURNS (Chart): The chart.
+    """
+    values = [value for points in curves.values() for _, value in points]
+    ticks = find_ticks(max(values) if most is None else most, 4 if height > 200 else 2)
+    last = max(place for points in curves.values() for place, _ in points)
+    ways = [tick for tick in find_ticks(last) if tick <= last] or [0.0]
+    plot = _Plot(height, max(last, 1e-12), ticks[-1])
+    parts = [*plot.draw_grid(ticks, ways), plot.name(across)]
+    lines, dots = [], []
+    for number, (name, points) in enumerate(curves.items()):
+        kind = f"l{(number + colour) % COLOURS}"
+        places = " ".join(
+            f"{100 * x / plot.last:.2f},{100 - 100 * y / plot.most:.2f}" for x, y in points
+        )
+        lines.append(f'<polyline points="{places}" class="{kind}"/>')
+        if len(points) <= MAX_DOTS:
+            dots += [
+                f'<circle cx="{plot.x(x):.2f}%" cy="{plot.y(y):.1f}" r="3" class="{kind}">'
+                f"<title>{escape(f'{name}, {x:g}: {y:.4g}')}</title></circle>"
+                for x, y in points
+            ]
+    ends = "; ".join(
         f"{name} from {points[0][1]:.3g} to {points[-1][1]:.3g}" for name, points in curves.items()
     )
-    return draw(paint, 0.5 + 1.7 * rows, f"Mean loss of each objective of {recipe}: {ends}.")
+    svg = _svg([*parts, plot.inner(lines), *dots], height, f"{title}: {ends}.")
+    return Chart(title, svg, _list_series(list(curves)))
 
 
-def draw_reliability(reliability: Reliability) -> Picture:
-    """Draw how often entities with a score are right.
+@dataclass
+class _Plot:
+    """Turns values into places of a chart with axes."""
+
+    height: float
+    last: float
+    most: float
+
+    def x(self, value: float) -> float:
+        return LEFT + (RIGHT - LEFT) * value / self.last
+
+    def y(self, value: float) -> float:
+        return TOP + (self.height - TOP - BOTTOM) * (1 - value / self.most)
+
+    def draw_grid(self, ticks: Sequence[float], ways: Sequence[float]) -> list[str]:
+        rows = [
+            f'<line x1="{LEFT}%" x2="{RIGHT}%" y1="{self.y(t):.1f}" y2="{self.y(t):.1f}" '
+            f'class="grid"/>{_text(LEFT - 1.5, self.y(t) + 4, f"{t:.4g}", "end", "soft")}'
+            for t in ticks
+        ]
+        foot = self.height - BOTTOM + 16
+        return rows + [_text(self.x(w), foot, f"{w:.4g}", kind="soft") for w in ways]
+
+    def name(self, across: str) -> str:
+        return _text((LEFT + RIGHT) / 2, self.height - 2, across, kind="soft")
+
+    def inner(self, parts: Iterable[str]) -> str:
+        """A plane of 100 by 100 units that is stretched over the plot."""
+        return (
+            f'<svg x="{LEFT}%" y="{TOP}" width="{RIGHT - LEFT}%" '
+            f'height="{self.height - TOP - BOTTOM}" viewBox="0 0 100 100" '
+            f'preserveAspectRatio="none" overflow="visible">{"".join(parts)}</svg>'
+        )
+
+
+def draw_reliability(reliability: Reliability) -> Chart:
+    """Draw the share of right entities by score.
 
     reliability (Reliability): The comparison.
-    RETURNS (Picture): The picture.
+    RETURNS (Chart): The chart.
     """
-    means, shares, counts = zip(*reliability.bins, strict=True)
-
-    def paint(figure: Any, theme: Theme) -> None:
-        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-        upper.plot([0, 1], [0, 1], "--", color=theme.ink, linewidth=1, label="what scores promise")
-        upper.plot(means, shares, marker="o", label="what comes true")
-        upper.set_ylabel("Share that is right")
-        upper.set_xlim(0, 1)
-        upper.set_ylim(0, 1.02)
-        upper.legend(loc="upper left")
-        lower.bar(means, counts, width=0.05)
-        lower.set_ylabel("Entities")
-        lower.set_xlabel("Score")
-
-    return draw(
-        paint,
-        4.4,
+    plot = _Plot(300, 1.0, 1.0)
+    ticks = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    most = max(count for _, _, count in reliability.bins)
+    line = " ".join(f"{100 * x:.1f},{100 - 100 * y:.1f}" for x, y, _ in reliability.bins)
+    inner = [
+        '<line x1="0" y1="100" x2="100" y2="0" class="dashed"/>',
+        f'<polyline points="{line}" class="l0"/>',
+    ]
+    dots = [
+        f'<circle cx="{plot.x(x):.2f}%" cy="{plot.y(y):.1f}" r="{3 + 7 * math.sqrt(n / most):.1f}" '
+        f'class="l0"><title>score {x:.2f}: {y:.0%} of {n} entities are right</title></circle>'
+        for x, y, n in reliability.bins
+    ]
+    alt = (
         "Share of right entities by score, against the diagonal of perfect scores. "
-        f"Expected calibration error {reliability.error:.3f} over {reliability.entities} entities.",
+        f"Expected calibration error {reliability.error:.3f} over {reliability.entities} entities."
     )
+    grid = [*plot.draw_grid(ticks, ticks), plot.name("Score")]
+    title = "Share of right entities by score"
+    return Chart(title, _svg([*grid, plot.inner(inner), *dots], plot.height, alt))
 
 
-def draw_confusion(labels: Sequence[str], counts: numpy.ndarray) -> Picture:
-    """Draw which type was found where gold has which.
-
-    labels (Sequence[str]): Names of rows (gold) and columns (found), "nothing" the last.
-    counts (numpy.ndarray): (n, n) how often.
-    RETURNS (Picture): The picture.
-    """
-    shares = counts / numpy.maximum(counts.sum(axis=1, keepdims=True), 1)
-
-    def paint(figure: Any, theme: Theme) -> None:
-        axes = figure.subplots()
-        axes.imshow(shares, cmap=theme.colormap, vmin=0, vmax=1, aspect="auto")
-        axes.set_xticks(range(len(labels)), labels, rotation=45 if len(labels) > 5 else 0)
-        axes.set_yticks(range(len(labels)), labels)
-        axes.grid(visible=False)
-        axes.set_xlabel("Found as")
-        axes.set_ylabel("Gold type")
-        for i, j in numpy.ndindex(*counts.shape):
-            # both colour maps are dark at one end: at the full one in light, at the empty in dark
-            dark = shares[i, j] > 0.5 if theme is LIGHT else shares[i, j] < 0.5
-            colour = "#ffffff" if dark else "#101010"
-            axes.text(j, i, int(counts[i, j]), ha="center", va="center", color=colour, fontsize=9)
-
-    right = int(numpy.trace(counts))
-    return draw(
-        paint,
-        1.2 + 0.45 * len(labels),
-        f"How often each gold type was found as which type. {right} of {int(counts.sum())} lie on "
-        "the diagonal. The table below has all values.",
-    )
-
-
-def draw_vectors(before: Optional[TokenVectors], after: TokenVectors, alt: str) -> Picture:
+def draw_vectors(title: str, tokens: TokenVectors, names: Mapping[str, str]) -> Chart:
     """Draw token vectors in the plane in which they differ most.
 
-    before (Optional[TokenVectors]): Before training.
-    after (TokenVectors): The same tokens after training.
-    alt (str): What can be seen.
-    RETURNS (Picture): The picture.
+    title (str): When they were read.
+    tokens (TokenVectors): The vectors.
+    names (Mapping[str, str]): Name of each language.
+    RETURNS (Chart): The chart: colours stand for entity types, shapes for languages.
     """
-    panels = {"After training": after} if before is None else {"Before training": before}
-    if before is not None:
-        panels["After training"] = after
-    points = {title: project(tokens.vectors) for title, tokens in panels.items()}
-    types = sorted(set(after.labels) - {OUTSIDE})
-    langs = sorted(set(after.langs))
-    labels, of_lang = numpy.array(after.labels), numpy.array(after.langs)
-
-    def paint(figure: Any, theme: Theme) -> None:
-        colours = {name: theme.colours[n % len(theme.colours)] for n, name in enumerate(types)}
-        colours = {OUTSIDE: theme.grid, **colours}
-        marks = {lang: MARKERS[n % len(MARKERS)] for n, lang in enumerate(langs)}
-        for axes, (title, places) in zip(
-            figure.subplots(len(panels), 1, squeeze=False).ravel(), points.items(), strict=True
-        ):
-            for name, colour in colours.items():
-                for lang, mark in marks.items():
-                    chosen = places[(labels == name) & (of_lang == lang)].T
-                    axes.scatter(*chosen, s=16, marker=mark, color=colour, alpha=0.75, linewidths=0)
-            axes.set_title(title, loc="left", fontsize=11)
-            axes.set_xticks([])
-            axes.set_yticks([])
-        for name, colour in colours.items():
-            axes.scatter([], [], marker="s", color=colour, label=name)
-        for lang, mark in marks.items():
-            axes.scatter([], [], marker=mark, color=theme.ink, label=lang)
-        figure.legend(loc="outside upper center", ncols=5)
-
-    return draw(paint, 0.7 + 3.6 * len(panels), alt)
+    places = project(tokens.vectors)
+    low, high = places.min(axis=0), places.max(axis=0)
+    size = numpy.array(PANEL, dtype=float)
+    places = 8 + (places - low) / numpy.maximum(high - low, 1e-12) * (size - 16)
+    types, langs = sorted(set(tokens.labels) - {OUTSIDE}), sorted(set(tokens.langs))
+    labels, of_lang = numpy.array(tokens.labels), numpy.array(tokens.langs)
+    paths = []
+    for number, label in enumerate([OUTSIDE, *types], start=-1):
+        for order, lang in enumerate(langs):
+            chosen = places[(labels == label) & (of_lang == lang)]
+            shape = SHAPES[order % len(SHAPES)]
+            drawn = "".join(f"M{x:.1f},{y:.1f}{shape}" for x, y in chosen)
+            kind = f"l{number % COLOURS}" if number >= 0 else "plain"
+            if drawn:
+                paths.append(f'<path class="{kind}" d="{drawn}"/>')
+    legend = [(label, _swatch(n)) for n, label in enumerate([*types])]
+    legend.append((OUTSIDE, _swatch(-1)))
+    legend += [
+        (names.get(lang, lang), _swatch(-2, SHAPES[order % len(SHAPES)]))
+        for order, lang in enumerate(langs)
+    ]
+    alt = f"{title}: vectors of {len(tokens.labels)} words by entity type and language."
+    svg = Markup(
+        f'<svg class="chart dots" viewBox="0 0 {PANEL[0]} {PANEL[1]}" role="img" '
+        f'aria-label="{escape(alt)}">{"".join(paths)}</svg>'
+    )
+    return Chart(title, svg, legend)

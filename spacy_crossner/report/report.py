@@ -1,8 +1,8 @@
-"""The report: one HTML file that needs nothing else, and its pictures as PNG."""
+"""The report: one HTML file that needs nothing else."""
 
-import base64
 import warnings
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple, Optional, Union
 
@@ -11,31 +11,34 @@ import srsly
 from jinja2 import Environment, PackageLoader
 from spacy.tokens import Doc
 
+from spacy_crossner.about import __version__
 from spacy_crossner.data.readers import ParallelCorpus
 from spacy_crossner.data.view import get_view
 from spacy_crossner.errors import CrossnerError, Errors, Warnings
 from spacy_crossner.files import write_file
 from spacy_crossner.pipeline.load import load_pipeline
-from spacy_crossner.report import figures
 from spacy_crossner.report.compare import Compared, compare
 from spacy_crossner.report.evaluate import find_tests, predict_file, score, take_name
 from spacy_crossner.report.log import is_log, read_log
+from spacy_crossner.report.names import pipeline_name
 from spacy_crossner.report.sections import (
     Entries,
     Recipes,
-    describe,
     join_recipes,
+    list_next_steps,
+    name_test,
+    show_cards,
     show_confusion,
     show_errors,
     show_recipes,
     show_reliability,
     show_runs,
+    show_types,
     show_vectors,
 )
 from spacy_crossner.report.tables import Table, make_tables
 
 HTML = "report.html"
-Pictures = dict[str, figures.Picture]
 
 
 class Scored(NamedTuple):
@@ -54,7 +57,7 @@ def report(
     tests: Sequence[Path],
     output: Path,
     *,
-    name: str = "this pipeline",
+    name: Optional[str] = None,
     metrics: Sequence[Path] = (),
     logs: Sequence[Path] = (),
     encoder: Optional[str] = None,
@@ -64,18 +67,18 @@ def report(
     limit: int = 8,
     gpu_id: int = -1,
 ) -> Path:
-    """Write a report on a pipeline. What is not given is left out, and the report says so.
+    """Write a report on a pipeline. Sections without content are left out.
 
     model (Union[str, Path]): A pipeline folder, or the name of an installed one.
     tests (Sequence[Path]): `.spacy` files with gold entities, or folders with `test-*.spacy`.
-    output (Path): The folder to write report.html and the PNG files to.
-    name (str): What to call the pipeline beside other recipes.
+    output (Path): The folder to write report.html to.
+    name (Optional[str]): What to call the pipeline; by default its own name.
     metrics (Sequence[Path]): JSON files that `evaluate` wrote, or folders of them. The name of
         the file is taken for that of the recipe.
     logs (Sequence[Path]): JSONL files that the logger wrote, or folders to search for them. The
-        name of the folder that a file lies in is taken for that of the recipe.
+        name of the folder that a file lies in is taken for that of the run.
     encoder (Optional[str]): The encoder before training: a folder, or a name on the hub.
-    source (Optional[Path]): Labelled source text, for the picture of token vectors only.
+    source (Optional[Path]): Labelled source text, for the chart of token vectors only.
     translation (Optional[Path]): JSON report of the translation.
     selection (Optional[Path]): JSON report of the selection of target text.
     limit (int): Most sentences to show of each language and kind of error.
@@ -88,30 +91,43 @@ def report(
     tested = read_metrics(metrics)
     runs = read_logs(logs)
     nlp = load_pipeline(model)
-    compared: list[Compared] = []
+    name = name or pipeline_name(nlp, str(model))
+    compared: dict[str, list[Compared]] = {}
+    names: dict[str, str] = {}
     scores: dict[str, dict[str, Any]] = {}
     samples: list[tuple[str, Doc]] = []
     for path in files:
         key = path.stem.removeprefix("test-")
         examples = predict_file(nlp, path)
         lang = _lang(examples[0].reference, key)
+        names[key] = name_test(key, lang)
         scores[key] = {"docs": len(examples), **score(examples)["seqeval"]}
-        compared += [compare(example, lang) for example in examples]
+        compared[key] = [compare(example, lang) for example in examples]
         samples += [(lang, example.reference) for example in examples]
     if source is not None and _exists(source):
         references = (example.reference for example in ParallelCorpus([source])(nlp))
         samples += [(_lang(doc, "source"), doc) for doc in references]
+    langs = [sentences[0].lang for sentences in compared.values()]
+    sentences = [sentence for found in compared.values() for sentence in found]
     page = {
-        "limit": limit,
-        **describe(nlp, name, scores),
-        **show_recipes(join_recipes(name, scores, same_tests(tested, scores))),
+        "name": name,
+        "pipeline": f"{nlp.lang}_{nlp.meta['name']} {nlp.meta['version']}",
+        "components": nlp.pipe_names,
+        "version": __version__,
+        "date": f"{date.today():%-d %B %Y}",
+        **show_cards(scores, compared, names),
+        **list_next_steps(str(model), [str(test) for test in tests], langs),
+        **show_types(scores, names),
+        **show_recipes(join_recipes(name, scores, same_tests(tested, scores)), names),
+        **show_reliability(compared, names),
+        **show_confusion(sentences),
+        **show_errors(compared, names, limit),
         **show_runs(runs),
-        **show_reliability(compared),
-        **show_confusion(compared),
         **show_vectors(nlp, samples, encoder),
-        **show_errors(compared, limit),
-        "translation": _read_tables("Translation", translation),
-        "selection": _read_tables("Selection", selection),
+        "data": [
+            *_read_tables("Translation", translation),
+            *_read_tables("Selection of target text", selection),
+        ],
     }
     return write_report(page, output)
 
@@ -216,36 +232,15 @@ def _lang(doc: Doc, otherwise: str) -> str:
 
 
 def write_report(page: Entries, output: Path) -> Path:
-    """Draw the pictures and write everything, each file whole or not at all.
+    """Write the page, whole or not at all.
 
-    page (Entries): What the template shows. Entries whose names begin with "draw_" draw a
-        picture each.
+    page (Entries): What the template shows.
     output (Path): The folder.
     RETURNS (Path): The HTML file.
     """
-    drawn = figures.has_matplotlib()
-    pictures: Pictures = {}
-    if drawn:
-        for key, paint in page.items():
-            if key.startswith("draw_"):
-                pictures[key.removeprefix("draw_")] = paint()
-        for curve in page["curves"]:
-            picture = figures.draw_losses(curve["recipe"], curve["losses"])
-            pictures[f"losses-{curve['recipe']}"] = curve["picture"] = picture
-    else:
-        warnings.warn(Warnings.CNW60, stacklevel=2)
-    environment = Environment(
-        loader=PackageLoader("spacy_crossner.report", "templates"), autoescape=True
-    )
-    environment.filters["data_uri"] = _data_uri
-    html = environment.get_template(HTML).render(page, pictures=pictures, drawn=drawn)
+    templates = PackageLoader("spacy_crossner.report", "templates")
+    environment = Environment(loader=templates, autoescape=True, trim_blocks=True)
+    html = environment.get_template(HTML).render(page)
     output.mkdir(parents=True, exist_ok=True)
-    for name, picture in pictures.items():
-        write_file(output / f"{name}.png", picture.light)
-        write_file(output / f"{name}-dark.png", picture.dark)
     write_file(output / HTML, html)
     return output / HTML
-
-
-def _data_uri(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

@@ -1,16 +1,15 @@
 """The sections of a report: what the template shows of scores, logs, entities and vectors.
 
-Each function gives entries for the template. An entry whose name begins with "draw_" draws a
-picture.
+Each function returns entries for the template. A section without content returns none, and the page
+leaves it out.
 """
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Optional
 
 import numpy
-from markupsafe import Markup, escape
-from spacy.displacy import render
 from spacy.language import Language
 from spacy.tokens import Doc
 
@@ -19,12 +18,18 @@ from spacy_crossner.report.compare import (
     KINDS,
     NOTHING,
     Compared,
-    Entity,
     count_types,
     measure_reliability,
 )
+from spacy_crossner.report.names import language_name
+from spacy_crossner.report.render import (
+    choose_examples,
+    describe_pair,
+    number_labels,
+    render_sentence,
+)
+from spacy_crossner.report.tables import Table
 from spacy_crossner.report.vectors import (
-    TokenVectors,
     find_transformer,
     make_untrained,
     read_vectors,
@@ -32,54 +37,127 @@ from spacy_crossner.report.vectors import (
     share_of_neighbours,
 )
 
-# Backgrounds of entities: all light enough for black letters.
-BACKGROUNDS = ("#9fd0f5", "#ffc79e", "#9fe3c9", "#e8b9e6", "#f2dc8c", "#ffb8cd", "#c3cff5")
-ENTITY = '<mark style="background:{bg}">{text}<b>{label}</b></mark>'
 # What spaCy logs of them is the size of their gradient.
 NO_LOSSES = ("transformer", "tok2vec")
+# Keeps the page small, however many languages and kinds of error there are.
+MAX_ERRORS = 240
 
 # F1 by recipe and test file.
 Recipes = dict[str, dict[str, float]]
 Entries = dict[str, Any]
 
 
-def describe(nlp: Language, name: str, scores: dict[str, dict[str, Any]]) -> Entries:
-    """RETURNS (Entries): Title, summary, and the scores of the pipeline itself."""
-    mean = numpy.mean([values["f"] for values in scores.values()])
-    sentences = sum(values["docs"] for values in scores.values())
-    labels = sorted({label for values in scores.values() for label in values["per_type"]})
-    rows = [
-        [label, *(_cell(values["per_type"].get(label, {}).get("f")) for values in scores.values())]
-        for label in labels
-    ]
+def name_test(key: str, lang: str) -> str:
+    """RETURNS (str): The language of a test file, with the file's name where that says more."""
+    if key == lang or lang == "xx":
+        return language_name(key)
+    return f"{language_name(lang)} ({key.removeprefix(f'{lang}-')})"
+
+
+def show_cards(
+    scores: Mapping[str, Mapping[str, Any]],
+    compared: Mapping[str, Sequence[Compared]],
+    names: Mapping[str, str],
+) -> Entries:
+    """Show each language with its scores and example sentences.
+
+    scores (Mapping[str, Mapping[str, Any]]): "docs", "p", "r" and "f" by test.
+    compared (Mapping[str, Sequence[Compared]]): The sentences by test.
+    names (Mapping[str, str]): Name of each test.
+    RETURNS (Entries): Cards, the best first, and the figures above them.
+    """
+    colours = number_labels([s for sentences in compared.values() for s in sentences])
+    order = sorted(scores, key=lambda key: -scores[key]["f"])
+    counts = Counter(p.kind for ss in compared.values() for s in ss for p in s.pairs)
+    errors = [(counts[kind], name) for kind, name in KINDS.items() if counts[kind]]
     return {
-        "title": f"What {name} finds in {', '.join(scores)}",
-        "summary": f"On {sentences} labelled test sentences in {len(scores)} languages, its mean "
-        f"F1 is {mean:.1f}.",
-        "pipeline": {
-            "name": f"{nlp.lang}_{nlp.meta['name']} {nlp.meta['version']}",
-            "components": nlp.pipe_names,
-        },
-        "labels": labels,
-        "languages": [
-            [key, values["docs"], *(_cell(values[figure]) for figure in "prf")]
-            for key, values in scores.items()
+        "colours": colours,
+        "mean": _cell(float(numpy.mean([values["f"] for values in scores.values()]))),
+        "best": (names[order[0]], _cell(scores[order[0]]["f"])),
+        "weakest": (names[order[-1]], _cell(scores[order[-1]]["f"])),
+        "sentences": sum(values["docs"] for values in scores.values()),
+        "entities": sum(len(s.gold) for ss in compared.values() for s in ss),
+        "worst_error": max(errors, default=None),
+        "cards": [
+            {
+                "name": names[key],
+                "lang": compared[key][0].lang,
+                "docs": scores[key]["docs"],
+                **{figure: _cell(scores[key][figure]) for figure in "prf"},
+                "examples": [_show_sentence(s, colours) for s in choose_examples(compared[key])],
+            }
+            for key in order
         ],
-        "types": {"header": ["Type", *scores], "rows": rows},
     }
 
 
-def join_recipes(name: str, scores: dict[str, dict[str, Any]], others: Recipes) -> Recipes:
+def _show_sentence(sentence: Compared, colours: Mapping[str, int]) -> Entries:
+    wrong = [pair for pair in sentence.pairs if pair.kind in KINDS]
+    return {
+        "lang": sentence.lang,
+        "direction": sentence.direction,
+        "html": render_sentence(sentence, colours),
+        "kinds": sorted(sentence.kinds),
+        "notes": [describe_pair(pair, sentence.text) for pair in wrong],
+    }
+
+
+def list_next_steps(model: str, tests: Sequence[str], langs: Iterable[str]) -> Entries:
+    """RETURNS (Entries): Commands to type next, each with what it is for."""
+    codes = ",".join(dict.fromkeys(lang for lang in langs if lang != "xx"))
+    texts = " ".join(f"--texts {shlex.quote(test)}" for test in tests)
+    pipeline = shlex.quote(model)
+    steps = [("Try it on any text in a browser:", f"demo {pipeline}")]
+    if codes:
+        steps.append(
+            ("Ship it as wheels:", f"package {pipeline} packages --languages {codes} {texts}")
+        )
+    return {"next": [(purpose, f"python -m spacy crossner {step}") for purpose, step in steps]}
+
+
+def show_types(scores: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]) -> Entries:
+    """RETURNS (Entries): F1 per entity type and language."""
+    labels = sorted({label for values in scores.values() for label in values["per_type"]})
+    found = {
+        label: {
+            names[key]: values["per_type"][label]["f"]
+            for key, values in scores.items()
+            if label in values["per_type"]
+        }
+        for label in labels
+    }
+    if not found:
+        return {}
+    header = ["Type", *names.values()]
+    rows = [[lb, *(_cell(found[lb].get(name)) for name in names.values())] for lb in labels]
+    return {
+        "types": {
+            "chart": figures.draw_ranges("F1 per entity type", found),
+            "table": Table("F1 per type and language", header, rows),
+        }
+    }
+
+
+def join_recipes(name: str, scores: Mapping[str, Mapping[str, Any]], others: Recipes) -> Recipes:
     """RETURNS (Recipes): All recipes; the pipeline itself only if it is none of them."""
     own = {key: values["f"] for key, values in scores.items()}
     return others if own in others.values() else {**others, name: own}
 
 
-def show_recipes(recipes: Recipes) -> Entries:
-    """RETURNS (Entries): F1 per language and recipe, and the mean over what all were tested on."""
+def show_recipes(recipes: Recipes, names: Mapping[str, str]) -> Entries:
+    """Compare recipes.
+
+    recipes (Recipes): F1 by recipe and test.
+    names (Mapping[str, str]): Name of each test.
+    RETURNS (Entries): F1 per language and recipe, and the mean over what all were tested on;
+        nothing of a single recipe.
+    """
+    if len(recipes) < 2:
+        return {}
     tests = list(dict.fromkeys(test for values in recipes.values() for test in values))
     shared = [test for test in tests if all(test in values for values in recipes.values())]
-    title = "Mean" if shared == tests else f"Mean of {', '.join(shared) or 'none'}"
+    named = {test: names.get(test) or language_name(test) for test in tests}
+    title = "Mean" if shared == tests else f"Mean of {', '.join(map(named.get, shared)) or 'none'}"  # type: ignore[arg-type]
     rows = [
         [
             name,
@@ -88,32 +166,42 @@ def show_recipes(recipes: Recipes) -> Entries:
         ]
         for name, values in recipes.items()
     ]
+    groups = {
+        named[test]: {name: values[test] for name, values in recipes.items() if test in values}
+        for test in tests
+    }
     return {
-        "recipes": {"header": ["Recipe", *tests, title], "rows": rows},
-        "draw_languages": lambda: figures.draw_languages(recipes),
+        "recipes": {
+            "chart": figures.draw_bars("F1 per language and recipe", groups),
+            "table": Table("F1 of each recipe", ["Recipe", *named.values(), title], rows),
+        }
     }
 
 
-def show_runs(runs: dict[str, list[dict[str, Any]]]) -> Entries:
-    """RETURNS (Entries): Scores and losses while training, by recipe."""
+def show_runs(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Entries:
+    """RETURNS (Entries): Scores and losses while training, by run."""
     dev = {
-        recipe: [(row["step"], 100 * row["score"]) for row in rows if row["score"] is not None]
-        for recipe, rows in runs.items()
+        run: [(row["step"], 100 * row["score"]) for row in rows if row["score"] is not None]
+        for run, rows in runs.items()
     }
-    dev = {recipe: points for recipe, points in dev.items() if points}
-    curves = []
-    for recipe, rows in runs.items():
-        losses = mean_losses(rows)
-        if losses:
-            ends = [
-                [name, f"{points[0][1]:.4g}", f"{points[-1][1]:.4g}"]
-                for name, points in losses.items()
-            ]
-            curves.append({"recipe": recipe, "rows": ends, "losses": losses})
-    page: Entries = {"curves": curves}
+    dev = {run: points for run, points in dev.items() if points}
+    page: Entries = {}
     if dev:
-        page["draw_dev_scores"] = lambda: figures.draw_dev_scores(dev)
-    return page
+        title, across = "Score on development data", "Training step"
+        page["dev_scores"] = figures.draw_lines(title, dev, across=across, most=100.0)
+    losses = []
+    for run, rows in runs.items():
+        curves = mean_losses(rows)
+        if curves:
+            ends = [[k, f"{v[0][1]:.4g}", f"{v[-1][1]:.4g}"] for k, v in curves.items()]
+            caption = f"Mean loss of {run} at the first and the last evaluation"
+            charts = [
+                figures.draw_lines(k, {k: v}, across="Training step", height=170, colour=number)
+                for number, (k, v) in enumerate(curves.items())
+            ]
+            table = Table(caption, ["Objective", "First", "Last"], ends)
+            losses.append({"run": run, "charts": charts, "table": table})
+    return {**page, "losses": losses} if losses else page
 
 
 def mean_losses(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, float]]]:
@@ -134,90 +222,89 @@ def mean_losses(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, 
     return {name: points for name, points in curves.items() if any(loss for _, loss in points)}
 
 
-def show_reliability(compared: Sequence[Compared]) -> Entries:
-    """RETURNS (Entries): How far scores can be believed."""
-    overall = measure_reliability(compared)
+def show_reliability(
+    compared: Mapping[str, Sequence[Compared]], names: Mapping[str, str]
+) -> Entries:
+    """RETURNS (Entries): Whether scores are probabilities."""
+    overall = measure_reliability(s for sentences in compared.values() for s in sentences)
     if overall is None:
-        return {"reliability": None}
-    langs = {}
-    for lang in dict.fromkeys(sentence.lang for sentence in compared):
-        langs[lang] = measure_reliability(s for s in compared if s.lang == lang)
+        return {}
+    tests = {names[key]: measure_reliability(sentences) for key, sentences in compared.items()}
+    bins = [[f"{mean:.2f}", f"{share:.2f}", str(n)] for mean, share, n in overall.bins]
+    errors = [[k, f"{v.error:.3f}", str(v.entities)] for k, v in tests.items() if v is not None]
+    header = ["Language", "Calibration error", "Entities"]
     return {
         "reliability": {
-            "error": overall.error,
-            "rows": [[f"{mean:.2f}", f"{share:.2f}", n] for mean, share, n in overall.bins],
-            "languages": [
-                [lang, f"{found.error:.3f}", found.entities]
-                for lang, found in langs.items()
-                if found is not None
+            "error": f"{overall.error:.3f}",
+            "chart": figures.draw_reliability(overall),
+            "tables": [
+                Table("Entities by score", ["Mean score", "Share that is right", "Entities"], bins),
+                Table("Calibration error per language", header, errors),
             ],
-        },
-        "draw_reliability": lambda: figures.draw_reliability(overall),
+        }
     }
 
 
-def show_confusion(compared: Sequence[Compared]) -> Entries:
-    """RETURNS (Entries): Which gold type was found as which type."""
+def show_confusion(compared: Iterable[Compared]) -> Entries:
+    """RETURNS (Entries): Which gold type was found as which type, with shares of each row."""
     counts = count_types(compared)
     labels = [*sorted({label for pair in counts for label in pair} - {NOTHING}), NOTHING]
-    table = numpy.array([[counts[gold, found] for found in labels] for gold in labels])
-    rows = [[label, *row] for label, row in zip(labels, table.tolist(), strict=True)]
-    return {
-        "confusion": {"header": ["Gold", *labels], "rows": rows},
-        "draw_confusion": lambda: figures.draw_confusion(labels, table),
-    }
+    if len(labels) < 2:
+        return {}
+    rows = []
+    for gold in labels:
+        row = [counts[gold, found] for found in labels]
+        rows.append((gold, [(n, round(n / max(1, sum(row)), 3)) for n in row]))
+    return {"confusion": {"labels": labels, "rows": rows}}
 
 
 def show_vectors(nlp: Language, docs: Iterable[tuple[str, Doc]], encoder: Optional[str]) -> Entries:
     """RETURNS (Entries): Token vectors after and, given the encoder, before training."""
     transformer = find_transformer(nlp)
     sample = sample_tokens(docs)
-    if transformer is None or len({lang for _, drawn in sample for _, _, lang in drawn}) < 2:
-        return {"alignment": []}
-    after = read_vectors(transformer, sample)
-    before: Optional[TokenVectors] = None
+    langs = {lang for _, drawn in sample for _, _, lang in drawn}
+    if transformer is None or len(langs) < 2:
+        return {}
+    panels = {"After training": read_vectors(transformer, sample)}
     if encoder is not None:
         before = read_vectors(make_untrained(nlp, encoder), sample)
-    shares = {
-        name: f"{share_of_neighbours(tokens):.1%}"
-        for name, tokens in (("before training", before), ("after training", after))
-        if tokens is not None
-    }
-    told = ", ".join(f"{share} {name}" for name, share in shares.items())
-    alt = (
-        f"Vectors of {len(after.labels)} words by entity type and language. Entity words whose "
-        f"nearest word in another language has the same type: {told}."
-    )
+        panels = {"Before training": before, **panels}
+    names = {lang: language_name(lang) for lang in langs}
     return {
-        "alignment": list(shares.items()),
-        "draw_vectors": lambda: figures.draw_vectors(before, after, alt),
+        "vectors": {
+            "charts": [figures.draw_vectors(k, tokens, names) for k, tokens in panels.items()],
+            "shares": [(k, f"{share_of_neighbours(tokens):.1%}") for k, tokens in panels.items()],
+        }
     }
 
 
-def show_errors(compared: Sequence[Compared], limit: int) -> Entries:
+def show_errors(
+    compared: Mapping[str, Sequence[Compared]], names: Mapping[str, str], limit: int
+) -> Entries:
     """RETURNS (Entries): Counts of errors, and sentences with errors."""
-    langs = list(dict.fromkeys(sentence.lang for sentence in compared))
-    counts = Counter((pair.kind, sentence.lang) for sentence in compared for pair in sentence.pairs)
-    labels = sorted({e.label for s in compared for e in (*s.gold, *s.found)})
-    colours = {label: BACKGROUNDS[n % len(BACKGROUNDS)] for n, label in enumerate(labels)}
+    everything = [s for sentences in compared.values() for s in sentences]
+    counts = {
+        key: Counter(pair.kind for s in sentences for pair in s.pairs)
+        for key, sentences in compared.items()
+    }
+    if not any(sentence.kinds for sentence in everything):
+        return {}
+    colours = number_labels(everything)
+    chosen = choose_errors(everything, limit)
+    while len(chosen) > MAX_ERRORS and limit > 1:
+        limit -= 1
+        chosen = choose_errors(everything, limit)
+    rows = [[name, *(str(counts[key][kind]) for key in counts)] for kind, name in KINDS.items()]
     return {
-        "kinds": KINDS,
-        "error_langs": langs,
-        "error_counts": {
-            "header": ["Kind", *langs],
-            "rows": [
-                [name, *(counts[kind, lang] for lang in langs)] for kind, name in KINDS.items()
-            ],
-        },
-        "errors": [
-            {
-                "lang": sentence.lang,
-                "kinds": [kind for kind in KINDS if kind in sentence.kinds],
-                "gold": render_entities(sentence, sentence.gold, colours),
-                "found": render_entities(sentence, sentence.found, colours),
-            }
-            for sentence in choose_errors(compared, limit)
-        ],
+        "errors": {
+            "kinds": KINDS,
+            "languages": {s.lang: language_name(s.lang) for s in chosen},
+            "limit": limit,
+            "table": Table(
+                "Errors by kind and language", ["Kind", *(names[key] for key in counts)], rows
+            ),
+            "sentences": [_show_sentence(sentence, colours) for sentence in chosen],
+        }
     }
 
 
@@ -236,28 +323,6 @@ def choose_errors(compared: Iterable[Compared], limit: int) -> list[Compared]:
             counts.update(keys)
             chosen.append(sentence)
     return chosen
-
-
-def render_entities(
-    sentence: Compared, entities: Sequence[Entity], colours: Mapping[str, str]
-) -> Markup:
-    """Mark entities in a text with displaCy.
-
-    sentence (Compared): The sentence.
-    entities (Sequence[Entity]): Entities in it, in the order of the text.
-    colours (Mapping[str, str]): Background by label.
-    RETURNS (Markup): The HTML.
-    """
-    ents = []
-    for entity in entities:
-        label = entity.label if entity.score is None else f"{entity.label} {entity.score:.2f}"
-        # displaCy escapes the text, but not the label
-        params = {"label": escape(label), "bg": colours[entity.label]}
-        ents.append({"start": entity.start, "end": entity.end, "label": "", "params": params})
-    doc = {"text": sentence.text, "ents": ents, "settings": {"direction": sentence.direction}}
-    # the text is wanted, also where a notebook would show it
-    settings: Any = {"style": "ent", "manual": True, "minify": True, "jupyter": False}
-    return Markup(render(doc, options={"template": ENTITY}, **settings))
 
 
 def _cell(value: Optional[float]) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from spacy_crossner.report.names import language_name
+
 # What is there to read one by one, and not to count.
 LEFT_OUT = ("examples",)
 MAX_ROWS = 200
@@ -34,7 +36,9 @@ def make_tables(caption: str, values: dict[str, Any]) -> list[Table]:
     for path, cells in _iter_rows((), values):
         rows = found.setdefault((len(path), tuple(cells)), [])
         if len(rows) < MAX_ROWS:
-            rows.append([" · ".join(path) or "all", *map(show, cells.values())])
+            # reports of commands have languages at the top
+            names = [language_name(name) for name in path[:1]] + list(path[1:])
+            rows.append([" · ".join(names) or "all", *map(show, cells.values())])
     return [
         Table(
             f"{caption}: {', '.join(names)}",
