@@ -140,7 +140,7 @@ class Errors(metaclass=_Coded):
     )
     CN035 = "There is no {what}. Give it with {option}."
     CN036 = "'{value}' names no file. Write LANGUAGE=FILE, each language once: it=italian.txt"
-    CN037 = "spaCy has no language '{lang}'. Give codes such as de, it, zh: https://spacy.io/usage/models"
+    CN037 = "There is no language with the code '{lang}'. Give codes such as de, sw, zh."
     CN038 = (
         "The current folder can't become a project, for it would be replaced while you are in it. "
         "Name a new folder in it; or go to the folder above and name '{name}' there."
@@ -167,6 +167,20 @@ class Errors(metaclass=_Coded):
         "would be replaced. Name another folder."
     )
 
+    CN080 = (
+        "Word segmenters that this pipeline needs are not installed: {segmenters}. Install them:\n"
+        "python -m pip install {packages}"
+    )
+    CN081 = (
+        'The tokenizer\'s segmenters are {setting!r}. Set them to "auto", to null, or to names by '
+        'language: {{"zh": "jieba+opencc", "ja": "sudachi"}}'
+    )
+    CN082 = "There is no word segmenter for '{language}', only for: {known}."
+    CN083 = "There is no segmenter '{name}' for '{language}'. Choose one of: {known}."
+    CN084 = (
+        "This pipeline was saved with {name} {there}, but {here} is installed: its tokens may "
+        'differ. To have the same tokens: python -m pip install "{name}=={there}"'
+    )
     # 1xx: components
     CN101 = "A mention has the label '{label}', but the labels here are: {labels}."
     CN103 = (
@@ -333,8 +347,8 @@ class Errors(metaclass=_Coded):
         "missing, training masks these tokens; with skip, the sentence is left out."
     )
     CN261 = (
-        "There is no tokenizer for the language '{lang}'. {problem} Correct the code, or give "
-        "--lang xx, whose tokenizer cuts texts of any language."
+        "There is no language with the code '{lang}'. Give a code such as de, sw, zh, or "
+        "xx for text in several languages."
     )
     CN265 = (
         "Tokens of '{text}' have no annotation, which this format can't tell from having no "

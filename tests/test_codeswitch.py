@@ -19,6 +19,7 @@ from spacy.vocab import Vocab
 from typer.testing import CliRunner
 
 from spacy_crossner.cli import app
+from spacy_crossner.data.languages import find_tokenizer
 from spacy_crossner.data.readers import create_parallel_corpus
 from spacy_crossner.data.shards import read_docs, write_docs
 from spacy_crossner.data.view import View, get_view, set_view
@@ -148,11 +149,16 @@ class TestWords:
         set_view(doc, View("group-1", lang="en"))
         assert switch(doc, switchers["de"]) is None
 
-    def test_chinese_has_no_spaces_and_a_token_for_each_character(self, switchers):
+    def test_chinese_has_no_spaces_and_the_tokens_of_pipelines(self, switchers):
         doc = switch(make_doc("Of course _, the banks _."), switchers["zh"])
         assert doc.text == "当然, 这 银行."
-        assert [token.text for token in doc] == ["当", "然", ",", "这", "银", "行", "."]
-        links = [(0, 0), (0, 1), (1, 0), (1, 1), (2, 2), (3, 3), (4, 4), (4, 5), (5, 6)]
+        # with a segmenter, these are words; without one, characters
+        pieces = {"当然": (0, 1), ",": (2,), "这": (3,), "银行": (4,), ".": (5,)}
+        expected = [
+            (t.text, pieces[piece]) for piece in pieces for t in find_tokenizer("zh")(piece)
+        ]
+        assert [token.text for token in doc] == [word for word, _ in expected]
+        links = sorted((i, j) for j, (_, source) in enumerate(expected) for i in source)
         assert links_of(doc) == links
 
     def test_right_to_left_text_stays_in_reading_order(self, switchers):

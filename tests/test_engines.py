@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spacy_crossner.data.languages import find_codes, main_code
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.lexicon.lexicon import Lexicon, Row, write_lexicon
-from spacy_crossner.translate.codes import find_codes, main_code
 from spacy_crossner.translate.engine_apertium import (
     ApertiumEngine,
     find_route,

@@ -385,7 +385,7 @@ BAD_CALLS = {
         "out.spacy",
         {"lang": "qq", "tokenizer": "text"},
         "CN261",
-        "no tokenizer for the language 'qq'",
+        "no language with the code 'qq'",
     ),
     "output_ending": (["a.iob2"], "out.csv", {}, "CN211", "ends in .spacy"),
     "output_below_a_file": (["a.iob2"], "file/out.spacy", {}, "CN212", "a file is in its place"),

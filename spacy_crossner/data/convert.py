@@ -34,7 +34,7 @@ from spacy_crossner.data.formats import (
     parse_text,
 )
 from spacy_crossner.data.groups import count_nested, has_labels, list_labels, relabel_groups
-from spacy_crossner.data.languages import MULTI_LANGUAGE, WITHOUT_SPACES
+from spacy_crossner.data.languages import find_rules, is_known
 from spacy_crossner.data.sentences import (
     Parsed,
     Problem,
@@ -115,14 +115,10 @@ class Converter:
     @cached_property
     def nlp(self) -> Language:
         """RETURNS (Language): The blank pipeline whose tokenizer is used."""
-        try:
-            if self.lang == "xx" or self.lang in WITHOUT_SPACES:
-                nlp = spacy.blank("xx", config=MULTI_LANGUAGE, vocab=self.vocab)
-            else:
-                nlp = spacy.blank(self.lang, vocab=self.vocab)
-        except ImportError as error:
-            message = Errors.CN261.format(lang=self.lang, problem=error)
-            raise CrossnerError(message) from None
+        if not is_known(self.lang):
+            raise CrossnerError(Errors.CN261.format(lang=self.lang))
+        lang, tokenizer = find_rules(self.lang)
+        nlp = spacy.blank(lang, config={"nlp": {"tokenizer": tokenizer}}, vocab=self.vocab)
         nlp.max_length = sys.maxsize  # of spaCy's parser, which is not used
         return nlp
 

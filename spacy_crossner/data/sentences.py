@@ -4,10 +4,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Optional
 
-Span = tuple[int, int, str]
+from spacy_crossner.data.languages import is_unspaced
 
-# Languages written without spaces between words: files that don't tell the spacing have none.
-UNSPACED_LANGS = frozenset({"zh", "ja", "th", "lo", "km", "my", "yue", "wuu"})
+Span = tuple[int, int, str]
 
 
 @dataclass(frozen=True)
@@ -92,13 +91,13 @@ def locate_tokens(words: Sequence[str], text: str) -> tuple[int, ...]:
 
 
 def join_tokens(words: Sequence[str], lang: str) -> tuple[str, tuple[int, ...], bool]:
-    """Make up a text for tokens whose spacing is not known.
+    """Join tokens whose spacing is not known to a text.
 
     words (Sequence[str]): The tokens.
     lang (str): The language, which decides whether spaces stand between words.
     RETURNS (tuple): The text, the offset of each token, and whether the spacing can be relied on.
     """
-    unspaced = lang in UNSPACED_LANGS
+    unspaced = is_unspaced(lang)
     offsets = []
     position = 0
     for word in words:

@@ -13,7 +13,7 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
 from spacy_crossner.data.encoding import read_lines
-from spacy_crossner.data.languages import get_tokenizer
+from spacy_crossner.data.languages import get_tokenizer, is_unspaced
 from spacy_crossner.data.shards import find_shards, read_docs
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.lexicon.clean import clean_word, main_script, script_of
@@ -26,7 +26,7 @@ from spacy_crossner.lexicon.dictionaries import (
     read_wiktionary,
 )
 from spacy_crossner.lexicon.learn import learn_rows
-from spacy_crossner.lexicon.lexicon import UNSPACED, Lexicon, Row, write_lexicon
+from spacy_crossner.lexicon.lexicon import Lexicon, Row, write_lexicon
 from spacy_crossner.lexicon.switch import is_word
 
 LONGEST_WORD = 5  # words in a phrase that a text may well repeat
@@ -170,7 +170,7 @@ def word_frequency(texts: Iterable[str], lang: str) -> Callable[[str], int]:
     pieces = re.compile(r"\w+")
     for text in texts:
         for word in pieces.findall(text.lower()):
-            if lang in UNSPACED:
+            if is_unspaced(lang):
                 runs = (word[i : i + n] for n in range(1, 5) for i in range(len(word) - n + 1))
                 counts.update(runs)
             else:

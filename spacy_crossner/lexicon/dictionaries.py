@@ -3,24 +3,17 @@
 import gzip
 import re
 from collections.abc import Iterator
-from itertools import takewhile
+from itertools import product, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
 from spacy_crossner.data.encoding import read_lines
+from spacy_crossner.data.languages import find_codes, main_code
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.lexicon.clean import part_of_speech, split_items
 from spacy_crossner.lexicon.lexicon import Row, read_rows
 
 DICTD = Path("/usr/share/dictd")
-# FreeDict names its dictionaries by the longer codes
-CODES = """
-af:afr ar:ara bg:bul br:bre ca:cat cs:ces cy:cym da:dan de:deu el:ell en:eng eo:epo es:spa fi:fin
-fr:fra ga:gle gd:gla hi:hin hr:hrv hu:hun id:ind is:isl it:ita ja:jpn ku:kur la:lat lt:lit mk:mkd
-nb:nor nl:nld nn:nno no:nor oc:oci pl:pol pt:por ro:ron ru:rus sa:san sk:slk sl:slv sr:srp sv:swe
-sw:swh tr:tur wo:wol
-"""
-LONG_CODES = dict(pair.split(":") for pair in CODES.split())
 BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 BASE64_VALUES = {char: value for value, char in enumerate(BASE64)}
 
@@ -120,26 +113,31 @@ def freedict_indexes(
     directory (Path): Where dictionaries are installed.
     RETURNS (list[tuple[Path, bool]]): The index files, and whether each has to be inverted.
     """
-    forward = f"{LONG_CODES.get(source, source)}-{LONG_CODES.get(target, target)}"
-    backward = "-".join(reversed(forward.split("-")))
+    # varieties have codes of their own: Norwegian Bokmål is nob or nor, Swahili swa or swh
+    pairs = list(product(find_codes(source), find_codes(target)))
+    forward = [f"{a}-{b}" for a, b in pairs]
+    backward = [f"{b}-{a}" for a, b in pairs]
+    main = f"{main_code(source)}-{main_code(target)}"
     if name == "auto":
-        pairs = [_index_path(directory, pair) for pair in (forward, backward)]
-        found = [(path, path.stem.endswith(backward)) for path in pairs if path.exists()]
+        paths = [(_index_path(directory, stem), stem in backward) for stem in forward + backward]
+        found = [(path, inverted) for path, inverted in paths if path.exists()]
         if not found:
             raise CrossnerError(
-                Errors.CN454.format(pair=f"{source}-{target}", dir=directory, name=forward)
+                Errors.CN454.format(pair=f"{source}-{target}", dir=directory, name=main)
             )
         return found
     path = Path(name) if name.endswith(".index") else _index_path(directory, name)
     stem = path.stem.removeprefix("freedict-")
-    if stem not in (forward, backward):
-        asked = f"{source}-{target}"
+    if stem not in forward + backward:
+        opposite = f"{main_code(target)}-{main_code(source)}"
         raise CrossnerError(
-            Errors.CN456.format(name=stem, asked=asked, forward=forward, backward=backward)
+            Errors.CN456.format(
+                name=stem, asked=f"{source}-{target}", forward=main, backward=opposite
+            )
         )
     if not path.exists():
         raise CrossnerError(Errors.CN454.format(pair=stem, dir=path.parent, name=stem))
-    return [(path, stem == backward)]
+    return [(path, stem in backward)]
 
 
 def _index_path(directory: Path, pair: str) -> Path:

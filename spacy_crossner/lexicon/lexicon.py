@@ -20,8 +20,6 @@ from spacy_crossner.lexicon.inflection import AUXILIARY_FORMS, base_forms
 HEADER = "# lexicon"
 # tags of annotated text that a dictionary doesn't tell apart
 SAME_POS = {"AUX": "VERB", "SCONJ": "CCONJ"}
-# languages written without spaces between words
-UNSPACED = frozenset({"zh", "ja", "th", "lo", "km", "my", "yue"})
 LONGEST_GLUED = 40  # characters of tokens without a space between them that may form one word
 
 

@@ -13,7 +13,8 @@ from typing import NamedTuple, Optional
 
 import spacy
 
-from spacy_crossner.lexicon.lexicon import UNSPACED, Entry, Lexicon
+from spacy_crossner.data.languages import is_unspaced
+from spacy_crossner.lexicon.lexicon import Entry, Lexicon
 from spacy_crossner.pipeline.tokenizer import create_tokenizer
 
 SENTENCE_ENDS = frozenset([".", "!", "?", ":", "...", "…", "。", "！", "？"])
@@ -103,7 +104,7 @@ class Switcher:
         self.lang = lang or lexicon.target
         nlp = spacy.blank("xx")
         self._tokenizer = create_tokenizer()(nlp)
-        self._spaced_source = lexicon.source not in UNSPACED
+        self._spaced_source = not is_unspaced(lexicon.source)
         self._cache: dict[tuple[str, str, bool], Optional[Rendered]] = {}
 
     def find(
@@ -173,11 +174,11 @@ class Switcher:
             return None
         translation = entry.best.text
         translation = fit_case(translation, text, word=entry.word, lang=self.lang, initial=initial)
-        if self.lang in UNSPACED:
+        if is_unspaced(self.lang):
             translation = NEEDLESS_SPACE.sub("", translation)
         if translation.lower() == text.lower():
             return None
-        if translation.isalpha() and self.lang not in UNSPACED:  # spares the tokenizer's time
+        if translation.isalpha() and not is_unspaced(self.lang):  # spares the tokenizer's time
             return (translation,), (False,)
         doc = self._tokenizer(translation)
         return tuple(t.text for t in doc), tuple(bool(t.whitespace_) for t in doc)

@@ -1,17 +1,32 @@
-"""spaCy's tokenizer, plus cuts inside the scripts that are written without spaces.
+"""spaCy's tokenizer, extended to scripts that are written without spaces.
 
 spaCy's multi-language tokenizer leaves a Chinese or Thai sentence in one piece, so that no entity
-could start or end inside it. Here such text is cut into the smallest units at which a word can
-start, and all other text goes to spaCy's tokenizer as it is.
+could start or end inside it. Here a word segmenter splits such text into words; where none is
+configured, the text is split into the smallest units at which a word can start. All other text
+goes to spaCy's tokenizer as it is.
 """
 
 import re
-from collections.abc import Callable, Iterator
+import warnings
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Optional, Union
 
 import spacy
+import srsly
 from spacy.language import Language
 from spacy.tokenizer import Tokenizer
 from spacy.tokens import Doc
+from spacy.training import Example
+
+from spacy_crossner.errors import Errors
+from spacy_crossner.pipeline.segmenters import (
+    Segment,
+    Setting,
+    get_versions,
+    load_segmenter,
+    resolve_segmenters,
+)
 
 # Written out rather than taken from a Unicode library: a pipeline must cut its text in the same
 # way under every version of Python. Digits and punctuation of these scripts are spaCy's business.
@@ -19,9 +34,12 @@ HAN = r"\u2E80-\u2FD5\u3005-\u3007\u3021-\u3029\u3038-\u303B\u3400-\u4DBF\u4E00-
 HAN += r"\U00020000-\U0003FFFD"
 KANA = r"\u3041-\u3096\u309D-\u309F\u30A1-\u30FA\u30FC-\u30FF\u31F0-\u31FF\uFF66-\uFF9D"
 KANA += r"\U0001B000-\U0001B16F"
-THAI_LAO = r"\u0E01-\u0E3A\u0E40-\u0E4E\u0E81-\u0ECE\u0EDC-\u0EDF"
-KHMER_MYANMAR = r"\u1780-\u17D3\u17D7\u17DC\u17DD\u1000-\u103F\u1050-\u108F\u109A-\u109D"
-KHMER_MYANMAR += r"\uA9E0-\uA9EF\uA9FA-\uA9FE\uAA60-\uAA7F"
+THAI = r"\u0E01-\u0E3A\u0E40-\u0E4E"
+LAO = r"\u0E81-\u0ECE\u0EDC-\u0EDF"
+KHMER = r"\u1780-\u17D3\u17D7\u17DC\u17DD"
+MYANMAR = r"\u1000-\u103F\u1050-\u108F\u109A-\u109D\uA9E0-\uA9EF\uA9FA-\uA9FE\uAA60-\uAA7F"
+THAI_LAO = THAI + LAO
+KHMER_MYANMAR = KHMER + MYANMAR
 
 # Never the start of a word: vowel signs, tone marks, joiners, variation selectors.
 MARKS = r"\u0300-\u036F\u0E31\u0E33-\u0E3A\u0E47-\u0E4E\u0EB1\u0EB3-\u0EBC\u0EC8-\u0ECE"
@@ -51,23 +69,57 @@ UNIT = re.compile(
     rf"|[{KHMER_MYANMAR}](?:[{STACKERS}][{MARKS}]*[{KHMER_MYANMAR}]|[{MARKS}])*"
     rf"|[{PUNCT}]|(?<!\d)[{NUMBER_PUNCT}]|[{NUMBER_PUNCT}](?!\d)"
 )
+# Text of one segmenter, by the language that the segmenter is configured for; and the rest.
+RUN = re.compile(
+    rf"(?P<ja>[{HAN}{KANA}][{HAN}{KANA}{MARKS}]*)"
+    rf"|(?P<th>[{THAI}][{THAI}{MARKS}]*)|(?P<lo>[{LAO}][{LAO}{MARKS}]*)"
+    rf"|(?P<km>[{KHMER}][{KHMER}{MARKS}]*)|(?P<my>[{MYANMAR}][{MYANMAR}{MARKS}]*)"
+    rf"|[{PUNCT}]|(?<!\d)[{NUMBER_PUNCT}]|[{NUMBER_PUNCT}](?!\d)"
+)
+KANA_RUN = re.compile(rf"[{KANA}][{KANA}{MARKS}]*")
+HAN_OR_KANA_RUN = re.compile(rf"(?P<ja>[{KANA}][{KANA}{MARKS}]*)|(?P<zh>[{HAN}][{HAN}{MARKS}]*)")
+HAN_OR_KANA = re.compile(rf"[{HAN}{KANA}]")
+# Japanese prose has about every second character in Kana; Chinese text quotes a name in it.
+MIN_KANA_SHARE = 0.1
+# Longer runs are split before they are segmented: SudachiPy reads at most 48 KiB at a time.
+MAX_RUN = 4000
 SCRIPTS = re.compile(rf"[{HAN}{KANA}{THAI_LAO}{KHMER_MYANMAR}]")
 # Two ranges are twice as quick to search as all of them, and rule out most languages.
 PERHAPS_SCRIPTS = re.compile(r"[\u0E01-\u17DD\u2E80-\U0003FFFD]")
 
 
 class ScriptTokenizer(Tokenizer):
-    """Tokenize Han, Kana, Thai, Lao, Khmer and Myanmar by unit, and the rest as spaCy does.
+    """Split text in Han, Kana, Thai, Lao, Khmer and Myanmar into words, other text as spaCy does.
 
-    A unit is one Han character; one Kana with the small kana and the long vowel mark that follow
-    it (katakana words are cut too: in ブラジルサッカー the country is the first half); one Thai or
-    Lao consonant with the vowels written around it; one Khmer or Myanmar consonant with its signs
-    and the consonants stacked below it. Combining marks always stay with their base.
+    Each run of such a script goes to the segmenter of its language. Han is Japanese if the text
+    near it has Kana, and Chinese otherwise. Scripts without a segmenter are split into units: one
+    Han character; one Kana with the small kana and the long vowel mark that follow it; one Thai
+    or Lao consonant with the vowels written around it; one Khmer or Myanmar consonant with its
+    signs and the consonants stacked below it. No word boundary lies inside a unit.
 
-    In a text with such a script, its stops and brackets are cut off wherever they stand, and what
-    lies between is tokenized as if it stood alone: words, numbers and links glued to the script
+    In a text with such a script, its stops and brackets are split off wherever they stand, and
+    what lies between is tokenized as if it stood alone: words, numbers and links beside the script
     come out as they would elsewhere. Special cases can hold no character of these scripts.
+
+    segmenters (Union[str, Mapping[str, str], None]): Names of segmenters by language
+        code; "auto" takes what is installed. See `resolve_segmenters`.
+    lang (str): Language of the pipeline. In a Japanese one, all Han text is Japanese.
     """
+
+    def __init__(self, *args: Any, segmenters: Setting = None, lang: str = "", **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.lang = lang
+        self.segmenters = segmenters
+
+    @property
+    def segmenters(self) -> dict[str, str]:
+        """RETURNS (dict[str, str]): Names of segmenters by language code. Can be set, to what
+        `resolve_segmenters` takes."""
+        return dict(self._segmenters)
+
+    @segmenters.setter
+    def segmenters(self, setting: Setting) -> None:
+        self._segmenters = resolve_segmenters(setting)
 
     def __call__(self, string: str) -> Doc:
         """Tokenize a string.
@@ -80,8 +132,8 @@ class ScriptTokenizer(Tokenizer):
         words: list[str] = []
         spaces: list[bool] = []
         norms: list[tuple[int, str]] = []
-        for piece, is_unit in _cut(string):
-            if is_unit:
+        for piece, rule in self._split(string):
+            if rule:
                 words.append(piece)
                 spaces.append(False)
                 continue
@@ -100,7 +152,8 @@ class ScriptTokenizer(Tokenizer):
         return doc
 
     def explain(self, text: str) -> list[tuple[str, str]]:
-        """Tell which rule made each token; units are marked as "UNIT".
+        """Tell which rule made each token; words of a segmenter are marked as "WORD", units where
+        no segmenter is configured as "UNIT".
 
         text (str): The string to tokenize.
         RETURNS (list[tuple[str, str]]): Names of rules and texts of tokens, without whitespace.
@@ -108,15 +161,150 @@ class ScriptTokenizer(Tokenizer):
         if not _has_scripts(text):
             return super().explain(text)
         explained: list[tuple[str, str]] = []
-        for piece, is_unit in _cut(text):
-            explained.extend([("UNIT", piece)] if is_unit else super().explain(piece))
+        for piece, rule in self._split(text):
+            explained.extend([(rule, piece)] if rule else super().explain(piece))
         return explained
+
+    def initialize(
+        self,
+        get_examples: Optional[Callable[[], Iterable[Example]]] = None,
+        *,
+        nlp: Optional[Language] = None,
+    ) -> None:
+        """Write the segmenters in use into the pipeline's config, in place of "auto".
+
+        get_examples (Optional[Callable[[], Iterable[Example]]]): Not used.
+        nlp (Optional[Language]): The pipeline.
+        """
+        if nlp is not None and "segmenters" in nlp.config["nlp"]["tokenizer"]:
+            nlp.config["nlp"]["tokenizer"]["segmenters"] = self.segmenters or None
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """Serialize the tokenizer, with the names of its segmenters and their versions.
+
+        exclude (Iterable[str]): Names of fields to exclude.
+        RETURNS (bytes): The serialized form.
+        """
+        data = super().to_bytes(exclude=exclude)
+        if not self._segmenters or "segmenters" in exclude:
+            return data
+        fields = srsly.msgpack_loads(data)
+        fields["segmenters"] = self.segmenters
+        fields["segmenter_versions"] = get_versions(self._segmenters)
+        return srsly.msgpack_dumps(fields)
+
+    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "ScriptTokenizer":
+        """Load the tokenizer. A segmenter that is not installed is an error.
+
+        bytes_data (bytes): The data to load from.
+        exclude (Iterable[str]): Names of fields to exclude.
+        RETURNS (ScriptTokenizer): The tokenizer.
+        """
+        super().from_bytes(bytes_data, exclude=exclude)
+        if "segmenters" not in exclude:
+            fields = srsly.msgpack_loads(bytes_data)
+            self.segmenters = fields.get("segmenters")
+            installed = get_versions(self._segmenters)
+            for name, version in fields.get("segmenter_versions", {}).items():
+                if installed.get(name, version) != version:
+                    warnings.warn(
+                        Errors.CN084.format(name=name, there=version, here=installed[name]),
+                        stacklevel=2,
+                    )
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        make, args, *_ = super().__reduce__()
+        return _unpickle, (make, args, self.segmenters or None, self.lang)
+
+    def _split(self, text: str) -> Iterator[tuple[str, str]]:
+        """Split a text into words or units of the scripts and what lies between them.
+
+        text (str): The text.
+        YIELDS (tuple[str, str]): A piece of the text, and the rule that made it; "" for text that
+            spaCy's rules have to split.
+        """
+        if not self._segmenters:
+            yield from _split_units(text)
+            return
+        find_language = HanLanguages(text, self.lang)
+        end = 0
+        for match in RUN.finditer(text):
+            start = match.start()
+            if end < start:
+                yield text[end:start], ""
+            end = match.end()
+            lang = match.lastgroup
+            if lang is None:
+                yield match.group(), "UNIT"
+            elif lang != "ja" or find_language(start) == "ja":
+                yield from self._split_run(match.group(), lang)
+            else:
+                for part in HAN_OR_KANA_RUN.finditer(match.group()):
+                    yield from self._split_run(part.group(), part.lastgroup)
+        if end < len(text):
+            yield text[end:], ""
+
+    def _split_run(self, run: str, lang: Optional[str]) -> Iterator[tuple[str, str]]:
+        starts = [unit.start() for unit in UNIT.finditer(run)]
+        name = self._segmenters.get(lang or "")
+        if name is None:
+            bounds, rule = starts, "UNIT"
+        else:
+            bounds, rule = _find_words(run, starts, load_segmenter(name, lang)), "WORD"
+        for start, end in zip(bounds, [*bounds[1:], len(run)], strict=True):
+            yield run[start:end], rule
+
+
+class HanLanguages:
+    """Decide whether Han text is Chinese or Japanese, by the share of Kana in its line.
+
+    A line without Kana goes by the whole text. Called with an offset, it returns "ja" or "zh".
+
+    text (str): The text.
+    lang (str): Language of the pipeline.
+    """
+
+    def __init__(self, text: str, lang: str):
+        self.text = text
+        self.default = "ja" if lang == "ja" or _kana_share(text) >= MIN_KANA_SHARE else "zh"
+        self.always = lang == "ja" or not KANA_RUN.search(text)
+        self.end = -1
+        self.language = self.default
+
+    def __call__(self, start: int) -> str:
+        """RETURNS (str): The language of the Han text at an offset, given in ascending order."""
+        if not self.always and start >= self.end:
+            begin = self.text.rfind("\n", 0, start) + 1
+            stop = self.text.find("\n", start)
+            self.end = len(self.text) if stop < 0 else stop
+            share = _kana_share(self.text[begin : self.end])
+            self.language = self.default
+            if share:
+                self.language = "ja" if share >= MIN_KANA_SHARE else "zh"
+        return self.language
 
 
 @spacy.registry.tokenizers("spacy-crossner.tokenizer.v1")
-def create_tokenizer() -> Callable[[Language], ScriptTokenizer]:
-    """Create a tokenizer that also cuts the scripts that are written without spaces.
+def create_tokenizer_v1() -> Callable[[Language], ScriptTokenizer]:
+    """Create a tokenizer that splits scripts without spaces into units, without a segmenter.
 
+    RETURNS (Callable[[Language], ScriptTokenizer]): Builds the tokenizer of a pipeline, with the
+        rules of the pipeline's language for everything else.
+    """
+    return create_tokenizer(segmenters=None)
+
+
+@spacy.registry.tokenizers("spacy-crossner.tokenizer.v2")
+def create_tokenizer(
+    segmenters: Optional[Union[str, dict[str, str]]] = "auto",
+) -> Callable[[Language], ScriptTokenizer]:
+    """Create a tokenizer that splits scripts without spaces into words.
+
+    segmenters (Optional[Union[str, dict[str, str]]]): Names of segmenters by language code, such as
+        {"zh": "jieba+opencc", "ja": "sudachi"}; scripts of other languages are split into units.
+        "auto" takes the best segmenters that are installed when the pipeline is created, and a
+        saved pipeline keeps them. None splits every script into units.
     RETURNS (Callable[[Language], ScriptTokenizer]): Builds the tokenizer of a pipeline, with the
         rules of the pipeline's language for everything else.
     """
@@ -132,26 +320,62 @@ def create_tokenizer() -> Callable[[Language], ScriptTokenizer]:
             infix_finditer=default.infix_finditer,
             token_match=default.token_match,
             url_match=default.url_match,
+            segmenters=segmenters,
+            lang=nlp.lang or "",
         )
 
     return make_tokenizer
+
+
+def _unpickle(
+    make: type[ScriptTokenizer], args: tuple[Any, ...], segmenters: Setting, lang: str
+) -> ScriptTokenizer:
+    return make(*args, segmenters=segmenters, lang=lang)
 
 
 def _has_scripts(text: str) -> bool:
     return bool(PERHAPS_SCRIPTS.search(text) and SCRIPTS.search(text))
 
 
-def _cut(text: str) -> Iterator[tuple[str, bool]]:
-    """Cut a text into units and what lies between them.
+def _kana_share(text: str) -> float:
+    """RETURNS (float): The share of Kana in the Han and Kana of a text."""
+    n_kana = sum(map(len, KANA_RUN.findall(text)))
+    return n_kana / len(HAN_OR_KANA.findall(text)) if n_kana else 0.0
+
+
+def _find_words(run: str, starts: list[int], segment: Segment) -> list[int]:
+    """Find where words start.
+
+    run (str): Text of one script.
+    starts (list[int]): Where its units start.
+    segment (Segment): The segmenter.
+    RETURNS (list[int]): Where its words start, each of them with a unit.
+    """
+    ends = [0]
+    start = 0
+    while len(run) - start > MAX_RUN:
+        middle = starts[bisect_right(starts, start + MAX_RUN) - 1]
+        if middle == start:  # a single unit that is longer
+            break
+        ends += [start + end for end in segment(run[start:middle])]
+        start = middle
+    ends += [start + end for end in segment(run[start:])]
+    allowed = set(starts)
+    return [end for end in ends if end in allowed]
+
+
+def _split_units(text: str) -> Iterator[tuple[str, str]]:
+    """Split a text into units and what lies between them.
 
     text (str): The text.
-    YIELDS (tuple[str, bool]): A piece of the text, and whether it is a unit.
+    YIELDS (tuple[str, str]): A piece of the text, and the rule that made it; "" for text that
+        spaCy's rules have to split.
     """
     end = 0
     for match in UNIT.finditer(text):
         if end < match.start():
-            yield text[end : match.start()], False
-        yield match.group(), True
+            yield text[end : match.start()], ""
+        yield match.group(), "UNIT"
         end = match.end()
     if end < len(text):
-        yield text[end:], False
+        yield text[end:], ""

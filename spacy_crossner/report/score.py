@@ -9,8 +9,8 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from tqdm import tqdm
 
+from spacy_crossner.data.languages import is_unspaced
 from spacy_crossner.data.readers import make_example
-from spacy_crossner.data.sentences import UNSPACED_LANGS
 from spacy_crossner.data.view import get_view
 
 BATCH_SIZE = 64
@@ -52,7 +52,7 @@ def score_pipeline(nlp: Language, gold: Sequence[Doc]) -> dict[str, Any]:
 def make_input(nlp: Language, gold: Doc) -> Doc:
     """RETURNS (Doc): The doc that a pipeline gets to see of a gold doc."""
     view = get_view(gold)
-    if view is not None and view.lang in UNSPACED_LANGS and not gold.has_unknown_spaces:
+    if view is not None and is_unspaced(view.lang) and not gold.has_unknown_spaces:
         return nlp.make_doc(gold.text)
     return make_example(gold).predicted
 

@@ -12,13 +12,13 @@ from typing import Optional
 
 from jinja2 import Environment, PackageLoader
 from spacy.tokens import Doc
-from spacy.util import get_lang_class
 from spacy.vocab import Vocab
 from wasabi import msg
 
 from spacy_crossner.data.convert import Report, convert
 from spacy_crossner.data.encoding import read_lines
 from spacy_crossner.data.groups import SPANS_KEY
+from spacy_crossner.data.languages import is_known
 from spacy_crossner.data.shards import find_files, read_docs, write_docs
 from spacy_crossner.errors import CrossnerError, Errors, NoModelError, NoTranslationError
 from spacy_crossner.files import atomic_folder, write_file
@@ -148,10 +148,8 @@ def _check_languages(source: str, targets: Sequence[str], files: Files) -> None:
     if source in targets:
         raise CrossnerError(Errors.CN402.format(lang=source))
     for lang in (source, *targets):
-        try:
-            get_lang_class(lang)
-        except ImportError:
-            raise CrossnerError(Errors.CN037.format(lang=lang)) from None
+        if not is_known(lang):
+            raise CrossnerError(Errors.CN037.format(lang=lang))
     by_language = [
         pair for kind in (files.text, files.test, files.dictionary) for pair in kind.items()
     ]

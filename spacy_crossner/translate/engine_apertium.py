@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Optional
 
+from spacy_crossner.data.languages import find_codes, main_code
 from spacy_crossner.errors import CrossnerError, Errors, NoTranslationError
 from spacy_crossner.files import fingerprint
-from spacy_crossner.translate.codes import find_codes, main_code
 from spacy_crossner.translate.engines import (
     ENGINES,
     Engine,

@@ -15,8 +15,8 @@ from typing import Any, Optional
 import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
+from spacy_crossner.data.languages import find_codes
 from spacy_crossner.errors import Errors, NoModelError, NoTranslationError
-from spacy_crossner.translate.codes import find_codes
 from spacy_crossner.translate.engines import (
     ENGINES,
     Engine,
