@@ -1,8 +1,9 @@
-"""The reference in REFERENCE.md, made from docstrings, signatures and commands."""
+"""The page reference.md, made from docstrings, signatures and commands."""
 
 import ast
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -39,8 +40,8 @@ LIBRARY = ("spacy_crossner.data.view", "spacy_crossner.ml.losses")
 INTRODUCTION = """
 # Reference
 
-Made from the docstrings by `python docs/reference.py`; change those, not this file. The
-[README](../README.md) says what all of it is for.
+Made from the docstrings by `python docs/reference.py`; change those, not this file.
+[Concepts](concepts.md) explains the words, [Troubleshooting](troubleshooting.md) the messages.
 """
 
 
@@ -193,4 +194,9 @@ def _tabulate(header: tuple[str, ...], rows: list[Any]) -> str:
 
 
 if __name__ == "__main__":
+    # a script finds its own folder only
+    sys.path.insert(0, str(OUTPUT.parent.parent))
+    from docs import troubleshooting
+
     OUTPUT.write_text(write_reference(), encoding="utf8")
+    troubleshooting.OUTPUT.write_text(troubleshooting.write_troubleshooting(), encoding="utf8")

@@ -1,0 +1,108 @@
+"""The page troubleshooting.md, made from the table of errors and warnings."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from spacy_crossner.errors import Errors, Warnings
+
+OUTPUT = Path(__file__).with_name("troubleshooting.md")
+INTRODUCTION = """
+# Troubleshooting
+
+Made from `spacy_crossner/errors.py` by `python docs/reference.py`; change that, not this file.
+
+Each error begins with a code such as `[CN611]`, each warning with one such as `[CNW61]`. After an
+error a command ends with exit code 1. Look the code up here. Words in braces stand for what the
+message names: a file, a line, a value. To turn a warning off in Python:
+
+```python
+import warnings
+
+warnings.filterwarnings("ignore", message=r"\\[CNW61\\]")
+```
+"""
+# Codes begin with the number of their part of the package.
+AREAS = {
+    "0": "Set up and encoder",
+    "1": "Components",
+    "2": "Data",
+    "3": "Training",
+    "4": "Translation and lexicons",
+    "5": "Teachers and annotation",
+    "6": "Measuring, report and demo",
+    "7": "Packages",
+    "8": "Scale",
+    "9": "Runtime",
+}
+# A remedy begins with one of these words.
+IMPERATIVES = """
+Add Allow Annotate Ask Build Call Change Check Choose Clean Close Compare Convert Copy Correct
+Create Cut Decode Delete Disable Download Either Export Fetch Fill Find First Fit For Free Get Give
+If Increase Initialize Install Instead Keep Leave Let Link List Load Lower Make Map Mark Merge Mix
+Mount Move Name Open Package Pass Point Put Raise Re-create Read Reduce Remove Rename Repeat
+Replace Rerun Restart Run Save Say See Send Set Shorten Show Split Start Stop Strip Take Teach Tell
+Test To Train Try Turn Unpack Unset Update Upgrade Use Wait With Write
+""".split()
+SENTENCE = re.compile(r"(?<=[.!?:}])\s+(?=[A-Z`'{\"(]|python -m)")
+
+
+# For messages of one sentence. Those of `convert` name a place in a file.
+OF_A_LINE = (
+    "Correct that line. `convert` counts such lines and leaves them out; with `--strict` it stops."
+)
+OF_A_VALUE = "Correct what the message names."
+
+
+def split_message(message: str) -> tuple[str, str]:
+    """Take a message apart.
+
+    message (str): What is wrong, then what to do.
+    RETURNS (Tuple[str, str]): Both.
+    """
+    sentences = SENTENCE.split(message)
+    begins = [sentence.split(maxsplit=1)[0].strip("`,:") for sentence in sentences]
+    actions = [n for n, word in enumerate(begins) if n and word in (*IMPERATIVES, "python")]
+    if actions:
+        return " ".join(sentences[: actions[0]]), " ".join(sentences[actions[0] :])
+    whole = next((n for n, sentence in enumerate(sentences, 1) if sentence[-1] == "."), 0)
+    if 0 < whole < len(sentences):
+        return " ".join(sentences[:whole]), " ".join(sentences[whole:])
+    return message, OF_A_LINE if message.startswith("{where}") else OF_A_VALUE
+
+
+def write_troubleshooting() -> str:
+    """Write the whole page.
+
+    RETURNS (str): Markdown.
+    """
+    return "\n".join([INTRODUCTION.strip(), *_iter_areas()]) + "\n"
+
+
+def _iter_areas() -> Iterator[str]:
+    codes = {
+        code: getattr(messages, code).partition("] ")[2]
+        for messages in (Errors, Warnings)
+        for code in vars(messages)
+        if code.startswith("CN")
+    }
+    for digit, title in AREAS.items():
+        found = sorted(c for c in codes if c.removeprefix("CN").removeprefix("W")[0] == digit)
+        if found:
+            yield f"\n## {title}\n"
+            yield "| Code | Cause | Remedy |\n| --- | --- | --- |"
+        for code in found:
+            cells = (_escape(part) for part in split_message(codes[code]))
+            yield f"| `{code}`{{ #{code.lower()} }} | {' | '.join(cells)} |"
+
+
+def _escape(text: str) -> str:
+    """RETURNS (str): A cell of a table, with the placeholders of the message as code."""
+    text = text.replace("{{", "\0").replace("}}", "\1")
+    parts = re.split(r"(`[^`]*`)", text)
+    # what is code already keeps its braces
+    parts[::2] = [re.sub(r"\{(\w+)[^}]*\}", r"`{\1}`", part) for part in parts[::2]]
+    text = "".join(parts).replace("\0", "{").replace("\1", "}")
+    for old, new in (("|", "\\|"), ("<", "&lt;"), ("*", "\\*"), ("\n\n", "<br>"), ("\n", "<br>")):
+        text = text.replace(old, new)
+    return text
