@@ -526,8 +526,8 @@ class Errors(metaclass=_Coded):
 
     # 5xx: distillation
     CN501 = (
-        "The pipeline '{teacher}' can't teach. It has {pipeline}, but only token_label_ner and "
-        "token_pair_ner say how sure they are of what they did not choose."
+        "The pipeline '{teacher}' can't be used here: it needs token_label_ner or token_pair_ner, "
+        "but has {pipeline}."
     )
     CN502 = (
         "The pipeline '{teacher}' has several components that could teach: {names}. Disable all "
@@ -572,6 +572,46 @@ class Errors(metaclass=_Coded):
     CN522 = "{path} has no entities to compare labels with. Name labelled source text."
     CN523 = (
         "None of the {docs} docs of {path} was chosen. Lower --min-certainty and --min-agreement."
+    )
+
+    CN530 = (
+        "The teacher '{teacher}' failed: {problem}\nCheck that the pipeline works on its own: "
+        "list(nlp.pipe(texts))"
+    )
+    CN531 = (
+        "The entity '{text}' has the score {score}. Scores of a teacher must be probabilities "
+        "between 0.0 and 1.0."
+    )
+    CN532 = (
+        "The pipeline '{teacher}' can't be used as a teacher: none of its components ({pipeline}) "
+        "says which labels it sets, and it found nothing in {texts} texts ({source}). Add a "
+        "component that finds entities, or say where they are with --labels-from spans:KEY."
+    )
+    CN533 = (
+        "The label map renames '{label}', but no teacher sets that label. The labels are: {known}."
+    )
+    CN534 = (
+        "Unknown place of labels '{value}'. Write --labels-from ents or --labels-from spans:KEY."
+    )
+    CN535 = (
+        "{weights} weights were given for {teachers} teachers. Repeat --teacher-weight once for "
+        "each teacher, in their order."
+    )
+    CN536 = (
+        "No teacher knows any of the student's labels {labels}. The teachers know {known}. Rename "
+        "labels with --label-map, for example person=PER."
+    )
+    CN537 = (
+        "The teachers found no entity in {texts} texts, so that a student would learn nothing from "
+        "{out}.{reason} Check the teacher and the language of the texts:\npython -m spacy crossner "
+        "try PIPELINE 'a text'\nTrain the teacher longer, rename its labels with --label-map, or "
+        "keep the annotation with --allow-empty."
+    )
+    CN538 = (
+        "The teachers mask {share:.0%} of the tokens of {texts} texts: no entity and nearly "
+        "no token outside reaches the confidence of {confidence}, so that a student would learn "
+        "nothing from {out}. Train and calibrate the teacher, lower --confidence, or keep the "
+        "annotation with --allow-empty."
     )
 
     # 6xx: measuring
@@ -718,6 +758,9 @@ class Errors(metaclass=_Coded):
         "({modules}). A .pth file of the environment imports them; remove it."
     )
     CN724 = "The folder {folder} holds no wheel. Write some with the command package."
+
+    # 83x, 84x: projects of users and the Python interface
+    CN830 = "A data frame needs pandas. Install it: python -m pip install pandas"
 
 
 class Warnings(metaclass=_Coded):

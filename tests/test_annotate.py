@@ -16,8 +16,8 @@ from spacy_crossner.cli import app
 from spacy_crossner.data.readers import create_parallel_corpus
 from spacy_crossner.data.shards import find_shards, read_docs, write_docs
 from spacy_crossner.data.view import View, get_view, set_view
-from spacy_crossner.distil import annotate as annotate_module
-from spacy_crossner.distil.annotate import JUDGEMENT, annotate, choose_labels
+from spacy_crossner.distil.annotate import annotate
+from spacy_crossner.distil.annotator import JUDGEMENT, Annotator, choose_labels
 from spacy_crossner.distil.manifest import MANIFEST, read_manifest
 from spacy_crossner.distil.teachers import load_teacher
 from spacy_crossner.errors import CrossnerError
@@ -219,7 +219,7 @@ def test_stopped_work_goes_on_and_gives_the_same_shards(
     out = tmp_path / "stopped"
     for stop in (1, 2):
         written = 0
-        set_targets = annotate_module.Annotator.set_targets
+        set_targets = Annotator.set_targets
 
         def stopping(self, *args, stop=stop, set_targets=set_targets):
             nonlocal written
@@ -228,7 +228,7 @@ def test_stopped_work_goes_on_and_gives_the_same_shards(
                 raise StopError
             set_targets(self, *args)
 
-        monkeypatch.setattr(annotate_module.Annotator, "set_targets", stopping)
+        monkeypatch.setattr(Annotator, "set_targets", stopping)
         with pytest.raises(StopError):
             annotate(teacher, texts, out, **settings)
         monkeypatch.undo()
@@ -446,7 +446,7 @@ def test_teachers_that_cannot_teach(texts, tiny_encoder, tmp_path):
     blank = spacy.blank("en")
     blank.add_pipe("sentencizer")
     blank.to_disk(tmp_path / "blank")
-    with pytest.raises(CrossnerError, match=r"CN501.*sentencizer.*token_label_ner"):
+    with pytest.raises(CrossnerError, match=r"CN532.*sentencizer.*--labels-from"):
         annotate([str(tmp_path / "blank")], texts, tmp_path / "out")
     both = make_nlp(tiny_encoder, token_label_ner={}, token_pair_ner={})
     both.initialize(lambda: make_examples(both))

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from spacy_crossner.cli import app
 from spacy_crossner.data.shards import find_shards, read_docs, write_docs
 from spacy_crossner.data.view import View, get_group, set_view
-from spacy_crossner.distil.annotate import JUDGEMENT
+from spacy_crossner.distil.annotator import JUDGEMENT
 from spacy_crossner.distil.select import (
     Distribution,
     Kept,

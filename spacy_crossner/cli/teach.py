@@ -11,7 +11,13 @@ from spacy_crossner.cli.app import command
 
 @command("annotate", "Distillation")
 def annotate_cli(
-    teacher: Annotated[str, typer.Argument(help="A pipeline folder, or an installed pipeline.")],
+    teacher: Annotated[
+        str,
+        typer.Argument(
+            help="A pipeline folder or an installed pipeline: one of ours, or any that sets "
+            "doc.ents or doc.spans."
+        ),
+    ],
     path: Annotated[
         Path,
         typer.Argument(
@@ -23,21 +29,52 @@ def annotate_cli(
     out: Annotated[Path, typer.Argument(help="The folder of .spacy files to write.")],
     more: Annotated[
         Optional[list[str]],
-        typer.Option("--teacher", help="One more teacher; repeat. All of them are averaged."),
+        typer.Option("--teacher", help="Another teacher; repeat. Teachers are averaged."),
+    ] = None,
+    weight: Annotated[
+        Optional[list[float]],
+        typer.Option(
+            "--teacher-weight", help="Weight of a teacher in the average; repeat, in their order."
+        ),
     ] = None,
     language: Annotated[str, typer.Option(help="Language code of plain texts.")] = "xx",
+    labels_from: Annotated[
+        str,
+        typer.Option(help="Where other pipelines have their entities: ents, or spans:KEY."),
+    ] = "ents",
+    label_map: Annotated[
+        str, typer.Option(help="New names for the labels of other pipelines: person=PER,city=LOC.")
+    ] = "",
+    student_labels: Annotated[
+        str,
+        typer.Option(
+            help="The student's labels, if they are not the teachers': PER,LOC,ORG. Tokens that "
+            "could have a label that no teacher knows are masked."
+        ),
+    ] = "",
+    default_score: Annotated[
+        float,
+        typer.Option(help="Score of entities of other pipelines that have none."),
+    ] = 0.95,
+    outside: Annotated[
+        float,
+        typer.Option(
+            help="Share of the tokens without an entity on which other pipelines are believed; the "
+            "rest is masked. Lower it for a teacher with low recall, such as a list of names."
+        ),
+    ] = 1.0,
     confidence: Annotated[
         float,
         typer.Option(
-            help="Least probability of an entity, or of a token outside, that is written as sure. "
-            "The other tokens have no annotation."
+            help="Least probability of a confident entity or a confident O. Other tokens get no "
+            "annotation."
         ),
     ] = 0.9,
     targets: Annotated[
         str,
         typer.Option(
-            help="What students learn from: soft for the probabilities, hard for what is sure as "
-            "if it were gold, or both."
+            help="What students learn from: soft for the probabilities, hard for the confident "
+            "labels as if they were gold, or both."
         ),
     ] = "soft",
     scheme: Annotated[
@@ -60,36 +97,49 @@ def annotate_cli(
     bias: Annotated[
         Optional[float],
         typer.Option(
-            help="Taken off the teachers' log odds of no entity, for in other languages they miss "
-            "more. If not set, what calibration chose."
+            help="Subtracted from the teachers' log odds of O, as in other languages they miss "
+            "more entities. If not set, the bias of their calibration."
         ),
     ] = None,
     sharpen: Annotated[
         float,
         typer.Option(
-            help="Power that soft targets are raised to: above 1, students learn to be surer than "
-            "their teachers."
+            help="Power that soft targets are raised to: above 1, students become more confident "
+            "than their teachers."
         ),
     ] = 1.0,
-    seed: Annotated[int, typer.Option(help="Decides what dropout drops.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Texts to read at a time.")] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of dropout.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Texts per batch.")] = 64,
     n_process: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
     shard_size: Annotated[int, typer.Option(min=1, help="Texts per file.")] = 2000,
     restart: Annotated[
         bool,
         typer.Option("--restart", help="Replace an annotation that was begun with other settings."),
     ] = False,
+    allow_empty: Annotated[
+        bool,
+        typer.Option(
+            "--allow-empty",
+            help="Keep an annotation without any entity, instead of stopping with an error.",
+        ),
+    ] = False,
     gpu_id: Annotated[int, typer.Option(help="The GPU to use, -1 for the CPU.")] = -1,
 ) -> None:
-    """Let a teacher label plain text, for students to learn from. Goes on where it was stopped."""
+    """Annotate plain text with a teacher, for students to learn from. Resumes where it stopped."""
+    from spacy_crossner.data.convert import parse_label_map
     from spacy_crossner.distil.annotate import annotate
-    from spacy_crossner.distil.report import list_tallies
 
-    manifest, survey = annotate(
+    annotation = annotate(
         [teacher, *(more or [])],
         path,
         out,
         lang=language,
+        labels_from=labels_from,
+        label_map=parse_label_map(label_map),
+        default_score=default_score,
+        outside=outside,
+        weights=weight or (),
+        student_labels=split_commas(student_labels),
         confidence=confidence,
         targets=targets,
         scheme=scheme,
@@ -102,16 +152,24 @@ def annotate_cli(
         n_process=n_process,
         shard_size=shard_size,
         restart=restart,
+        allow_empty=allow_empty,
         gpu_id=gpu_id,
     )
-    for message, count in survey.problems.items():
+    for message, count in annotation.survey.problems.items():
         msg.warn(f"{count} lines were skipped: {message}")
-    if survey.empty:
-        msg.warn(f"{survey.empty} docs without tokens were skipped")
-    header, rows = list_tallies(manifest)
-    msg.table(rows, header=header, divider=True, aligns=("l", *"r" * (len(header) - 1)))
-    docs = sum(tally.docs for tally in manifest.sum_up().values())
-    msg.good(f"{out}: {docs} texts in {len(manifest.shards)} files")
+    if annotation.survey.empty:
+        msg.warn(f"{annotation.survey.empty} docs without tokens were skipped")
+    print(annotation)
+    for line in annotation.warnings:
+        msg.warn(line)
+    tallies = annotation.manifest.sum_up().values()
+    shards = len(annotation.manifest.shards)
+    msg.good(f"{out}: {sum(tally.docs for tally in tallies)} texts in {shards} files")
+
+
+def split_commas(text: str) -> list[str]:
+    """RETURNS (list[str]): The names between commas, without blanks around them."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 @command("select", "Distillation")

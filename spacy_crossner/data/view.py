@@ -21,18 +21,20 @@ KINDS: tuple[str, ...] = ("source", "translation", "codeswitch", "target")
 
 @dataclass
 class SoftTargets:
-    """A teacher's opinion on one doc, sparse: what is not listed is surely "nothing".
+    """A teacher's probabilities for one doc, sparse: what is not listed is outside.
 
     scheme (str): "bio" (rows are tokens) or "relations" (rows are token pairs).
     classes (tuple): Names of the columns of `probs`, in order.
     index (numpy.ndarray): int32, shape (m,) token indices, or (m, 2) pairs (head, tail).
     probs (numpy.ndarray): float16, shape (m, len(classes)).
+    masked (Optional[numpy.ndarray]): int32, shape (k,), tokens that the teacher says nothing about.
     """
 
     scheme: Literal["bio", "relations"]
     classes: tuple[str, ...]
     index: numpy.ndarray
     probs: numpy.ndarray
+    masked: Optional[numpy.ndarray] = None
 
 
 @dataclass
@@ -78,6 +80,8 @@ def to_dict(view: View) -> dict[str, Any]:
             "index": numpy.ascontiguousarray(view.soft.index, dtype="int32"),
             "probs": numpy.ascontiguousarray(view.soft.probs, dtype="float16"),
         }
+        if view.soft.masked is not None:
+            msg["soft"]["masked"] = numpy.ascontiguousarray(view.soft.masked, dtype="int32")
     return msg
 
 
@@ -96,6 +100,7 @@ def from_dict(msg: dict[str, Any]) -> View:
                 classes=tuple(msg["soft"]["classes"]),
                 index=msg["soft"]["index"],
                 probs=msg["soft"]["probs"],
+                masked=msg["soft"].get("masked"),
             )
     except (KeyError, TypeError) as error:
         raise CrossnerError(Errors.CN201.format(name=EXTENSION, problem=repr(error))) from None

@@ -6,201 +6,114 @@ written by several processes: `load_annotator` gives a process all that `write_s
 """
 
 import random
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import spacy
-from spacy.tokens import Doc, Span
-from spacy.util import fix_random_seed, minibatch
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.util import fix_random_seed
+from spacy.vocab import Vocab
 from tqdm import tqdm
 
 from spacy_crossner.about import __version__
-from spacy_crossner.checks import check_choice, check_least, check_range
-from spacy_crossner.data.shards import DOCS_PER_SHARD, SUFFIX, write_docs
-from spacy_crossner.data.view import View, set_view
-from spacy_crossner.distil.inputs import Survey, Text, find_texts, iter_texts, survey
+from spacy_crossner.checks import check_least
+from spacy_crossner.data.shards import DOCS_PER_SHARD, SUFFIX, find_shards, read_docs, write_docs
+from spacy_crossner.distil.annotator import Annotator, Settings, load_annotator
+from spacy_crossner.distil.inputs import Survey, Text, as_file, find_texts, iter_texts, survey
 from spacy_crossner.distil.manifest import Manifest, Tally, open_folder, write_manifest
-from spacy_crossner.distil.outputs import TeacherOutput, make_outputs
-from spacy_crossner.distil.probs import join
+from spacy_crossner.distil.outputs import TeacherOutput
+from spacy_crossner.distil.pipelines import PipelineTeacher, Reading
+from spacy_crossner.distil.report import list_tallies
 from spacy_crossner.distil.teachers import (
-    Teacher,
-    collect,
-    find_folder,
-    load_teacher,
-    predict_probs,
+    Model,
+    identify_teacher,
 )
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import fingerprint
-from spacy_crossner.ml.heads import find_spaces
-from spacy_crossner.pipeline.select import trim_spaces
+from spacy_crossner.tables import make_frame, render_rows
 
-# Key of a doc's user data: how sure the teachers are of a text, and how far they agree.
-JUDGEMENT = "spacy_crossner.judgement"
-SCHEMES = ("same", "bio", "relations")
-LABELS = ("same", "common", "union")
-TARGETS = ("soft", "hard", "both")
-MOST_BIAS = 10.0
-MOST_SHARPEN = 10.0
-
-
-@dataclass(frozen=True)
-class Settings:
-    """All that decides what is annotated, except for the texts; `annotate` documents each field.
-
-    Plain values only, so that other processes can get them.
-    """
-
-    teachers: tuple[str, ...]
-    confidence: float = 0.9
-    targets: str = "soft"
-    scheme: str = "same"
-    labels: str = "same"
-    passes: int = 1
-    bias: Optional[float] = None
-    sharpen: float = 1.0
-    seed: int = 0
-    batch_size: int = 64
-    n_process: int = 1
-
-    def __post_init__(self) -> None:
-        check_choice("scheme", self.scheme, SCHEMES)
-        check_choice("labels", self.labels, LABELS)
-        check_choice("targets", self.targets, TARGETS)
-        check_range("confidence", self.confidence, 0.5, 1.0)
-        if self.bias is not None:
-            check_range("bias", self.bias, 0.0, MOST_BIAS)
-        check_range("sharpen", self.sharpen, 1.0, MOST_SHARPEN)
-        for setting in ("passes", "batch_size", "n_process"):
-            check_least(setting, getattr(self, setting))
+# An annotation with a larger share of masked tokens and no entity teaches nothing.
+MOST_MASKED = 0.99
+# Fewer texts than this say nothing about a teacher: at the end of a run, and before.
+FEW_TEXTS, FEW_SO_FAR = 20, 1000
 
 
 @dataclass
-class Annotator:
-    """Annotates texts with loaded teachers.
+class Annotation:
+    """What `annotate` returns. It prints as a table.
 
-    settings (Settings): The settings.
-    teachers (list[Teacher]): The teachers, once for each pass.
-    scheme (str): Scheme of the soft targets.
-    labels (tuple[str, ...]): The entity types.
+    path (Path): The folder of `.spacy` files.
+    manifest (Manifest): What was written.
+    survey (Survey): What could not be read.
     """
 
-    settings: Settings
-    teachers: list[Teacher]
-    scheme: str
-    labels: tuple[str, ...]
+    path: Path
+    manifest: Manifest
+    survey: Survey
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.manifest, self.survey))
+
+    def __str__(self) -> str:
+        return render_rows(*list_tallies(self.manifest))
 
     @property
-    def threshold(self) -> float:
-        """RETURNS (float): Least score of an entity."""
-        return min(teacher.ner.threshold for teacher in self.teachers)
-
-    def annotate_docs(self, texts: Sequence[Text]) -> Iterator[tuple[Doc, TeacherOutput, float]]:
-        """Annotate texts.
-
-        texts (Sequence[Text]): The texts.
-        YIELDS (tuple[Doc, TeacherOutput, float]): The docs, what a student learns from them, and
-            how far the teachers agree on each.
-        """
-        settings = self.settings
-        vocab = self.teachers[0].nlp.vocab
-        docs: Iterable[Any] = (t.text if t.words is None else t.make_doc(vocab) for t in texts)
-        for teacher in self.teachers:
-            docs = predict_probs(
-                teacher, docs, batch_size=settings.batch_size, n_process=settings.n_process
+    def warnings(self) -> list[str]:
+        """RETURNS (list[str]): What a user should know, in sentences."""
+        tallies = self.manifest.sum_up()
+        untaught = sum((tally.untaught for tally in tallies.values()), Counter())
+        misaligned = sum(tally.misaligned for tally in tallies.values())
+        lines = []
+        if untaught:
+            found = ", ".join(f"{label} {n}" for label, n in untaught.most_common())
+            lines.append(
+                f"Masked entities whose labels are not taught: {found}. Rename labels with "
+                "--label-map OLD=NEW."
             )
-        sources = iter(texts)
-        for batch in minibatch(docs, settings.batch_size):
-            probs, agreements = join(collect(batch, self.teachers), self.scheme, self.labels)
-            outputs = make_outputs(
-                probs,
-                confidence=settings.confidence,
-                threshold=self.threshold,
-                sharpen=settings.sharpen,
-            )
-            for doc, output, agreement in zip(batch, outputs, agreements, strict=True):
-                spaces = find_spaces(doc)
-                output.entities = trim_spaces(output.entities, spaces)
-                output.sure = trim_spaces(output.sure, spaces)
-                self.set_targets(doc, output, agreement, next(sources))
-                yield doc, output, agreement
+        if misaligned:
+            lines.append(f"Masked entities that cut a token: {misaligned}")
+        silent = [lang for lang, tally in sorted(tallies.items()) if not tally.found]
+        if silent:
+            lines.append(f"No entity was found in {', '.join(silent)}.")
+        masked = [
+            lang
+            for lang, tally in sorted(tallies.items())
+            if lang not in silent and tally.masked >= MOST_MASKED * tally.tokens
+        ]
+        if masked:
+            lines.append(f"Nearly all tokens are masked in {', '.join(masked)}.")
+        return lines
 
-    def set_targets(self, doc: Doc, output: TeacherOutput, agreement: float, text: Text) -> None:
-        """Write entities, view and soft targets to a doc.
+    def to_df(self) -> Any:
+        """RETURNS (pandas.DataFrame): A row for each language. Needs pandas."""
+        return make_frame(*list_tallies(self.manifest))
 
-        doc (Doc): The doc.
-        output (TeacherOutput): What a student learns from it.
-        agreement (float): How far the teachers agree.
-        text (Text): The text that it was made of.
-        """
-        unsure = [doc[i : i + 1] for i in output.unsure.nonzero()[0].tolist()]
-        ents = [Span(doc, m.start, m.end, label=m.label) for m in output.sure]
-        doc.set_ents(ents, missing=unsure, default="outside")
-        view = View(text.group, "target", text.lang, labelled=self.settings.targets != "soft")
-        if self.settings.targets != "hard":
-            view.soft = output.soft
-        set_view(doc, view)
-        doc.user_data[JUDGEMENT] = {
-            "certainty": round(output.certainty, 4),
-            "agreement": round(agreement, 4),
-        }
-
-
-def load_annotator(settings: Settings) -> Annotator:
-    """Load the teachers. Any process that does so annotates texts in the same way.
-
-    settings (Settings): The settings.
-    RETURNS (Annotator): Annotates texts.
-    """
-    teachers = [load_teacher(name, bias=settings.bias) for name in settings.teachers]
-    scheme = settings.scheme
-    schemes = {teacher.ner.scheme for teacher in teachers}
-    if scheme == "same":
-        if len(schemes) > 1:
-            raise CrossnerError(Errors.CN512)
-        scheme = schemes.pop()
-    labels = choose_labels([teacher.ner.labels for teacher in teachers], settings.labels)
-    if settings.passes > 1:
-        again = [load_teacher(name, dropout=True, bias=settings.bias) for name in settings.teachers]
-        teachers += [teacher for teacher in again for _ in range(settings.passes - 1)]
-    return Annotator(settings, teachers, scheme, labels)
-
-
-def choose_labels(sets: Sequence[tuple[str, ...]], how: str) -> tuple[str, ...]:
-    """Reconcile the label sets of teachers.
-
-    sets (Sequence[tuple[str, ...]]): The labels of each teacher.
-    how (str): "same" refuses sets that differ; "common" takes the labels that all teachers know,
-        and other entities count as outside; "union" takes all labels, each from the teachers that
-        know it.
-    RETURNS (tuple[str, ...]): The labels; where teachers differ, sorted as students sort theirs.
-    """
-    first = sets[0]
-    if all(labels == first for labels in sets):
-        return first
-    everything = set().union(*sets)
-    shared = everything.intersection(*sets)
-    if how == "same" and shared != everything:
-        differing = ", ".join(sorted(everything - shared))
-        raise CrossnerError(Errors.CN503.format(differing=differing))
-    chosen = everything if how == "union" else shared
-    if not chosen:
-        raise CrossnerError(
-            Errors.CN510.format(sets="; ".join(", ".join(labels) for labels in sets))
-        )
-    return tuple(sorted(chosen))
+    def docs(self, vocab: Optional[Vocab] = None) -> Iterator[Doc]:
+        """YIELDS (Doc): The annotated docs."""
+        vocab = Vocab() if vocab is None else vocab
+        for shard in find_shards(self.path):
+            yield from read_docs(shard, vocab)
 
 
 def annotate(
-    teachers: Sequence[str],
-    path: Path,
-    out: Path,
+    teachers: Union[Model, Sequence[Model]],
+    texts: Union[str, Path, Iterable[Union[str, Doc]]],
+    out: Union[str, Path],
     *,
     lang: str = "xx",
     langs: Optional[Collection[str]] = None,
+    labels_from: str = "ents",
+    label_map: Optional[Mapping[str, str]] = None,
+    default_score: float = 0.95,
+    outside: float = 1.0,
+    weights: Sequence[float] = (),
+    student_labels: Sequence[str] = (),
     confidence: float = 0.9,
     targets: str = "soft",
     scheme: str = "same",
@@ -213,17 +126,29 @@ def annotate(
     n_process: int = 1,
     shard_size: int = DOCS_PER_SHARD,
     restart: bool = False,
+    allow_empty: bool = False,
     gpu_id: int = -1,
-) -> tuple[Manifest, Survey]:
+) -> Annotation:
     """Annotate texts with teachers.
 
-    teachers (Sequence[str]): Pipelines with `token_label_ner` or `token_pair_ner`, by folder or by
-        name. Their probabilities are averaged.
-    path (Path): A .txt file (a text a line), a .jsonl file (objects with a "text"), a .spacy file,
-        or a folder of them. Docs keep their tokens, group and language, and lose their labels.
-    out (Path): The folder to write.
+    teachers (Union[Model, Sequence[Model]]): Pipelines, by folder, by name, or loaded. Pipelines
+        with `token_label_ner` or `token_pair_ner` teach their probabilities; other pipelines teach
+        the entities or spans that they set. The probabilities of several teachers are averaged.
+    texts (Union[str, Path, Iterable]): A .txt file (a text a line), a .jsonl file (objects with a
+        "text"), a .spacy file, or a folder of them; or texts or docs. Docs keep their tokens, group
+        and language, and lose their labels.
+    out (Union[str, Path]): The folder to write.
     lang (str): The language of texts that don't say theirs.
     langs (Optional[Collection[str]]): Only annotate texts in these languages. None annotates all.
+    labels_from (str): Where other pipelines have their entities: "ents" or "spans:KEY". Scores are
+        taken from `doc.spans[KEY].attrs["scores"]` or `ent._.score`.
+    label_map (Optional[Mapping[str, str]]): New labels by the labels of other pipelines.
+    default_score (float): The score of their entities that have none.
+    outside (float): The share of tokens without an entity that other pipelines are believed on.
+        The rest is masked. Lower it for a teacher with low recall, such as a list of names.
+    weights (Sequence[float]): The weight of each teacher in the average; equal by default.
+    student_labels (Sequence[str]): The labels of the student, if they are not those of the
+        teachers. Tokens that could have a label that no teacher knows are masked.
     confidence (float): Least probability of a confident entity or a confident O. Other tokens get
         no annotation.
     targets (str): What students learn from: "soft" for the probabilities, "hard" for the confident
@@ -242,11 +167,16 @@ def annotate(
     shard_size (int): Texts per file.
     restart (bool): Replace an annotation in `out` that has other settings, teachers or texts,
         instead of refusing. One with the same is continued.
+    allow_empty (bool): Keep an annotation from which a student learns nothing, instead of stopping
+        with an error.
     gpu_id (int): The GPU to use, -1 for the CPU.
-    RETURNS (tuple[Manifest, Survey]): What was written, and what could not be read.
+    RETURNS (Annotation): What was written, and what could not be read.
     """
     settings = Settings(
-        teachers=tuple(map(str, teachers)),
+        teachers=(teachers,) if isinstance(teachers, (str, Path, Language)) else tuple(teachers),
+        weights=tuple(weights),
+        reading=Reading(labels_from, dict(label_map or {}), default_score, outside),
+        student_labels=tuple(student_labels),
         confidence=confidence,
         targets=targets,
         scheme=scheme,
@@ -259,17 +189,52 @@ def annotate(
         n_process=n_process,
     )
     check_least("shard_size", shard_size)
-    files = find_texts(path)
-    if out.resolve() in (path.resolve(), *path.resolve().parents):
-        raise CrossnerError(Errors.CN213.format(path=out))
+    out = Path(out)
     if gpu_id >= 0:
         spacy.require_gpu(gpu_id)
-    annotator = load_annotator(settings)
-    known = survey(files, lang, langs)
-    manifest = open_folder(out, identify(annotator, files, lang, langs, shard_size), restart)
-    if not manifest.complete or len(manifest.shards) * shard_size < known.texts:
-        _fill(out, annotator, iter_texts(files, lang, langs), manifest, known.texts)
-    return manifest, known
+    with ExitStack() as stack:
+        path = stack.enter_context(as_file(texts))
+        files = find_texts(path)
+        if out.resolve() in (path.resolve(), *path.resolve().parents):
+            raise CrossnerError(Errors.CN213.format(path=out))
+        annotator = load_annotator(settings, iter_texts(files, lang, langs))
+        known = survey(files, lang, langs)
+        content = identify(annotator, files, lang, langs, shard_size)
+        manifest = open_folder(out, content, restart)
+        if not manifest.complete or len(manifest.shards) * shard_size < known.texts:
+            _fill(
+                out, annotator, iter_texts(files, lang, langs), manifest, known.texts, allow_empty
+            )
+        check_annotation(manifest, out, allow_empty)
+    return Annotation(out, manifest, known)
+
+
+def check_annotation(manifest: Manifest, out: Path, allow_empty: bool = False) -> None:
+    """Refuse an annotation from which a student would learn nothing.
+
+    manifest (Manifest): What was written so far.
+    out (Path): Where.
+    allow_empty (bool): Allow it.
+    """
+    tally = Tally()
+    for one in manifest.sum_up().values():
+        tally.add(one)
+    if allow_empty or tally.docs < (FEW_TEXTS if manifest.complete else FEW_SO_FAR):
+        return
+    settings = manifest.settings
+    if not tally.found:
+        untaught = ", ".join(f"{label} {n}" for label, n in tally.untaught.most_common(5))
+        reason = f" They found {untaught}, which is not taught." if untaught else ""
+        raise CrossnerError(Errors.CN537.format(texts=tally.docs, out=out, reason=reason))
+    if tally.masked >= MOST_MASKED * tally.tokens and not tally.entities:
+        raise CrossnerError(
+            Errors.CN538.format(
+                texts=tally.docs,
+                out=out,
+                share=tally.masked / tally.tokens,
+                confidence=settings["confidence"],
+            )
+        )
 
 
 def identify(
@@ -291,7 +256,8 @@ def identify(
     settings = annotator.settings
     return {
         "version": __version__,
-        "teachers": [fingerprint(find_folder(name)) for name in settings.teachers],
+        "teachers": [identify_teacher(model) for model in settings.teachers],
+        **_identify_pipelines(annotator),
         "texts": [fingerprint(file) for file in files],
         "language": lang,
         "languages": langs and sorted(langs),
@@ -308,6 +274,16 @@ def identify(
     }
 
 
+def _identify_pipelines(annotator: Annotator) -> dict[str, Any]:
+    settings = annotator.settings
+    found: dict[str, Any] = {"weights": list(settings.weights)} if settings.weights else {}
+    if settings.student_labels:
+        found["student labels"] = list(settings.student_labels)
+    if any(isinstance(teacher, PipelineTeacher) for teacher in annotator.teachers):
+        found.update(asdict(settings.reading))
+    return found
+
+
 def find_text_languages(path: Path, lang: str) -> set[str]:
     """List the languages of texts to annotate.
 
@@ -322,7 +298,12 @@ def find_text_languages(path: Path, lang: str) -> set[str]:
 
 
 def _fill(
-    out: Path, annotator: Annotator, texts: Iterator[Text], manifest: Manifest, total: int
+    out: Path,
+    annotator: Annotator,
+    texts: Iterator[Text],
+    manifest: Manifest,
+    total: int,
+    allow_empty: bool,
 ) -> None:
     with tqdm(total=total, desc=out.name, unit=" texts", disable=None) as progress:
         for number, shard in iter_shards(texts, manifest.settings["shard size"]):
@@ -332,6 +313,8 @@ def _fill(
                     out / name, annotator, shard, number, progress.update
                 )
                 write_manifest(out, manifest)
+                # not after hours
+                check_annotation(manifest, out, allow_empty)
             else:
                 progress.update(len(shard))
     manifest.complete = True
@@ -385,7 +368,7 @@ def write_shard(
 
     with ExitStack() as stack:
         # the words of a corpus would fill the vocab
-        for nlp in {id(t.nlp): t.nlp for t in annotator.teachers}.values():
+        for nlp in annotator.find_pipelines(texts):
             stack.enter_context(nlp.memory_zone())
         write_docs(path, annotate_and_count())
     return tallies
@@ -401,6 +384,8 @@ def _count(doc: Doc, output: TeacherOutput, agreement: float) -> Tally:
         expected=output.expected,
         agreement=agreement,
         soft_bytes=output.soft.index.nbytes + output.soft.probs.nbytes,
+        misaligned=output.misaligned,
+        untaught=output.untaught,
     )
     tally.entities.update(mention.label for mention in output.sure)
     return tally

@@ -1,17 +1,21 @@
 """Text to annotate: plain text, JSON lines and docs, read one at a time."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, Optional
+from tempfile import TemporaryDirectory
+from typing import NamedTuple, Optional, Union, cast
 
+import srsly
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
 from spacy_crossner.data.convert import name_groups, read_sentences
 from spacy_crossner.data.sentences import Parsed, split_spaces
-from spacy_crossner.data.shards import find_files, read_docs
+from spacy_crossner.data.shards import find_files, read_docs, write_docs
 from spacy_crossner.data.view import get_view
 from spacy_crossner.errors import CrossnerError, Errors
 
@@ -70,6 +74,30 @@ def find_texts(path: Path) -> list[Path]:
     if path.suffix.lower() not in FORMATS:
         raise CrossnerError(Errors.CN506.format(path=path, known=known))
     return [path]
+
+
+@contextmanager
+def as_file(texts: Union[str, Path, Iterable[Union[str, Doc]]]) -> Iterator[Path]:
+    """Write texts or docs to a temporary file, so that they are read like any others.
+
+    texts (Union[str, Path, Iterable[Union[str, Doc]]]): A path, which is left as it is; or texts or
+        docs, of which the first tells the kind.
+    YIELDS (Path): The path.
+    """
+    if isinstance(texts, (str, Path)):
+        yield Path(texts)
+        return
+    items = iter(texts)
+    first = next(items, None)
+    with TemporaryDirectory() as folder:
+        if isinstance(first, Doc):
+            path = Path(folder) / "texts.spacy"
+            write_docs(path, chain([first], cast(Iterable[Doc], items)))
+        else:
+            path = Path(folder) / "texts.jsonl"
+            found = chain([] if first is None else [first], items)
+            srsly.write_jsonl(path, ({"text": text} for text in found))
+        yield path
 
 
 def survey(files: list[Path], lang: str, langs: Optional[Collection[str]] = None) -> Survey:

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import srsly
 
@@ -27,6 +27,8 @@ class Tally:
     expected (float): The number of entities that the probabilities let expect.
     agreement (float): The sum of the texts' agreement.
     soft_bytes (int): The size of the soft targets.
+    misaligned (int): Entities that were masked since they cut a token.
+    untaught (Counter): Entities that were masked since no student learns their label, by label.
     """
 
     docs: int = 0
@@ -38,6 +40,8 @@ class Tally:
     expected: float = 0.0
     agreement: float = 0.0
     soft_bytes: int = 0
+    misaligned: int = 0
+    untaught: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: "Tally") -> None:
         """Add up two tallies."""
@@ -87,7 +91,13 @@ def read_manifest(folder: Path) -> Manifest:
         msg: Any = srsly.read_json(path)
         shards = {
             name: {
-                lang: Tally(**{**values, "entities": Counter(values["entities"])})
+                lang: Tally(
+                    **{
+                        **values,
+                        "entities": Counter(values["entities"]),
+                        "untaught": Counter(values["untaught"]),
+                    }
+                )
                 for lang, values in tallies.items()
             }
             for name, tallies in msg["shards"].items()
@@ -127,6 +137,8 @@ def open_folder(folder: Path, settings: dict[str, Any], restart: bool) -> Manife
 
 def _go_on(folder: Path, settings: dict[str, Any]) -> Manifest:
     manifest = read_manifest(folder)
+    # as they come out of the file: srsly rounds numbers
+    settings = cast(dict[str, Any], srsly.json_loads(srsly.json_dumps(settings)))
     for name, value in settings.items():
         old = manifest.settings.get(name)
         if old != value:

@@ -1,6 +1,7 @@
 """What a student is told of a text: soft targets, the entities the teacher is sure of, the rest."""
 
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
 
 import numpy
 
@@ -26,6 +27,8 @@ class TeacherOutput:
     unsure (numpy.ndarray): (n_tokens,) bool, tokens that may or may not belong to an entity.
     soft (SoftTargets): The probabilities.
     expected (float): The number of entities that the probabilities let expect.
+    misaligned (int): Entities that were masked since they cut a token.
+    untaught (Counter): Entities that were masked since no student learns their label, by label.
     """
 
     entities: list[Mention]
@@ -33,6 +36,8 @@ class TeacherOutput:
     unsure: numpy.ndarray
     soft: SoftTargets
     expected: float
+    misaligned: int = 0
+    untaught: Counter[str] = field(default_factory=Counter)
 
     @property
     def certainty(self) -> float:
@@ -84,9 +89,14 @@ def make_outputs(
         begin = rows.stop
         found = to_tokens(entities, starts, n)
         sure = [mention for mention in found if mention.score >= confidence]
-        unsure = numpy.repeat(~outside[rows], numpy.diff(starts, append=n))
+        sizes = numpy.diff(starts, append=n)
+        unsure = numpy.repeat(~outside[rows], sizes)
         for mention in sure:
             unsure[mention.start : mention.end] = False
+        if opinion.known is not None:
+            unknown = ~numpy.repeat(opinion.known[rows], sizes)
+            unsure |= unknown
+            soft.masked = numpy.flatnonzero(unknown).astype("int32") if unknown.any() else None
         outputs.append(TeacherOutput(found, sure, unsure, soft, float(begins[rows].sum())))
     return outputs
 

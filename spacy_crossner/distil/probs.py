@@ -28,6 +28,9 @@ class TeacherProbs:
         texts one after the other.
     starts (list): (n_units,) the first token of each unit of each text.
     n_tokens (list): Number of tokens of each text.
+    known (Optional[numpy.ndarray]): (n_units,) bool, False where the teacher says nothing. None if
+        it always does.
+    weight (float): The teacher's weight in an average.
     """
 
     scheme: str
@@ -35,6 +38,14 @@ class TeacherProbs:
     probs: numpy.ndarray
     starts: list[numpy.ndarray]
     n_tokens: list[int]
+    known: Optional[numpy.ndarray] = None
+    weight: float = 1.0
+
+    @property
+    def shares(self) -> numpy.ndarray:
+        """RETURNS (numpy.ndarray): (n_units,) the weight, 0 where nothing is known."""
+        shares = numpy.full((len(self.probs),), self.weight)
+        return shares if self.known is None else shares * self.known
 
     @property
     def lengths(self) -> list[int]:
@@ -102,7 +113,8 @@ def refine(
     else:
         outside = to_bio(opinion).probs[:, 0] if outside is None else outside
         probs = _refine_relations(opinion.probs, parent, first, 1.0 - outside[parent])
-    return replace(opinion, probs=probs, starts=starts)
+    known = None if opinion.known is None else opinion.known[parent]
+    return replace(opinion, probs=probs, starts=starts, known=known)
 
 
 def _refine_relations(
@@ -135,7 +147,7 @@ def join(
         say the same.
     """
     first = opinions[0]
-    if len(opinions) == 1 and first.labels == labels:
+    if len(opinions) == 1 and first.labels == labels and first.known is None:
         joined = to_bio(first) if scheme == "bio" else to_relations(first)
         return joined, [1.0] * len(first.starts)
     shared = [
@@ -148,6 +160,7 @@ def join(
     else:
         probs = _average_relations([to_relations(opinion) for opinion in fine], labels)
     joined = TeacherProbs(scheme, labels, probs, shared, first.n_tokens)
+    joined.known = _find_known(fine, labels, joined)
     return joined, measure_agreement([to_bio(opinion) for opinion in fine], labels)
 
 
@@ -155,35 +168,84 @@ def _same(starts: list[numpy.ndarray], others: list[numpy.ndarray]) -> bool:
     return all(len(own) == len(other) for own, other in zip(starts, others, strict=True))
 
 
-def _average_classes(opinions: list[TeacherProbs], labels: tuple[str, ...]) -> numpy.ndarray:
-    """Average over those that know a label; O is what is left, as it is with a type too many."""
-    probs = numpy.zeros((len(opinions[0].probs), 1 + 2 * len(labels)), dtype="float32")
+def _find_known(
+    teachers: list[TeacherProbs], labels: tuple[str, ...], joined: TeacherProbs
+) -> Optional[numpy.ndarray]:
+    """Find the units that the average may teach.
+
+    A unit that no teacher knows all labels of could be an entity of another label. It is known only
+    where another label is more probable than not.
+
+    teachers (list[TeacherProbs]): The probabilities in the same units.
+    labels (tuple[str, ...]): The labels of the average.
+    joined (TeacherProbs): The average.
+    RETURNS (Optional[numpy.ndarray]): (n_units,) bool; None if all units are known.
+    """
+    known = numpy.ones((len(joined.probs),), dtype=bool)
+    for label in labels:
+        shares = [teacher.shares for teacher in teachers if label in teacher.labels]
+        known &= sum(shares, numpy.zeros(len(known))) > 0
+    if known.all():
+        return None
+    return known | (to_bio(joined).probs[:, 0] < 0.5)
+
+
+def _average_classes(teachers: list[TeacherProbs], labels: tuple[str, ...]) -> numpy.ndarray:
+    """Average each label over the teachers that know it; O gets the rest, and a sum of labels above
+    1 is scaled down."""
+    probs = numpy.zeros((len(teachers[0].probs), 1 + 2 * len(labels)), dtype="float32")
     for i, label in enumerate(labels):
-        known = [opinion for opinion in opinions if label in opinion.labels]
-        for opinion in known:
-            own = 1 + 2 * opinion.labels.index(label)
-            probs[:, 1 + 2 * i : 3 + 2 * i] += opinion.probs[:, own : own + 2] / len(known)
+        for teacher, share in _share_units([one for one in teachers if label in one.labels]):
+            own = 1 + 2 * teacher.labels.index(label)
+            probs[:, 1 + 2 * i : 3 + 2 * i] += teacher.probs[:, own : own + 2] * share[:, None]
     probs[:, 0] = numpy.maximum(1.0 - probs.sum(axis=1), 0.0)
     return probs / probs.sum(axis=1, keepdims=True)
 
 
-def _average_relations(opinions: list[TeacherProbs], labels: tuple[str, ...]) -> numpy.ndarray:
-    width = max(opinion.probs.shape[1] for opinion in opinions)
-    probs = numpy.zeros((len(opinions[0].probs), width, 1 + len(labels)), dtype="float32")
-    agree_on_labels = all(set(opinion.labels) == set(labels) for opinion in opinions)
-    for opinion in opinions:
-        words = probs[:, : opinion.probs.shape[1], 0]
+def _average_relations(teachers: list[TeacherProbs], labels: tuple[str, ...]) -> numpy.ndarray:
+    width = max(teacher.probs.shape[1] for teacher in teachers)
+    probs = numpy.zeros((len(teachers[0].probs), width, 1 + len(labels)), dtype="float32")
+    agree_on_labels = all(set(teacher.labels) == set(labels) for teacher in teachers)
+    for teacher, share in _share_pairs(teachers, width):
+        words = probs[:, : teacher.probs.shape[1], 0]
         if agree_on_labels:
-            words += opinion.probs[:, :, 0] / len(opinions)
+            words += teacher.probs[:, :, 0] * share[:, : words.shape[1]]
         else:
-            # who does not know a label does not see which words its entities join
-            numpy.maximum(words, opinion.probs[:, :, 0], out=words)
+            # teachers that do not know a label do not see which words its entities join
+            numpy.maximum(words, teacher.probs[:, :, 0], out=words)
     for i, label in enumerate(labels, start=1):
-        known = [opinion for opinion in opinions if label in opinion.labels]
-        for opinion in known:
-            own = opinion.probs[:, :, 1 + opinion.labels.index(label)]
-            probs[:, : own.shape[1], i] += own / len(known)
+        knowing = [one for one in teachers if label in one.labels]
+        for teacher, share in _share_pairs(knowing, width):
+            own = teacher.probs[:, :, 1 + teacher.labels.index(label)]
+            probs[:, : own.shape[1], i] += own * share[:, : own.shape[1]]
     return probs
+
+
+Shares = list[tuple[TeacherProbs, numpy.ndarray]]
+
+
+def _share_units(teachers: list[TeacherProbs]) -> Shares:
+    """RETURNS (Shares): The share of each teacher in the average, (n_units,)."""
+    return _share(teachers, [teacher.shares for teacher in teachers])
+
+
+def _share_pairs(teachers: list[TeacherProbs], width: int) -> Shares:
+    """RETURNS (Shares): The share of each teacher in the average, (n_units, width)."""
+    weights = []
+    for teacher in teachers:
+        known = numpy.ones((len(teacher.probs), width), dtype=bool)
+        if teacher.known is not None:
+            known = relations.known_pairs(teacher.known, width)
+        weights.append(teacher.weight * known)
+    return _share(teachers, weights)
+
+
+def _share(teachers: list[TeacherProbs], weights: list[numpy.ndarray]) -> Shares:
+    total = numpy.maximum(sum(weights, numpy.zeros(())), 1e-9)
+    return [
+        (teacher, (weight / total).astype("float32"))
+        for teacher, weight in zip(teachers, weights, strict=True)
+    ]
 
 
 def measure_agreement(opinions: list[TeacherProbs], labels: tuple[str, ...]) -> list[float]:
@@ -201,6 +263,9 @@ def measure_agreement(opinions: list[TeacherProbs], labels: tuple[str, ...]) -> 
         types.append(number_of[(opinion.probs.argmax(axis=1) + 1) // 2])
     table = numpy.stack(types)
     seen = table.any(axis=0)
+    for opinion in opinions:
+        if opinion.known is not None:
+            seen &= opinion.known
     alike = seen & (table == table[:1]).all(axis=0)
     bounds = numpy.cumsum(opinions[0].lengths)[:-1]
     return [

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from spacy_crossner.checks import check_least, check_range
 from spacy_crossner.data.shards import DOCS_PER_SHARD, SUFFIX, find_shards, read_docs, write_docs
 from spacy_crossner.data.view import get_view
-from spacy_crossner.distil.annotate import JUDGEMENT
+from spacy_crossner.distil.annotator import JUDGEMENT
 from spacy_crossner.errors import CrossnerError, Errors
 
 # Share of a language's entities that would need another label, before it is said to drift.

@@ -1,7 +1,8 @@
-"""Teachers: pipelines with one of our NER components, which predict probabilities for texts."""
+"""Teachers: pipelines that predict probabilities for texts."""
 
+import hashlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -9,17 +10,22 @@ from typing import Any, Optional, Union
 import numpy
 from spacy.language import Language
 from spacy.tokens import Doc
-from spacy.util import get_package_path, is_package, minibatch
+from spacy.util import get_package_path, is_package, load_model_from_config, minibatch
 from torch import nn
 
+from spacy_crossner.distil.pipelines import PipelineTeacher, Reading
 from spacy_crossner.distil.probs import TeacherProbs
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.files import fingerprint
 from spacy_crossner.pipeline.load import load_pipeline
 from spacy_crossner.pipeline.ner import CrossnerNER
 
-# Key of a doc's user data: the probabilities of the teachers that have read it.
-PROBS = "spacy_crossner.probs"
+# Key of a doc's user data: what each teacher that has read it predicts.
+PREDICTED = "spacy_crossner.predicted"
 ENCODER_OUTPUT = ("._.", "trf_data", None, None)
+
+
+Model = Union[str, Path, Language]
 
 
 @dataclass
@@ -29,13 +35,69 @@ class Teacher:
     nlp (Language): The pipeline.
     name (str): The name of the component that teaches.
     ner (CrossnerNER): The component.
-    drops (bool): Whether dropout is on, so that each reading of a text is another one.
+    drops (bool): Whether dropout is on, so that each reading of a text is different.
+    weight (float): Its weight in the average of all teachers.
     """
 
     nlp: Language
     name: str
     ner: Any
     drops: bool = False
+    weight: float = 1.0
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """RETURNS (tuple[str, ...]): The labels that it knows."""
+        return self.ner.labels
+
+    @property
+    def threshold(self) -> float:
+        """RETURNS (float): Least score of an entity."""
+        return self.ner.threshold
+
+    def read(
+        self, docs: Iterable[Union[str, Doc]], *, batch_size: int, n_process: int = 1
+    ) -> Iterator[tuple[Doc, Any]]:
+        """Read texts with the pipeline.
+
+        All components before the teacher's own run as in `nlp.pipe`; its own runs once on their
+        output.
+
+        docs (Iterable[Union[str, Doc]]): Texts, or docs whose tokens are kept.
+        batch_size (int): Texts per batch.
+        n_process (int): Number of processes.
+        YIELDS (tuple[Doc, list]): The docs without the encoder's output, and their probabilities,
+            the first token of each row, and the number of tokens.
+        """
+        if self.drops:
+            n_process = 1  # forked processes would all draw the same
+        names = self.nlp.pipe_names
+        unused = names[names.index(self.name) :]
+        read = self.nlp.pipe(docs, batch_size=batch_size, n_process=n_process, disable=unused)
+        for batch in minibatch(read, batch_size):
+            scores = self.ner.model.predict(batch)
+            bounds = numpy.cumsum(scores.lengths)[:-1]
+            tables = numpy.split(self.ner.probabilities(scores), bounds)
+            for doc, table, starts in zip(batch, tables, scores.starts, strict=True):
+                doc.user_data.pop(ENCODER_OUTPUT, None)
+                yield doc, [table, starts, len(doc)]
+
+    def make_probs(self, found: Sequence[Any], scheme: str) -> TeacherProbs:
+        """Join the probabilities of a batch.
+
+        found (Sequence[Any]): What `read` gave with each doc.
+        scheme (str): Not used: the probabilities are in the component's own scheme.
+        RETURNS (TeacherProbs): The probabilities.
+        """
+        starts = [rows for _, rows, _ in found]
+        probs = numpy.concatenate([table for table, _, _ in found])
+        n_tokens = [n for _, _, n in found]
+        return TeacherProbs(
+            self.ner.scheme, self.labels, probs, starts, n_tokens, weight=self.weight
+        )
+
+
+AnyTeacher = Union[Teacher, PipelineTeacher]
 
 
 def find_folder(model: str) -> Path:
@@ -43,32 +105,60 @@ def find_folder(model: str) -> Path:
     return get_package_path(model) if is_package(model) else Path(model)
 
 
-def load_teacher(model: str, *, dropout: bool = False, bias: Optional[float] = None) -> Teacher:
-    """Load a pipeline that can teach.
+def identify_teacher(model: Model) -> str:
+    """RETURNS (str): A checksum of a pipeline, by its files or in memory."""
+    if isinstance(model, Language):
+        content = model.config.to_bytes() + model.to_bytes(exclude=["vocab"])
+        return hashlib.blake2b(content, digest_size=16).hexdigest()
+    return fingerprint(find_folder(str(model)))
 
-    model (str): A pipeline folder, or the name of an installed pipeline.
-    dropout (bool): Leave dropout on, so that each reading of a text is another one.
+
+def load_teacher(
+    model: Model,
+    *,
+    dropout: bool = False,
+    bias: Optional[float] = None,
+    reading: Optional[Reading] = None,
+) -> AnyTeacher:
+    """Load a pipeline as a teacher.
+
+    model (Model): A pipeline, its folder, or the name of an installed one.
+    dropout (bool): Leave dropout on, so that each reading of a text is different.
     bias (Optional[float]): Its bias from now on; None leaves what calibration chose.
-    RETURNS (Teacher): The pipeline and its component.
+    reading (Optional[Reading]): How to read the entities of a pipeline without one of our
+        components. None refuses such a pipeline.
+    RETURNS (AnyTeacher): The teacher. A pipeline that was given is not changed.
     """
-    nlp = load_pipeline(model)
-    found = [(name, pipe) for name, pipe in nlp.pipeline if isinstance(pipe, CrossnerNER)]
-    if not found:
-        pipeline = ", ".join(nlp.pipe_names) or "nothing"
-        raise CrossnerError(Errors.CN501.format(teacher=model, pipeline=pipeline))
-    if len(found) > 1:
-        names = ", ".join(name for name, _ in found)
-        raise CrossnerError(Errors.CN502.format(teacher=model, names=names))
-    name, ner = found[0]
-    if ner.cfg["nI"] is None:
-        raise CrossnerError(Errors.CN115.format(name=name))
-    if dropout and not keep_dropout(nlp):
-        raise CrossnerError(Errors.CN511.format(teacher=model))
-    if bias is not None:
-        ner.cfg["bias"] = bias
+    nlp = _copy(model) if isinstance(model, Language) else load_pipeline(model)
+    name = model.meta["name"] if isinstance(model, Language) else str(model)
     # texts of any length are read whole: the limit is there for spaCy's parser
     nlp.max_length = sys.maxsize
-    return Teacher(nlp, name, ner, drops=dropout)
+    found = [(name, pipe) for name, pipe in nlp.pipeline if isinstance(pipe, CrossnerNER)]
+    if not found and reading is not None:
+        return PipelineTeacher(nlp, name, reading)
+    if not found:
+        pipeline = ", ".join(nlp.pipe_names) or "nothing"
+        raise CrossnerError(Errors.CN501.format(teacher=name, pipeline=pipeline))
+    if len(found) > 1:
+        names = ", ".join(name for name, _ in found)
+        raise CrossnerError(Errors.CN502.format(teacher=name, names=names))
+    component, ner = found[0]
+    if ner.cfg["nI"] is None:
+        raise CrossnerError(Errors.CN115.format(name=component))
+    if dropout and not keep_dropout(nlp):
+        raise CrossnerError(Errors.CN511.format(teacher=name))
+    if bias is not None:
+        ner.cfg["bias"] = bias
+    return Teacher(nlp, component, ner, drops=dropout)
+
+
+def _copy(nlp: Language) -> Language:
+    if any(isinstance(pipe, CrossnerNER) for _, pipe in nlp.pipeline):
+        disabled = nlp.disabled
+        copy = load_model_from_config(nlp.config, auto_fill=True).from_bytes(nlp.to_bytes())
+        copy.select_pipes(disable=disabled)
+        return copy
+    return nlp  # a plug-in may not keep everything in its bytes, and is only read
 
 
 def keep_dropout(nlp: Language) -> int:
@@ -96,46 +186,31 @@ def keep_dropout(nlp: Language) -> int:
 
 
 def predict_probs(
-    teacher: Teacher, texts: Iterable[Union[str, Doc]], *, batch_size: int, n_process: int = 1
+    teacher: AnyTeacher, texts: Iterable[Any], *, batch_size: int, n_process: int = 1
 ) -> Iterator[Doc]:
-    """Read texts with a teacher and attach its probabilities to the docs.
+    """Read texts with a teacher and attach what it predicts to the docs.
 
-    All components before the teacher's own run as in `nlp.pipe`; its own runs once on their output.
-
-    teacher (Teacher): The teacher.
-    texts (Iterable[Union[str, Doc]]): Texts, or docs whose tokens are kept.
+    teacher (AnyTeacher): The teacher.
+    texts (Iterable[Any]): Texts, or docs whose tokens are kept; only docs for a `PipelineTeacher`.
     batch_size (int): Texts per batch.
     n_process (int): Number of processes.
-    YIELDS (Doc): The docs, without the encoder's output.
+    YIELDS (Doc): The docs.
     """
-    nlp, ner = teacher.nlp, teacher.ner
-    if teacher.drops:
-        n_process = 1  # forked processes would all draw the same
-    unused = nlp.pipe_names[nlp.pipe_names.index(teacher.name) :]
-    docs = nlp.pipe(texts, batch_size=batch_size, n_process=n_process, disable=unused)
-    for batch in minibatch(docs, batch_size):
-        scores = ner.model.predict(batch)
-        bounds = numpy.cumsum(scores.lengths)[:-1]
-        tables = numpy.split(ner.probabilities(scores), bounds)
-        for doc, table, starts in zip(batch, tables, scores.starts, strict=True):
-            doc.user_data.setdefault(PROBS, []).append([table, starts])
-            doc.user_data.pop(ENCODER_OUTPUT, None)
-            yield doc
+    for doc, predicted in teacher.read(texts, batch_size=batch_size, n_process=n_process):
+        doc.user_data.setdefault(PREDICTED, []).append(predicted)
+        yield doc
 
 
-def collect(batch: list[Doc], teachers: list[Teacher]) -> list[TeacherProbs]:
-    """Detach the probabilities of all teachers from docs.
+def collect(batch: list[Doc], teachers: Sequence[AnyTeacher], scheme: str) -> list[TeacherProbs]:
+    """Detach the predictions of all teachers from docs.
 
     batch (list[Doc]): Docs that all teachers have read.
-    teachers (list[Teacher]): The teachers, in the order in which they have read them.
+    teachers (Sequence[AnyTeacher]): The teachers, in the order in which they have read them.
+    scheme (str): The scheme of the soft targets.
     RETURNS (list[TeacherProbs]): The probabilities of each teacher for the whole batch.
     """
-    attached = [doc.user_data.pop(PROBS) for doc in batch]
-    n_tokens = [len(doc) for doc in batch]
-    found = []
-    for number, teacher in enumerate(teachers):
-        probs = numpy.concatenate([tables[number][0] for tables in attached])
-        starts = [tables[number][1] for tables in attached]
-        ner = teacher.ner
-        found.append(TeacherProbs(ner.scheme, ner.labels, probs, starts, n_tokens))
-    return found
+    attached = [doc.user_data.pop(PREDICTED) for doc in batch]
+    return [
+        teacher.make_probs([predicted[number] for predicted in attached], scheme)
+        for number, teacher in enumerate(teachers)
+    ]

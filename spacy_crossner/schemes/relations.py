@@ -339,3 +339,16 @@ def ranked(
         )
         found[docs[row]].append(mention)
     return found
+
+
+def known_pairs(known: numpy.ndarray, width: int) -> numpy.ndarray:
+    """Find the pairs between whose tokens nothing is unknown.
+
+    known (numpy.ndarray): (n_tokens,) bool, whether a token is known.
+    width (int): Width of the band.
+    RETURNS (numpy.ndarray): (n_tokens, width) bool.
+    """
+    unknown_before = numpy.concatenate([[0], numpy.cumsum(~known)])
+    first = numpy.arange(len(known))[:, None]
+    last = numpy.minimum(first + numpy.arange(width), len(known) - 1)
+    return unknown_before[last + 1] == unknown_before[first]

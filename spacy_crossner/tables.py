@@ -1,0 +1,23 @@
+"""Tables for people: as text, and as data frames."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from wasabi import table
+
+from spacy_crossner.errors import CrossnerError, Errors
+
+
+def render_rows(header: Sequence[str], rows: Sequence[tuple]) -> str:
+    """RETURNS (str): A table as text, its first column aligned to the left."""
+    aligns: Any = ("l", *"r" * (len(header) - 1))
+    return table(rows, header=header, divider=True, aligns=aligns)
+
+
+def make_frame(header: Sequence[str], rows: Sequence[tuple]) -> Any:
+    """RETURNS (pandas.DataFrame): A table as a data frame. pandas is only needed here."""
+    try:
+        import pandas
+    except ImportError:
+        raise CrossnerError(Errors.CN830) from None
+    return pandas.DataFrame(rows, columns=list(header))
