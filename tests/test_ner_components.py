@@ -1002,3 +1002,35 @@ def test_entities_of_earlier_components_get_no_score():
     doc.ents = [Span(doc, 0, 1, label="RULE")]
     write_scores(doc, [Mention((0,), "LOC", 0.9), Mention((2,), "LOC", 0.8)])
     assert doc.ents[0]._.score is None
+
+
+# ---- masked soft targets --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["bio", "relations"])
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_masked_tokens_are_not_distilled(tiny_encoder, factory, scheme):
+    nlp = make_nlp(tiny_encoder, **{factory: {}})
+    examples = make_examples(nlp)[:2]
+    nlp.initialize(lambda: examples)
+    component = nlp.get_pipe(factory)
+    labels = component.labels
+    names = bio.class_names(labels) if scheme == "bio" else relations.class_names(labels)
+    n = len(examples[0].reference)
+    index = numpy.arange(n) if scheme == "bio" else numpy.stack([numpy.arange(n)] * 2, axis=1)
+    probs = numpy.zeros((n, len(names)), dtype="float16")
+    probs[:, -1] = 1.0
+    losses = []
+    for masked in (None, [1], range(n)):
+        soft = SoftTargets(scheme, names, index, probs)
+        soft.masked = None if masked is None else numpy.array(masked, dtype="int32")
+        view = View("g", "target", labelled=False, soft=soft)
+        set_view(examples[0].reference, view)
+        docs = [eg.predicted for eg in examples]
+        scores = component.model.predict(list(nlp.get_pipe("transformer").pipe(docs)))
+        found = {suffix: loss for suffix, loss, _ in component.objectives(examples, scores)}
+        losses.append(found.get("distil", 0.0))
+    assert losses[0] > 0
+    assert losses[1] > 0
+    assert losses[1] != pytest.approx(losses[0])
+    assert losses[2] == 0

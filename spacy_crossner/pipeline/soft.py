@@ -112,3 +112,20 @@ def fill_relations(
         # an entity's head and tail are one pair of tokens, the words in between are others
         numpy.maximum.at(probs, (firsts[inside], gaps[inside]), found[inside])
     return probs
+
+
+def find_taught(soft: Soft, starts: Sequence[numpy.ndarray]) -> numpy.ndarray:
+    """Find the units that have soft targets.
+
+    soft (Sequence[Optional[SoftTargets]]): The sparse targets of each doc.
+    starts (Sequence[numpy.ndarray]): First token of each unit of each doc.
+    RETURNS (numpy.ndarray): (n_units,) bool. False for docs without targets and for units with a
+        token that the teacher says nothing about.
+    """
+    found = []
+    for target, first in zip(soft, starts, strict=True):
+        taught = numpy.full((len(first),), target is not None)
+        if target is not None and target.masked is not None:
+            taught[numpy.searchsorted(first, target.masked, side="right") - 1] = False
+        found.append(taught)
+    return numpy.concatenate(found)

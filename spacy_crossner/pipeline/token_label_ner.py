@@ -22,7 +22,7 @@ from spacy_crossner.pipeline.ner import (
     class_targets,
 )
 from spacy_crossner.pipeline.settings import Distil, SelfTraining, read_block
-from spacy_crossner.pipeline.soft import dense_classes
+from spacy_crossner.pipeline.soft import dense_classes, find_taught
 from spacy_crossner.pipeline.units import to_tokens
 from spacy_crossner.schemes import bio
 from spacy_crossner.types import Mention
@@ -145,7 +145,7 @@ class TokenLabelNER(CrossnerNER):
         if not (self.distil.weight or self.self_training.weight):
             return
         soft = self.soft_targets(examples)
-        taught = numpy.repeat([s is not None for s in soft], scores.lengths)
+        taught = find_taught(soft, scores.starts)
         if taught.any():
             probs = dense_classes(soft, scores.starts, self.labels)
             yield from self.learn_classes(scores, probs, taught)

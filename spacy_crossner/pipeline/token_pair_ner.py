@@ -40,7 +40,7 @@ from spacy_crossner.pipeline.settings import (
     SelfTraining,
     read_block,
 )
-from spacy_crossner.pipeline.soft import dense_classes, dense_relations
+from spacy_crossner.pipeline.soft import dense_classes, dense_relations, find_taught
 from spacy_crossner.pipeline.units import to_tokens
 from spacy_crossner.schemes import relations
 
@@ -219,11 +219,11 @@ class TokenPairNER(CrossnerNER):
         schemes = ("bio",) if scores.classes is not None else ()
         by_class = [s if s is not None and s.scheme in schemes else None for s in soft]
         by_pair = [s if c is None else None for s, c in zip(soft, by_class, strict=True)]
-        taught = numpy.repeat([s is not None for s in by_class], scores.lengths)
+        taught = find_taught(by_class, scores.starts)
         if taught.any():
             probs = dense_classes(by_class, scores.starts, self.labels)
             yield from self.learn_classes(scores, probs, taught, table="classes")
-        taught = numpy.repeat([s is not None for s in by_pair], scores.lengths)
+        taught = find_taught(by_pair, scores.starts)
         if taught.any():
             probs = dense_relations(by_pair, scores.starts, self.labels, self.width)
             yield from self._learn_pairs(scores, probs, taught)
@@ -231,7 +231,8 @@ class TokenPairNER(CrossnerNER):
     def _learn_pairs(
         self, scores: TokenPairScores, probs: numpy.ndarray, taught: numpy.ndarray
     ) -> Iterator[Objective]:
-        mask = relations.band_mask(scores.lengths, self.width) & taught[:, None]
+        mask = relations.band_mask(scores.lengths, self.width)
+        mask &= relations.known_pairs(taught, self.width)
         if self.distil.weight:
             yield self.objective(
                 "distil",
@@ -285,10 +286,7 @@ class TokenPairNER(CrossnerNER):
         weight = numpy.repeat([gold.weight for gold in golds], lengths)
         mask = relations.band_mask(lengths, self.width)
         if not known.all():
-            unknown_before = numpy.concatenate([[0], numpy.cumsum(~known)])
-            first = numpy.arange(len(known))[:, None]
-            last = numpy.minimum(first + numpy.arange(self.width), len(known) - 1)
-            mask &= unknown_before[last + 1] == unknown_before[first]
+            mask &= relations.known_pairs(known, self.width)
         return (mask * weight[:, None]).astype("float32")
 
     def _relation_contrast(
