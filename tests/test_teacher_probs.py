@@ -34,7 +34,7 @@ def say_bio(*texts: list[list[float]], labels=LABELS) -> TeacherProbs:
 
 
 def say_relations(n: int, mentions: list[Mention], width: int = 4, labels=LABELS) -> TeacherProbs:
-    """An opinion whose mentions have the given scores."""
+    """The probabilities of a teacher whose mentions have the given scores."""
     probs = numpy.zeros((n, width, 1 + len(labels)), dtype="float32")
     for m in mentions:
         probs[m.start, m.end - 1 - m.start, 1 + labels.index(m.label)] = m.score
@@ -50,10 +50,10 @@ def keep(mentions):
 
 
 def test_token_labels_become_relations():
-    opinion = say_bio(
+    teacher = say_bio(
         [[0.1, 0, 0, 0.9, 0], [0.2, 0, 0, 0, 0.8], [1, 0, 0, 0, 0]], [[0.4, 0.6, 0, 0, 0]]
     )
-    pairs = to_relations(opinion)
+    pairs = to_relations(teacher)
     assert pairs.probs.shape[0] == 4
     # head and tail of "0 1", of "0" alone, and nothing across texts
     assert pairs.probs[0, 1, 2] == pytest.approx(0.72)
@@ -65,8 +65,8 @@ def test_token_labels_become_relations():
 
 
 def test_relations_become_token_labels():
-    opinion = say_relations(4, [Mention((0, 1), "PER", 0.9), Mention((3,), "LOC", 0.4)])
-    classes = to_bio(opinion).probs
+    teacher = say_relations(4, [Mention((0, 1), "PER", 0.9), Mention((3,), "LOC", 0.4)])
+    classes = to_bio(teacher).probs
     assert classes.sum(axis=1) == pytest.approx(1.0)
     assert classes[:, 0] == pytest.approx([0.1, 0.1, 1.0, 0.6])
     assert classes[0, 3] == pytest.approx(0.9)
@@ -75,8 +75,8 @@ def test_relations_become_token_labels():
 
 
 def test_what_overlaps_shares_what_is_left():
-    opinion = say_relations(2, [Mention((0, 1), "PER", 0.7), Mention((1,), "LOC", 0.6)])
-    classes = to_bio(opinion).probs
+    teacher = say_relations(2, [Mention((0, 1), "PER", 0.7), Mention((1,), "LOC", 0.6)])
+    classes = to_bio(teacher).probs
     assert classes[1] == pytest.approx([0.0, 0.3, 0.0, 0.0, 0.7], abs=1e-6)
     assert classes[0] == pytest.approx([0.3, 0.0, 0.0, 0.7, 0.0], abs=1e-6)
 
@@ -112,9 +112,9 @@ def test_sure_entities_survive_both_ways(case):
 
 
 def test_smaller_units_of_token_labels():
-    opinion = say_bio([[0.1, 0.6, 0.3, 0, 0], [1, 0, 0, 0, 0]])
-    opinion.starts, opinion.n_tokens = [numpy.array([0, 2])], [3]
-    finer = refine(opinion, [numpy.array([0, 1, 2])])
+    teacher = say_bio([[0.1, 0.6, 0.3, 0, 0], [1, 0, 0, 0, 0]])
+    teacher.starts, teacher.n_tokens = [numpy.array([0, 2])], [3]
+    finer = refine(teacher, [numpy.array([0, 1, 2])])
     assert finer.probs == pytest.approx(
         numpy.array([[0.1, 0.6, 0.3, 0, 0], [0.1, 0, 0.9, 0, 0], [1, 0, 0, 0, 0]])
     )
@@ -122,9 +122,9 @@ def test_smaller_units_of_token_labels():
 
 def test_smaller_units_of_relations():
     # two texts; an entity of both units of the first, whose first unit has two tokens
-    opinion = say_relations(3, [Mention((0, 1), "PER", 0.9)])
-    opinion.starts, opinion.n_tokens = [numpy.array([0, 2]), numpy.array([0])], [3, 1]
-    finer = refine(opinion, [numpy.array([0, 1, 2]), numpy.array([0])])
+    teacher = say_relations(3, [Mention((0, 1), "PER", 0.9)])
+    teacher.starts, teacher.n_tokens = [numpy.array([0, 2]), numpy.array([0])], [3, 1]
+    finer = refine(teacher, [numpy.array([0, 1, 2]), numpy.array([0])])
     found = find_candidates(finer, 0.5)
     assert [[(m.tokens, m.label) for m in mentions] for mentions in found] == [
         [((0, 1, 2), "PER")],
@@ -137,9 +137,9 @@ def test_teachers_with_other_units_meet_in_the_smallest(scheme):
     coarse = say_bio([[0, 0, 0, 1, 0], [1, 0, 0, 0, 0]])
     coarse.starts, coarse.n_tokens = [numpy.array([0, 2])], [3]
     fine = say_bio([[0, 0, 0, 1, 0], [0, 0, 0, 0, 1], [1, 0, 0, 0, 0]])
-    opinion, (agreement,) = join([coarse, fine], scheme, LABELS)
+    teacher, (agreement,) = join([coarse, fine], scheme, LABELS)
     assert agreement == 1.0
-    assert [lesson.sure for lesson in make_outputs(opinion, confidence=0.9, threshold=0.3)] == [
+    assert [output.sure for output in make_outputs(teacher, confidence=0.9, threshold=0.3)] == [
         [Mention((0, 1), "PER", pytest.approx(1.0, abs=1e-4))]
     ]
 
@@ -165,54 +165,54 @@ def test_each_label_is_averaged_over_those_that_know_it():
 def test_labels_may_stand_in_another_order():
     first = say_bio([[0.2, 0.8, 0, 0, 0]])
     second = say_bio([[0.2, 0, 0, 0.8, 0]], labels=("PER", "LOC"))
-    opinion, (agreement,) = join([first, second], "bio", LABELS)
-    assert opinion.probs[0] == pytest.approx([0.2, 0.8, 0, 0, 0])
+    teacher, (agreement,) = join([first, second], "bio", LABELS)
+    assert teacher.probs[0] == pytest.approx([0.2, 0.8, 0, 0, 0])
     assert agreement == 1.0
 
 
-def test_opposite_opinions_are_no_more_than_certain():
+def test_opposite_teachers_are_no_more_than_certain():
     first = say_bio([[0, 1, 0]], labels=("LOC",))
     second = say_bio([[0, 1, 0]], labels=("PER",))
-    opinion, _ = join([first, second], "bio", LABELS)
-    assert opinion.probs[0] == pytest.approx([0, 0.5, 0, 0.5, 0])
+    teacher, _ = join([first, second], "bio", LABELS)
+    assert teacher.probs[0] == pytest.approx([0, 0.5, 0, 0.5, 0])
 
 
-# ---- lessons --------------------------------------------------------------------------------
+# ---- outputs --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scheme", ["bio", "relations"])
 def test_what_is_not_sure_is_masked(scheme):
-    opinion = say_bio(
+    teacher = say_bio(
         [[0.02, 0.98, 0, 0, 0], [1, 0, 0, 0, 0], [0.4, 0, 0, 0.6, 0], [0.95, 0, 0, 0.05, 0]]
     )
-    opinion, _ = join([opinion], scheme, LABELS)
-    (lesson,) = make_outputs(opinion, confidence=0.9, threshold=0.3)
-    assert keep(lesson.entities) == [((0,), "LOC", 0.98), ((2,), "PER", 0.6)]
-    assert [m.tokens for m in lesson.sure] == [(0,)]
-    assert lesson.unsure.tolist() == [False, False, True, False]
-    assert lesson.expected == pytest.approx(1.63, abs=0.01)
-    assert lesson.certainty == pytest.approx(2 * 1.58 / (2 + 1.63), abs=0.01)
+    teacher, _ = join([teacher], scheme, LABELS)
+    (output,) = make_outputs(teacher, confidence=0.9, threshold=0.3)
+    assert keep(output.entities) == [((0,), "LOC", 0.98), ((2,), "PER", 0.6)]
+    assert [m.tokens for m in output.sure] == [(0,)]
+    assert output.unsure.tolist() == [False, False, True, False]
+    assert output.expected == pytest.approx(1.63, abs=0.01)
+    assert output.certainty == pytest.approx(2 * 1.58 / (2 + 1.63), abs=0.01)
 
 
 def test_entities_are_told_in_tokens():
-    opinion = say_bio([[1, 0, 0, 0, 0], [0, 0, 0, 1, 0], [0.5, 0.5, 0, 0, 0]])
-    opinion.starts, opinion.n_tokens = [numpy.array([0, 1, 3])], [5]
-    (lesson,) = make_outputs(opinion, confidence=0.9, threshold=0.3)
-    assert [m.tokens for m in lesson.sure] == [(1, 2)]
-    assert lesson.unsure.tolist() == [False, False, False, True, True]
-    assert lesson.soft.index.tolist() == [1, 2, 3, 4]
-    assert lesson.soft.probs.argmax(axis=1).tolist() == [3, 4, 0, 0]
+    teacher = say_bio([[1, 0, 0, 0, 0], [0, 0, 0, 1, 0], [0.5, 0.5, 0, 0, 0]])
+    teacher.starts, teacher.n_tokens = [numpy.array([0, 1, 3])], [5]
+    (output,) = make_outputs(teacher, confidence=0.9, threshold=0.3)
+    assert [m.tokens for m in output.sure] == [(1, 2)]
+    assert output.unsure.tolist() == [False, False, False, True, True]
+    assert output.soft.index.tolist() == [1, 2, 3, 4]
+    assert output.soft.probs.argmax(axis=1).tolist() == [3, 4, 0, 0]
 
 
 def test_soft_targets_leave_out_what_is_surely_nothing():
-    opinion = say_bio([[1, 0, 0, 0, 0], [0.5, 0.5, 0, 0, 0]], [[0.995, 0.005, 0, 0, 0]])
-    first, second = make_soft_targets(opinion, opinion.probs[:, 0])
+    teacher = say_bio([[1, 0, 0, 0, 0], [0.5, 0.5, 0, 0, 0]], [[0.995, 0.005, 0, 0, 0]])
+    first, second = make_soft_targets(teacher, teacher.probs[:, 0])
     assert first.index.tolist() == [1]
     assert first.classes == bio.class_names(LABELS)
     assert (first.index.dtype, first.probs.dtype) == ("int32", "float16")
     assert second.index.tolist() == []
     assert second.probs.shape == (0, 5)
-    pairs = make_soft_targets(to_relations(opinion), opinion.probs[:, 0])
+    pairs = make_soft_targets(to_relations(teacher), teacher.probs[:, 0])
     assert [soft.index.tolist() for soft in pairs] == [[[1, 1]], []]
     assert pairs[0].classes == ("NNW", "THW-LOC", "THW-PER")
 
@@ -240,9 +240,9 @@ def test_relations_above_one_by_rounding_are_sharpened():
 
 
 def test_only_soft_targets_are_sharpened():
-    opinion = say_bio([[0.25, 0.75, 0, 0, 0], [1, 0, 0, 0, 0]])
+    teacher = say_bio([[0.25, 0.75, 0, 0, 0], [1, 0, 0, 0, 0]])
     plain, sharp = (
-        make_outputs(opinion, confidence=0.8, threshold=0.3, sharpen=power)[0]
+        make_outputs(teacher, confidence=0.8, threshold=0.3, sharpen=power)[0]
         for power in (1.0, 2.0)
     )
     assert plain.soft.probs.tolist() == [[0.25, 0.75, 0, 0, 0]]
@@ -256,11 +256,11 @@ def test_soft_targets_of_an_unsure_teacher_stay_small():
     rng = numpy.random.default_rng(0)
     lengths = [30, 25]
     probs = rng.uniform(0.02, 0.5, (55, 32, 4)).astype("float32")
-    opinion = TeacherProbs(
+    teacher = TeacherProbs(
         "relations", ("A", "B", "C"), probs, [numpy.arange(n) for n in lengths], lengths
     )
     for soft, n, begin in zip(
-        make_soft_targets(opinion, numpy.zeros(55)), lengths, (0, 30), strict=True
+        make_soft_targets(teacher, numpy.zeros(55)), lengths, (0, 30), strict=True
     ):
         assert len(soft.index) == PAIRS_PER_TOKEN * n
         assert soft.index.max() < n
@@ -278,23 +278,23 @@ def test_students_read_targets_in_their_own_units(scheme):
     mention = Mention((0, 1), "PER", 0.9)
     if scheme == "bio":
         table = [[0.1, 0, 0, 0.9, 0], [0.1, 0, 0, 0, 0.9], [1, 0, 0, 0, 0]]
-        opinion = say_bio(table)
+        teacher = say_bio(table)
     else:
-        opinion = say_relations(3, [mention])
+        teacher = say_relations(3, [mention])
     starts = numpy.array([0, 2, 3])
-    opinion.starts, opinion.n_tokens = [starts], [5]
-    (lesson,) = make_outputs(opinion, confidence=0.8, threshold=0.3)
+    teacher.starts, teacher.n_tokens = [starts], [5]
+    (output,) = make_outputs(teacher, confidence=0.8, threshold=0.3)
     for own, tokens in (([0, 2, 3], (0, 1)), ([0, 1, 2, 3, 4], (0, 1, 2)), ([0, 3], (0,))):
         own = numpy.array(own)
         if scheme == "bio":
-            probs = fill_classes(lesson.soft, own, 5)
+            probs = fill_classes(output.soft, own, 5)
             (found,) = bio.decode(probs, [len(own)], LABELS)
         else:
-            probs = fill_relations(lesson.soft, own, 4, 3)
+            probs = fill_relations(output.soft, own, 4, 3)
             (found,) = relations.decode_batch(probs, [len(own)], LABELS, 0.3)
         assert [(m.tokens, m.label) for m in found] == [(tokens, "PER")]
         if len(own) == 3:
-            assert probs == pytest.approx(opinion.probs, abs=1e-3)
+            assert probs == pytest.approx(teacher.probs, abs=1e-3)
 
 
 def test_expected_f():

@@ -62,27 +62,27 @@ def expected_f(correct: float, found: float, expected: float) -> float:
 
 
 def make_outputs(
-    opinion: TeacherProbs, *, confidence: float, threshold: float, sharpen: float = 1.0
+    teacher: TeacherProbs, *, confidence: float, threshold: float, sharpen: float = 1.0
 ) -> list[TeacherOutput]:
     """Turn probabilities into what a student learns from.
 
-    opinion (TeacherProbs): What the teachers say of a batch.
+    teacher (TeacherProbs): What the teachers say of a batch.
     confidence (float): Least probability of what they are sure of: of an entity's score, and of a
         token to lie outside of all entities.
     threshold (float): Least score of an entity.
     sharpen (float): The power that the soft targets are raised to.
     RETURNS (list[TeacherOutput]): One per text.
     """
-    classes = to_bio(opinion).probs
+    classes = to_bio(teacher).probs
     outside = classes[:, 0] >= confidence
     begins = classes[:, 1::2].sum(axis=1)
     outputs = []
     begin = 0
     for entities, soft, starts, n in zip(
-        _find_entities(opinion, threshold),
-        make_soft_targets(opinion, classes[:, 0], sharpen),
-        opinion.starts,
-        opinion.n_tokens,
+        _find_entities(teacher, threshold),
+        make_soft_targets(teacher, classes[:, 0], sharpen),
+        teacher.starts,
+        teacher.n_tokens,
         strict=True,
     ):
         rows = slice(begin, begin + len(starts))
@@ -93,55 +93,55 @@ def make_outputs(
         unsure = numpy.repeat(~outside[rows], sizes)
         for mention in sure:
             unsure[mention.start : mention.end] = False
-        if opinion.known is not None:
-            unknown = ~numpy.repeat(opinion.known[rows], sizes)
+        if teacher.known is not None:
+            unknown = ~numpy.repeat(teacher.known[rows], sizes)
             unsure |= unknown
             soft.masked = numpy.flatnonzero(unknown).astype("int32") if unknown.any() else None
         outputs.append(TeacherOutput(found, sure, unsure, soft, float(begins[rows].sum())))
     return outputs
 
 
-def _find_entities(opinion: TeacherProbs, threshold: float) -> list[list[Mention]]:
-    if opinion.scheme == "bio":
-        found = bio.decode(opinion.probs, opinion.lengths, opinion.labels)
+def _find_entities(teacher: TeacherProbs, threshold: float) -> list[list[Mention]]:
+    if teacher.scheme == "bio":
+        found = bio.decode(teacher.probs, teacher.lengths, teacher.labels)
         return [[m for m in mentions if m.score >= threshold] for mentions in found]
-    return [without_overlap(mentions) for mentions in find_candidates(opinion, threshold)]
+    return [without_overlap(mentions) for mentions in find_candidates(teacher, threshold)]
 
 
 def make_soft_targets(
-    opinion: TeacherProbs, outside: numpy.ndarray, sharpen: float = 1.0
+    teacher: TeacherProbs, outside: numpy.ndarray, sharpen: float = 1.0
 ) -> list[SoftTargets]:
     """Keep the probabilities of what may be something.
 
     They are told in tokens, since a student's units may be others.
 
-    opinion (TeacherProbs): What the teachers say of a batch.
+    teacher (TeacherProbs): What the teachers say of a batch.
     outside (numpy.ndarray): (n_units,) the probability of each to lie outside of all entities.
     sharpen (float): The power that the probabilities are raised to.
     RETURNS (list[SoftTargets]): One per text.
     """
-    opinion = refine(opinion, [numpy.arange(n) for n in opinion.n_tokens], outside)
+    teacher = refine(teacher, [numpy.arange(n) for n in teacher.n_tokens], outside)
     if sharpen != 1.0:
-        probs = sharpen_probs(opinion.probs, opinion.scheme, sharpen)
-        opinion = replace(opinion, probs=probs)
-    ends = numpy.cumsum(opinion.lengths)
-    firsts = numpy.repeat(ends - opinion.lengths, opinion.lengths)
-    if opinion.scheme == "bio":
-        names = bio.class_names(opinion.labels)
-        rows = numpy.flatnonzero(opinion.probs[:, 0] < 1.0 - SOFT_FLOOR)
+        probs = sharpen_probs(teacher.probs, teacher.scheme, sharpen)
+        teacher = replace(teacher, probs=probs)
+    ends = numpy.cumsum(teacher.lengths)
+    firsts = numpy.repeat(ends - teacher.lengths, teacher.lengths)
+    if teacher.scheme == "bio":
+        names = bio.class_names(teacher.labels)
+        rows = numpy.flatnonzero(teacher.probs[:, 0] < 1.0 - SOFT_FLOOR)
         index = rows - firsts[rows]
-        probs = opinion.probs[rows]
+        probs = teacher.probs[rows]
     else:
-        names = relations.class_names(opinion.labels)
-        strengths = opinion.probs.max(axis=2)
-        strengths *= relations.band_mask(opinion.lengths, opinion.probs.shape[1])
-        _limit_pairs(strengths, opinion.lengths)
+        names = relations.class_names(teacher.labels)
+        strengths = teacher.probs.max(axis=2)
+        strengths *= relations.band_mask(teacher.lengths, teacher.probs.shape[1])
+        _limit_pairs(strengths, teacher.lengths)
         rows, gaps = numpy.nonzero(strengths >= SOFT_FLOOR)
         index = (rows - firsts[rows])[:, None] + numpy.stack([numpy.zeros_like(gaps), gaps], axis=1)
-        probs = opinion.probs[rows, gaps]
+        probs = teacher.probs[rows, gaps]
     bounds = numpy.searchsorted(rows, ends)[:-1]
     return [
-        SoftTargets(opinion.scheme, names, part.astype("int32"), table.astype("float16"))  # type: ignore[arg-type]
+        SoftTargets(teacher.scheme, names, part.astype("int32"), table.astype("float16"))  # type: ignore[arg-type]
         for part, table in zip(numpy.split(index, bounds), numpy.split(probs, bounds), strict=True)
     ]
 

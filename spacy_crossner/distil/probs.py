@@ -1,9 +1,8 @@
-"""What teachers say of a batch of texts, and how several of them become one: pure functions.
+"""The probabilities of teachers for a batch of texts, and their average: pure functions.
 
-Teachers may differ in kind (token labels or token pairs), in what they can tell apart (an encoder's
-word piece may cover several tokens) and in their labels. Each opinion is brought to the units that
-all of them can express and to one scheme; then, per label, the probabilities are averaged over the
-teachers that know the label.
+Teachers may differ in scheme (token labels or pairs), in units (a word piece may cover several
+tokens) and in labels. All are converted to the smallest units and to one scheme; then each label is
+averaged over the teachers that know it.
 """
 
 from collections.abc import Sequence
@@ -53,68 +52,68 @@ class TeacherProbs:
         return [len(rows) for rows in self.starts]
 
 
-def find_candidates(opinion: TeacherProbs, threshold: float) -> list[list[Mention]]:
+def find_candidates(teacher: TeacherProbs, threshold: float) -> list[list[Mention]]:
     """RETURNS (list[list[Mention]]): All spans of each text that score enough, in units."""
-    if opinion.scheme == "bio":
-        return bio.candidates(opinion.probs, opinion.lengths, opinion.labels, threshold, PAIR_WIDTH)
-    return relations.decode_batch(opinion.probs, opinion.lengths, opinion.labels, threshold)
+    if teacher.scheme == "bio":
+        return bio.candidates(teacher.probs, teacher.lengths, teacher.labels, threshold, PAIR_WIDTH)
+    return relations.decode_batch(teacher.probs, teacher.lengths, teacher.labels, threshold)
 
 
-def to_bio(opinion: TeacherProbs) -> TeacherProbs:
+def to_bio(teacher: TeacherProbs) -> TeacherProbs:
     """Express probabilities as BIO classes, see `relations_to_bio`.
 
-    opinion (TeacherProbs): The probabilities.
+    teacher (TeacherProbs): The probabilities.
     RETURNS (TeacherProbs): The same as BIO classes.
     """
-    if opinion.scheme == "bio":
-        return opinion
-    probs = relations_to_bio(opinion.probs, opinion.lengths, opinion.labels)
-    return replace(opinion, scheme="bio", probs=probs)
+    if teacher.scheme == "bio":
+        return teacher
+    probs = relations_to_bio(teacher.probs, teacher.lengths, teacher.labels)
+    return replace(teacher, scheme="bio", probs=probs)
 
 
-def to_relations(opinion: TeacherProbs) -> TeacherProbs:
+def to_relations(teacher: TeacherProbs) -> TeacherProbs:
     """Express probabilities as relations, see `bio_to_relations`.
 
-    opinion (TeacherProbs): The probabilities.
+    teacher (TeacherProbs): The probabilities.
     RETURNS (TeacherProbs): The same as relations.
     """
-    if opinion.scheme == "relations":
-        return opinion
-    probs = bio_to_relations(opinion.probs, opinion.lengths, opinion.labels)
-    return replace(opinion, scheme="relations", probs=probs)
+    if teacher.scheme == "relations":
+        return teacher
+    probs = bio_to_relations(teacher.probs, teacher.lengths, teacher.labels)
+    return replace(teacher, scheme="relations", probs=probs)
 
 
 def refine(
-    opinion: TeacherProbs, starts: list[numpy.ndarray], outside: Optional[numpy.ndarray] = None
+    teacher: TeacherProbs, starts: list[numpy.ndarray], outside: Optional[numpy.ndarray] = None
 ) -> TeacherProbs:
-    """Express an opinion in smaller units: an entity covers all parts of its units.
+    """Express probabilities in smaller units: an entity covers all parts of its units.
 
-    opinion (TeacherProbs): The opinion.
+    teacher (TeacherProbs): The probabilities.
     starts (list[numpy.ndarray]): First token of each smaller unit of each text; they include the
-        first tokens of the opinion's own units.
+        first tokens of the present units.
     outside (Optional[numpy.ndarray]): (n_units,) the probability of each to lie outside of all
         entities, if it is known already.
-    RETURNS (TeacherProbs): The opinion in those units.
+    RETURNS (TeacherProbs): The probabilities in those units.
     """
-    if _same(opinion.starts, starts):
-        return opinion
+    if _same(teacher.starts, starts):
+        return teacher
     parents, is_first = [], []
     offset = 0
-    for own, finer in zip(opinion.starts, starts, strict=True):
+    for own, finer in zip(teacher.starts, starts, strict=True):
         unit_of = numpy.searchsorted(own, finer, side="right") - 1
         parents.append(offset + unit_of)
         is_first.append(own[unit_of] == finer)
         offset += len(own)
     parent, first = numpy.concatenate(parents), numpy.concatenate(is_first)
-    if opinion.scheme == "bio":
-        probs = opinion.probs[parent]
+    if teacher.scheme == "bio":
+        probs = teacher.probs[parent]
         probs[~first, 2::2] += probs[~first, 1::2]
         probs[~first, 1::2] = 0.0
     else:
-        outside = to_bio(opinion).probs[:, 0] if outside is None else outside
-        probs = _refine_relations(opinion.probs, parent, first, 1.0 - outside[parent])
-    known = None if opinion.known is None else opinion.known[parent]
-    return replace(opinion, probs=probs, starts=starts, known=known)
+        outside = to_bio(teacher).probs[:, 0] if outside is None else outside
+        probs = _refine_relations(teacher.probs, parent, first, 1.0 - outside[parent])
+    known = None if teacher.known is None else teacher.known[parent]
+    return replace(teacher, probs=probs, starts=starts, known=known)
 
 
 def _refine_relations(
@@ -135,33 +134,33 @@ def _refine_relations(
 
 
 def join(
-    opinions: Sequence[TeacherProbs], scheme: str, labels: tuple[str, ...]
+    teachers: Sequence[TeacherProbs], scheme: str, labels: tuple[str, ...]
 ) -> tuple[TeacherProbs, list[float]]:
-    """Average opinions on the same texts.
+    """Average the probabilities of teachers for the same texts.
 
-    opinions (Sequence[TeacherProbs]): The opinions, at least one.
+    teachers (Sequence[TeacherProbs]): The teachers, at least one.
     scheme (str): The scheme of the result.
     labels (tuple[str, ...]): The entity types of the result. Each is known to some teacher.
-    RETURNS (tuple[TeacherProbs, list[float]]): The average, and for each text how far the opinions
+    RETURNS (tuple[TeacherProbs, list[float]]): The average, and for each text how far the teachers
         agree: of the tokens that any of them takes for part of an entity, the share of which all
         say the same.
     """
-    first = opinions[0]
-    if len(opinions) == 1 and first.labels == labels and first.known is None:
+    first = teachers[0]
+    if len(teachers) == 1 and first.labels == labels and first.known is None:
         joined = to_bio(first) if scheme == "bio" else to_relations(first)
         return joined, [1.0] * len(first.starts)
     shared = [
         reduce(numpy.union1d, group)
-        for group in zip(*(opinion.starts for opinion in opinions), strict=True)
+        for group in zip(*(teacher.starts for teacher in teachers), strict=True)
     ]
-    fine = [refine(opinion, shared) for opinion in opinions]
+    fine = [refine(teacher, shared) for teacher in teachers]
     if scheme == "bio":
-        probs = _average_classes([to_bio(opinion) for opinion in fine], labels)
+        probs = _average_classes([to_bio(teacher) for teacher in fine], labels)
     else:
-        probs = _average_relations([to_relations(opinion) for opinion in fine], labels)
+        probs = _average_relations([to_relations(teacher) for teacher in fine], labels)
     joined = TeacherProbs(scheme, labels, probs, shared, first.n_tokens)
     joined.known = _find_known(fine, labels, joined)
-    return joined, measure_agreement([to_bio(opinion) for opinion in fine], labels)
+    return joined, measure_agreement([to_bio(teacher) for teacher in fine], labels)
 
 
 def _same(starts: list[numpy.ndarray], others: list[numpy.ndarray]) -> bool:
@@ -248,26 +247,26 @@ def _share(teachers: list[TeacherProbs], weights: list[numpy.ndarray]) -> Shares
     ]
 
 
-def measure_agreement(opinions: list[TeacherProbs], labels: tuple[str, ...]) -> list[float]:
+def measure_agreement(teachers: list[TeacherProbs], labels: tuple[str, ...]) -> list[float]:
     """Compare the most probable type of each token.
 
-    opinions (list[TeacherProbs]): Opinions as token labels, in the same units.
+    teachers (list[TeacherProbs]): The probabilities as BIO classes, in the same units.
     labels (tuple[str, ...]): The types that count.
     RETURNS (list[float]): For each text, see `join`; 1.0 where nobody sees an entity.
     """
     types = []
-    for opinion in opinions:
+    for teacher in teachers:
         number_of = numpy.array(
-            [0, *(labels.index(lb) + 1 if lb in labels else 0 for lb in opinion.labels)]
+            [0, *(labels.index(lb) + 1 if lb in labels else 0 for lb in teacher.labels)]
         )
-        types.append(number_of[(opinion.probs.argmax(axis=1) + 1) // 2])
+        types.append(number_of[(teacher.probs.argmax(axis=1) + 1) // 2])
     table = numpy.stack(types)
     seen = table.any(axis=0)
-    for opinion in opinions:
-        if opinion.known is not None:
-            seen &= opinion.known
+    for teacher in teachers:
+        if teacher.known is not None:
+            seen &= teacher.known
     alike = seen & (table == table[:1]).all(axis=0)
-    bounds = numpy.cumsum(opinions[0].lengths)[:-1]
+    bounds = numpy.cumsum(teachers[0].lengths)[:-1]
     return [
         float(same.sum() / any_.sum()) if any_.any() else 1.0
         for same, any_ in zip(numpy.split(alike, bounds), numpy.split(seen, bounds), strict=True)
