@@ -31,7 +31,6 @@ from thinc.api import ConfigValidationError
 from wasabi import msg
 
 from benchmarks.summary import read_runs, summarize, to_markdown
-from spacy_crossner.data.readers import make_example
 from spacy_crossner.data.shards import read_docs, read_groups, write_docs
 from spacy_crossner.data.view import get_view, set_view
 from spacy_crossner.distil.annotate import annotate
@@ -270,7 +269,7 @@ def _run_stage(stage: Stage, folder: Path, annotating: bool) -> dict[str, Any]:
     nlp, log = train(stage, folder)
     clock.note("train")
     dev = read_gold(setup.corpus / "dev.spacy", nlp.vocab, setup.test_limit)
-    found = calibrate(nlp, map(make_example, dev), fit_threshold=True)
+    found = calibrate(nlp, dev, fit_threshold=True)
     calibration = next(iter(found.values()))
     clock.note("calibrate")
     tests = {"dev": score_pipeline(nlp, dev)}

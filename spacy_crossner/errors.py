@@ -670,6 +670,20 @@ class Errors(metaclass=_Coded):
     )
     CN602 = "The calibration data has no entities. Give labelled text in the source language."
 
+    CN650 = (
+        "{folder} holds the result of other settings: '{setting}' differs. Give another --output, "
+        "or replace it with --restart."
+    )
+    CN651 = (
+        "The view '{text}' belongs to no sentence of {source}. Give the labelled sentences that "
+        "the views were made from."
+    )
+    CN652 = "The stage '{name}' reads the result of '{need}', which is not finished. Run it first: --stage {need}"
+    CN653 = "The recipe '{recipe}' has no stage '{name}'. It has: {known}."
+    CN654 = (
+        "The recipe '{name}' trains students on text of the target languages, and none was given. "
+        "Give it with --target LANGUAGE=FILE, or choose a recipe without rounds such as baseline."
+    )
     CN640 = (
         "{path} holds no scores. Name JSON files that `python -m spacy crossner evaluate --output` "
         "wrote, or a folder of them."

@@ -119,7 +119,7 @@ def test_what_is_not_known_does_not_count(tiny_encoder, factory):
     for example in examples:
         ents = list(example.reference.ents)
         example.reference.set_ents(ents[:1], missing=ents[1:])
-    found = calibrate(nlp, examples)[factory]
+    found = calibrate(nlp, [eg.reference for eg in examples])[factory]
     assert found.entities == sum(len(eg.reference.ents) for eg in examples)
     assert found.error_after < 0.1
 
@@ -128,7 +128,8 @@ def test_what_is_not_known_does_not_count(tiny_encoder, factory):
 def test_spans_alone_are_labels(tiny_encoder, factory):
     nlp = make_nlp(tiny_encoder, **{factory: {}})
     train(nlp, make_examples(nlp))
-    found = calibrate(nlp, make_examples(nlp, spans_key="sc"))[factory]
+    docs = [eg.reference for eg in make_examples(nlp, spans_key="sc")]
+    found = calibrate(nlp, docs)[factory]
     assert found.entities == 10
     assert found.error_after < 0.1
 

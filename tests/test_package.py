@@ -59,7 +59,7 @@ def trained(tiny_encoder, tmp_path_factory):
 def wheels(trained):
     scores = {"p": 50.0, "r": 25.0, "f": 100 / 3}
     per_type = {"LOC": {**scores}}
-    result = {"lang": "de", "docs": 2, "spacy": {**scores, "per_type": per_type}}
+    result = {"lang": "de", "docs": 2, **scores, "per_type": per_type}
     srsly.write_json(trained / "scores.json", {"test-de": result})
     srsly.write_json(trained / "sources.json", SOURCES)
     shown = CliRunner().invoke(
@@ -341,7 +341,7 @@ def test_errors(trained, tmp_path, monkeypatch):
 
 def test_performance_is_a_mean_over_tests():
     def result(lang, f):
-        return {"lang": lang, "docs": 1, "spacy": {"p": f, "r": f, "f": f, "per_type": {}}}
+        return {"lang": lang, "docs": 1, "p": f, "r": f, "f": f, "per_type": {}}
 
     scores = {"a": result("de", 40.0), "b": result("de", 60.0), "c": result("fr", 0.0)}
     assert get_performance(scores, ["de"])["ents_f"] == pytest.approx(0.5)

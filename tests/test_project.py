@@ -16,10 +16,10 @@ from weasel.cli.document import project_document
 from spacy_crossner import cli
 from spacy_crossner.data.sample import make_corpus
 from spacy_crossner.errors import CrossnerError
-from spacy_crossner.report.evaluate import evaluate, score
-from spacy_crossner.report.score import score_pipeline
-from spacy_crossner.training.calibrate import calibrate_pipeline, expected_calibration_error
-from spacy_crossner.training.logger import read_log
+from spacy_crossner.report.evaluate import cross_check, evaluate
+from spacy_crossner.report.log import read_log
+from spacy_crossner.report.score import expected_calibration_error, score, score_pipeline
+from spacy_crossner.training.calibrate import calibrate_pipeline
 from tests.pipelines import make_examples
 
 ROOT = Path(__file__).parent.parent
@@ -123,9 +123,8 @@ def test_evaluate_errors(sample, tmp_path):
 
 
 def test_scorers_agree():
-    """F1 of spaCy and of seqeval are the same on the same predictions, also for false positives in
-    sentences without entities.
-    """
+    """All scorers give the same F1 on the same tokens, also for false positives in sentences
+    without entities."""
     nlp = spacy.blank("xx")
     examples = make_examples(nlp)
     for number, example in enumerate(examples):
@@ -136,12 +135,12 @@ def test_scorers_agree():
             doc.set_ents(
                 [doc.char_span(e.start_char, e.end_char, e.label_) for e in example.y.ents[:1]]
             )
-    result = score(examples)
-    assert 0 < result["spacy"]["f"] < 100
-    for key in "prf":
-        assert result["spacy"][key] == result["seqeval"][key] == result["seqeval_strict"][key]
-    for name, values in result["spacy"]["per_type"].items():
-        assert values == result["seqeval"]["per_type"][name]
+    ours, result = score(examples), cross_check(examples)
+    assert 0 < ours["f"] < 100
+    for other in ("spacy", "seqeval", "seqeval_strict"):
+        assert all(result[other][key] == ours[key] for key in "prf")
+        types = result[other]["per_type"]
+        assert all(types[name] == ours["per_type"][name] for name in types)
 
 
 def test_what_is_not_known_is_neither_right_nor_wrong():
@@ -150,9 +149,9 @@ def test_what_is_not_known_is_neither_right_nor_wrong():
     gold.set_ents([gold.char_span(0, 5, "PER")], missing=[gold[4:5]])
     found = nlp.make_doc(gold.text)
     found.set_ents([found.char_span(0, 5, "PER"), found.char_span(18, 23, "LOC")])
-    result = score([Example(found, gold)])
-    for scorer in ("spacy", "seqeval", "seqeval_strict"):
-        assert (result[scorer]["p"], result[scorer]["r"]) == (100.0, 100.0)
+    example = Example(found, gold)
+    for result in (score([example]), *cross_check([example]).values()):
+        assert (result["p"], result["r"]) == (100.0, 100.0)
 
     @Language.component("answer")
     def answer(doc):

@@ -18,6 +18,7 @@ from spacy_crossner.data.markup import Marked, parse_marks
 from spacy_crossner.data.sample import make_doc
 from spacy_crossner.data.shards import write_docs
 from spacy_crossner.errors import CrossnerError
+from spacy_crossner.files import write_json
 from spacy_crossner.report import figures
 from spacy_crossner.report.compare import (
     RIGHT,
@@ -30,7 +31,7 @@ from spacy_crossner.report.compare import (
     match,
     measure_reliability,
 )
-from spacy_crossner.report.evaluate import evaluate, find_tests, write_scores
+from spacy_crossner.report.evaluate import evaluate, find_tests
 from spacy_crossner.report.names import language_name
 from spacy_crossner.report.render import choose_examples, describe_pair, render_sentence
 from spacy_crossner.report.report import Scored, read_logs, read_metrics, report, same_tests
@@ -82,10 +83,10 @@ def folder(tmp_path_factory, tiny_encoder):
             docs.append(make_doc(Marked(f"{lang}-{number}", text, spans), "source", lang))
         write_docs(folder / "corpus" / f"test-{lang}.spacy", docs)
     scores = evaluate(folder / "model", [folder / "corpus"])
-    write_scores(scores, folder / "metrics" / "label.json")
+    write_json(folder / "metrics" / "label.json", scores)
     for values in scores.values():
-        values["seqeval"]["f"] = 12.5
-    write_scores(scores, folder / "metrics" / "other.json")
+        values["f"] = 12.5
+    write_json(folder / "metrics" / "other.json", scores)
     srsly.write_json(folder / "metrics" / "speed.json", {"seconds": 1.0})
     (folder / "training" / "label").mkdir(parents=True)
     srsly.write_jsonl(folder / "training" / "label" / "log.jsonl", LOG)
@@ -235,7 +236,7 @@ def test_page_says_what_was_found(page, folder):
     ]
     for lang, texts in TESTS.items():
         (card,) = [card for card in cards if card.startswith(NAMES[lang])]
-        f1 = scores[f"test-{lang}"]["seqeval"]["f"]
+        f1 = scores[f"test-{lang}"]["f"]
         assert card.startswith(f"{NAMES[lang]} {f1:.1f} Precision")
         assert f"Sentences{len(texts)}" in card
     for heading in ("Errors", "Recipes compared", "Training", "Token vectors", "Training data"):

@@ -129,7 +129,8 @@ def test_white_space_costs_no_entity(request, tmp_path, encoder, factory):
         train(nlp, make_examples(nlp, data))
     assert [[ent.text for ent in nlp(text).ents] for text in texts] == names
     # threshold and temperature are fitted on the same entities
-    assert calibrate(nlp, make_examples(nlp, data))[pipe.name].entities == 5
+    docs = [eg.reference for eg in make_examples(nlp, data)]
+    assert calibrate(nlp, docs)[pipe.name].entities == 5
     nlp.to_disk(tmp_path / "teacher")
     (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
     annotate(

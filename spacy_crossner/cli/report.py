@@ -19,35 +19,50 @@ def evaluate_cli(
     output: Annotated[
         Optional[Path], typer.Option(help="JSON file to write the scores to.")
     ] = None,
-    gpu_id: Annotated[int, typer.Option(help="The GPU to use, -1 for the CPU.")] = -1,
+    gold_tokens: Annotated[
+        bool,
+        typer.Option(
+            "--gold-tokens",
+            help="Score on the files' tokens instead of their raw text, and show what seqeval and "
+            "spaCy's scorer count there.",
+        ),
+    ] = False,
+    gpu_id: Annotated[
+        int, typer.Option("--gpu-id", "-g", help="The GPU to use, -1 for the CPU.")
+    ] = -1,
 ) -> None:
-    """Score a pipeline per language and type, with seqeval and with spaCy's scorer."""
-    from spacy_crossner.report.evaluate import evaluate, write_scores
+    """Score a pipeline per language and type: exact entities on the raw text."""
+    from spacy_crossner.files import write_json
+    from spacy_crossner.report.evaluate import evaluate
 
-    scores = evaluate(Path(model) if Path(model).exists() else model, tests, gpu_id=gpu_id)
-    rows = [
-        (
-            name,
-            s["lang"],
-            s["docs"],
-            *(s["seqeval"][k] for k in "prf"),
-            s["seqeval_strict"]["f"],
-            s["spacy"]["f"],
-        )
-        for name, s in scores.items()
-    ]
-    header = ("file", "lang", "docs", "P", "R", "F1", "strict F1", "spaCy F1")
-    msg.table(rows, header=header, divider=True, aligns=("l", "l", *"rrrrrr"))
+    scores = evaluate(
+        Path(model) if Path(model).exists() else model,
+        tests,
+        gold_tokens=gold_tokens,
+        gpu_id=gpu_id,
+    )
+    header = ["file", "lang", "docs", "P", "R", "F1"]
+    header += ["nested F1", "inner F1"] if any("nested" in s for s in scores.values()) else []
+    header += ["seqeval F1", "strict F1", "spaCy F1"] if gold_tokens else []
+    rows = []
+    for name, s in scores.items():
+        row = [name, s["lang"], s["docs"], *(s[key] for key in "prf")]
+        if "nested F1" in header:
+            row += [s[key]["f"] if key in s else "-" for key in ("nested", "inner")]
+        if gold_tokens:
+            row += [s[key]["f"] for key in ("seqeval", "seqeval_strict", "spacy")]
+        rows.append(row)
+    msg.table(rows, header=header, divider=True, aligns=("l", "l", *"r" * (len(header) - 2)))
     types = [
-        (name, label, *(values[k] for k in "prf"))
+        (name, label, *(values[key] for key in "prf"))
         for name, s in scores.items()
-        for label, values in sorted(s["seqeval"]["per_type"].items())
+        for label, values in s["per_type"].items()
     ]
     msg.table(
         types, header=("file", "type", "P", "R", "F1"), divider=True, aligns=("l", "l", *"rrr")
     )
     if output is not None:
-        write_scores(scores, output)
+        write_json(output, scores)
         msg.good(f"Wrote the scores to {output}")
 
 

@@ -202,7 +202,7 @@ def select_cli(
 ) -> None:
     """Choose annotated texts: the sure ones, balanced over languages and labels."""
     from spacy_crossner.distil.select import list_kept, select, to_json
-    from spacy_crossner.report.evaluate import write_scores
+    from spacy_crossner.files import write_json
 
     report = select(
         path,
@@ -223,6 +223,6 @@ def select_cli(
                 f"spread as in the source, and it has {row.rate:.1f} times as many per token"
             )
     if output is not None:
-        write_scores(to_json(report), output)
+        write_json(output, to_json(report))
         msg.good(f"Wrote the counts to {output}")
     msg.good(f"{out}: {sum(row.kept for row in report.values())} texts")

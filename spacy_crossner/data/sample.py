@@ -67,7 +67,8 @@ def make_doc(sentence: Marked, kind: Kind, language: str) -> Doc:
     if labelled:
         for span in annotate_spans(doc, sentence.spans):
             warnings.warn(describe_cut(doc, span, f"sentence {sentence.id}"), stacklevel=2)
-    set_view(doc, View(group=sentence.id, kind=kind, lang=language, labelled=labelled))
+    by_hand = labelled and kind == "translation"
+    set_view(doc, View(sentence.id, kind, language, labelled=labelled, by_hand=by_hand))
     return doc
 
 

@@ -49,6 +49,7 @@ class View:
     weight (float): How much the doc's labels count in the training loss, e.g. the confidence of
         a projection.
     soft (SoftTargets): A teacher's soft targets, or None.
+    by_hand (bool): Whether a person has labelled this translation. False for projected labels.
     """
 
     group: str
@@ -58,6 +59,7 @@ class View:
     labelled: bool = True
     weight: float = 1.0
     soft: Optional[SoftTargets] = None
+    by_hand: bool = False
 
 
 def to_dict(view: View) -> dict[str, Any]:
@@ -73,6 +75,8 @@ def to_dict(view: View) -> dict[str, Any]:
         msg["labelled"] = False
     if view.weight != 1.0:
         msg["weight"] = float(view.weight)
+    if view.by_hand:
+        msg["by_hand"] = True
     if view.soft is not None:
         msg["soft"] = {
             "scheme": view.soft.scheme,
@@ -115,6 +119,7 @@ def from_dict(msg: dict[str, Any]) -> View:
         labelled=msg.get("labelled", True),
         weight=msg.get("weight", 1.0),
         soft=soft,
+        by_hand=msg.get("by_hand", False),
     )
 
 

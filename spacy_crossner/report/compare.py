@@ -11,7 +11,7 @@ from spacy.training import Example
 
 from spacy_crossner.data.groups import SCORES
 from spacy_crossner.data.languages import get_tokenizer
-from spacy_crossner.report.score import BINS, expected_calibration_error
+from spacy_crossner.report.score import BINS, expected_calibration_error, find_known
 
 NOTHING = "nothing"
 RIGHT = "right"
@@ -93,16 +93,16 @@ class Compared:
 def compare(example: Example, lang: str) -> Compared:
     """Match the predicted entities of a doc with the gold ones.
 
-    example (Example): Prediction and gold on the same tokens.
+    example (Example): Prediction and gold on the same text.
     lang (str): Language code of the text.
     RETURNS (Compared): What was found. Predictions on tokens without gold annotation are left out.
     """
     gold, found = example.reference, example.predicted
-    scores = read_scores(found)
+    scores, known = read_scores(found), find_known(gold)
     entities = [
         _make_entity(ent, scores.get((ent.start, ent.end, ent.label_)))
         for ent in found.ents
-        if all(gold[token.i].ent_iob for token in ent)
+        if known[ent.start_char : ent.end_char].all()
     ]
     # the pipeline's vocab serves all languages, and knows the direction of none
     direction = get_tokenizer(lang).vocab.writing_system["direction"]

@@ -1,4 +1,4 @@
-"""Scores per language and entity type: seqeval's, as papers give them, and spaCy's."""
+"""Score a pipeline per language and entity type."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -13,34 +13,41 @@ from spacy.language import Language
 from spacy.scorer import get_ner_prf
 from spacy.tokens import Doc
 from spacy.training import Example
-from tqdm import tqdm
+from spacy.vocab import Vocab
 
 from spacy_crossner.data.readers import ParallelCorpus
+from spacy_crossner.data.shards import read_docs
 from spacy_crossner.data.view import get_view
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.files import write_json
 from spacy_crossner.pipeline.load import load_pipeline
+from spacy_crossner.report.score import predict, score
 from spacy_crossner.schemes.bio import to_iob2
 from spacy_crossner.types import Mention
 
-BATCH_SIZE = 64
 
-
-def evaluate(model: Union[str, Path], tests: Sequence[Path], *, gpu_id: int = -1) -> dict[str, Any]:
-    """Score a pipeline on labelled files.
+def evaluate(
+    model: Union[str, Path],
+    tests: Sequence[Path],
+    *,
+    gold_tokens: bool = False,
+    gpu_id: int = -1,
+) -> dict[str, Any]:
+    """Score a pipeline on labelled files, on their raw text.
 
     model (Union[str, Path]): A pipeline folder, or the name of an installed one.
     tests (Sequence[Path]): `.spacy` files with gold entities, or folders, of which the files
-        called `test-*.spacy` are taken. Their tokens are kept.
+        called `test-*.spacy` are taken.
+    gold_tokens (bool): Give the pipeline the tokens of the files instead of their text, and add
+        what seqeval and spaCy's own scorer count there, as a cross-check.
     gpu_id (int): The GPU to use, -1 for the CPU.
-    RETURNS (Dict[str, Any]): By file name: language, number of docs, and precision, recall and
-        F1 in percent under "seqeval", "seqeval_strict" and "spacy", each overall and per type.
+    RETURNS (Dict[str, Any]): By file name: "lang", "docs", and what `score` returns; with
+        `gold_tokens` also "seqeval", "seqeval_strict" and "spacy".
     """
     if gpu_id >= 0:
         spacy.require_gpu(gpu_id)
     files = find_tests(tests)
     nlp = load_pipeline(model)
-    return {path.stem: score_file(nlp, path) for path in files}
+    return {path.stem: score_file(nlp, path, gold_tokens=gold_tokens) for path in files}
 
 
 def find_tests(paths: Sequence[Path]) -> list[Path]:
@@ -73,11 +80,13 @@ def take_name(files: dict[str, Path], name: str, file: Path) -> None:
         raise CrossnerError(Errors.CN613.format(first=first, second=file, name=name))
 
 
-def score_file(nlp: Language, path: Path) -> dict[str, Any]:
+def score_file(nlp: Language, path: Path, *, gold_tokens: bool = False) -> dict[str, Any]:
     """Score a pipeline on one file; see `evaluate`."""
-    examples = predict_file(nlp, path)
+    examples = predict_file(nlp, path, gold_tokens=gold_tokens)
     view = get_view(examples[0].reference)
-    return {"lang": "xx" if view is None else view.lang, "docs": len(examples), **score(examples)}
+    scores = {"lang": "xx" if view is None else view.lang, "docs": len(examples), **score(examples)}
+    del scores["counts"]  # one row per doc: only significance tests need them
+    return {**scores, **cross_check(examples)} if gold_tokens else scores
 
 
 def read_examples(nlp: Language, path: Path, limit: int = 0) -> list[Example]:
@@ -96,25 +105,34 @@ def read_examples(nlp: Language, path: Path, limit: int = 0) -> list[Example]:
     return examples
 
 
-def predict_file(nlp: Language, path: Path) -> list[Example]:
+def read_labelled(path: Path, limit: int = 0) -> list[Doc]:
+    """Read labelled docs.
+
+    path (Path): A `.spacy` file, in which at least one doc has annotation.
+    limit (int): How many docs to read; 0 reads all.
+    RETURNS (List[Doc]): The docs that have tokens.
+    """
+    if not path.exists():
+        raise CrossnerError(Errors.CN610.format(path=path))
+    docs = list(islice(filter(len, read_docs(path, Vocab())), limit or None))
+    if not any(doc.has_annotation("ENT_IOB") for doc in docs):
+        raise CrossnerError(Errors.CN612.format(path=path))
+    return docs
+
+
+def predict_file(nlp: Language, path: Path, *, gold_tokens: bool = False) -> list[Example]:
     """Let a pipeline predict the entities of labelled text.
 
     nlp (Language): The pipeline.
     path (Path): A `.spacy` file with gold entities.
-    RETURNS (List[Example]): Predictions and gold on the same tokens.
+    gold_tokens (bool): Keep the tokens of the file.
+    RETURNS (List[Example]): Predictions and gold.
     """
-    examples = list(ParallelCorpus([path])(nlp))
-    if not any(example.reference.has_annotation("ENT_IOB") for example in examples):
-        raise CrossnerError(Errors.CN612.format(path=path))
-    docs = nlp.pipe([example.predicted for example in examples], batch_size=BATCH_SIZE)
-    progress = tqdm(docs, total=len(examples), desc=path.stem, disable=None, leave=False)
-    for example, doc in zip(examples, progress, strict=True):
-        example.predicted = doc
-    return examples
+    return predict(nlp, read_labelled(path), gold_tokens=gold_tokens, title=path.stem)
 
 
-def score(examples: Sequence[Example]) -> dict[str, Any]:
-    """Compare predicted and gold entities with three scorers.
+def cross_check(examples: Sequence[Example]) -> dict[str, Any]:
+    """Count with other scorers what was predicted on gold tokens.
 
     examples (Sequence[Example]): Predictions and gold on the same tokens.
     RETURNS (Dict[str, Any]): Under "seqeval" (as conlleval counts), "seqeval_strict" (valid IOB2
@@ -148,11 +166,6 @@ def tags_of(doc: Doc, gold: Optional[Doc] = None) -> list[str]:
         if known[ent.start : ent.end].all()
     ]
     return to_iob2(mentions, len(doc))
-
-
-def write_scores(scores: dict[str, Any], output: Path) -> None:
-    """Write scores as JSON, whole or not at all."""
-    write_json(output, scores)
 
 
 def _report(report: dict[str, Any]) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def report(
         examples = predict_file(nlp, path)
         lang = _lang(examples[0].reference, key)
         names[key] = name_test(key, lang)
-        scores[key] = {"docs": len(examples), **score(examples)["seqeval"]}
+        scores[key] = {"docs": len(examples), **score(examples)}
         compared[key] = [compare(example, lang) for example in examples]
         samples += [(lang, example.reference) for example in examples]
     if source is not None and _exists(source):
@@ -146,7 +146,7 @@ def read_metrics(paths: Sequence[Path]) -> dict[str, dict[str, Scored]]:
             values = _read_json(file)
             try:
                 scores = {
-                    test.removeprefix("test-"): Scored(float(found["seqeval"]["f"]), found["docs"])
+                    test.removeprefix("test-"): Scored(float(found["f"]), found["docs"])
                     for test, found in values.items()
                 }
             except (KeyError, TypeError, AttributeError):

@@ -1,76 +1,190 @@
-"""Entities compared by characters, so that predictions may have other tokens than the gold."""
+"""The one scorer: exact entities, compared by characters, on the raw text that a user has.
+
+All figures of the package come from here: `evaluate`, `calibrate`, `report` and the benchmark.
+"""
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any, Optional
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy
 from spacy.language import Language
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
+from spacy.training import Example
 from tqdm import tqdm
 
-from spacy_crossner.data.languages import is_unspaced
+from spacy_crossner.data.groups import SCORES, label_groups
 from spacy_crossner.data.readers import make_example
-from spacy_crossner.data.view import get_view
+from spacy_crossner.types import Mention
 
 BATCH_SIZE = 64
 BINS = 10
 COUNTED = ("right", "found", "gold")
+# Start and end of each fragment in characters, and the label.
+Key = tuple[tuple[tuple[int, int], ...], str]
+
+
+def make_input(nlp: Language, gold: Doc, *, gold_tokens: bool = False) -> Example:
+    """Pair a gold doc with the doc that a pipeline gets to see of it.
+
+    nlp (Language): The pipeline. Its tokenizer reads the raw text of the gold doc, unless the
+        spacing of the text is unknown.
+    gold (Doc): The annotated doc.
+    gold_tokens (bool): Keep the tokens of the gold doc.
+    RETURNS (Example): The unannotated doc, and the gold doc.
+    """
+    if gold_tokens or gold.has_unknown_spaces:
+        return make_example(gold)
+    return Example(nlp.make_doc(gold.text), gold)
+
+
+def predict(
+    nlp: Language, gold: Sequence[Doc], *, gold_tokens: bool = False, title: str = ""
+) -> list[Example]:
+    """Let a pipeline predict the entities of labelled docs.
+
+    nlp (Language): The pipeline.
+    gold (Sequence[Doc]): The labelled docs.
+    gold_tokens (bool): Keep the tokens of the gold docs.
+    title (str): Title of the progress bar.
+    RETURNS (List[Example]): Predicted and gold docs.
+    """
+    examples = [make_input(nlp, doc, gold_tokens=gold_tokens) for doc in gold]
+    docs = nlp.pipe((example.predicted for example in examples), batch_size=BATCH_SIZE)
+    progress = tqdm(docs, total=len(examples), desc=title, disable=None, leave=False)
+    for example, doc in zip(examples, progress, strict=True):
+        example.predicted = doc
+    return examples
+
+
+def score(examples: Iterable[Example], spans_key: str = "sc") -> dict[str, Any]:
+    """Compare predicted entities with gold entities.
+
+    examples (Iterable[Example]): Predicted and gold docs of the same texts.
+    spans_key (str): The span group that holds nested entities.
+    RETURNS (Dict[str, Any]): "p", "r" and "f" in percent; "per_type" with the same; "counts", of
+        each doc the entities that are right, found and in the gold; and if a gold doc has nested
+        entities, "nested" with "p", "r" and "f" of all entities of the span group, and "inner" of
+        those that lie inside another.
+    """
+    examples = list(examples)
+    pairs = [compare_entities(example) for example in examples]
+    counts = [[len(found & gold), len(found), len(gold)] for found, gold in pairs]
+    scores = {**percent(*_sum(counts)), "per_type": _score_types(pairs), "counts": counts}
+    nested = [
+        (choose_nested(eg.predicted, spans_key), read_spans(eg.reference, spans_key))
+        for eg in examples
+        if spans_key in label_groups(eg.reference)
+    ]
+    if any(find_inner(gold) for _, gold in nested):
+        scores["nested"] = _score_sets(nested)
+        scores["inner"] = _score_sets([(find_inner(a), find_inner(b)) for a, b in nested])
+    return scores
 
 
 def score_pipeline(nlp: Language, gold: Sequence[Doc]) -> dict[str, Any]:
-    """Compare a pipeline with gold entities, by characters.
+    """Score a pipeline on the raw text of labelled docs; see `score`."""
+    return score(predict(nlp, gold))
 
-    Texts in scripts without spaces are tokenized anew, for a user has no gold tokens either; an
-    entity whose boundary lies inside a token then counts as missed. Others keep their tokens.
 
-    nlp (Language): The pipeline.
-    gold (Sequence[Doc]): Labelled docs.
-    RETURNS (Dict[str, Any]): "p", "r" and "f" in percent; "per_type" with the same; and "counts":
-        of each sentence, entities that are right, found, and in the gold.
+def compare_entities(example: Example) -> tuple[set[Key], set[Key]]:
+    """Read the entities of both docs of an example.
+
+    example (Example): Predicted and gold doc.
+    RETURNS (Tuple[Set[Key], Set[Key]]): What was found, and what is in the gold. Predictions that
+        touch a token without gold annotation can't be judged, and are left out.
     """
-    docs = nlp.pipe((make_input(nlp, doc) for doc in gold), batch_size=BATCH_SIZE)
-    progress = tqdm(docs, total=len(gold), disable=None, leave=False)
+    known = find_known(example.reference)
+    found = (e for e in example.predicted.ents if known[e.start_char : e.end_char].all())
+    return set(map(span_key, found)), set(map(span_key, example.reference.ents))
+
+
+def span_key(span: Span) -> Key:
+    """RETURNS (Key): A span as characters of its doc's text, and its label."""
+    return ((span.start_char, span.end_char),), span.label_
+
+
+def find_known(gold: Doc) -> numpy.ndarray:
+    """RETURNS (numpy.ndarray): (n_characters,) bool, False on tokens without annotation."""
+    known = numpy.ones((len(gold.text),), dtype=bool)
+    for token in gold:
+        if token.ent_iob == 0:
+            known[token.idx : token.idx + len(token)] = False
+    return known
+
+
+def read_spans(doc: Doc, spans_key: str) -> set[Key]:
+    """RETURNS (Set[Key]): The spans of a gold doc's span group."""
+    return set(map(span_key, doc.spans.get(spans_key, [])))
+
+
+def choose_nested(doc: Doc, spans_key: str) -> set[Key]:
+    """Choose from a pipeline's candidates a set that nests but does not cross.
+
+    doc (Doc): The predicted doc.
+    spans_key (str): The span group of the candidates, with their scores.
+    RETURNS (Set[Key]): The entities of the doc, and the candidates that lie inside or around what
+        was chosen before, by falling score. Two of them never have the same bounds.
+    """
+    chosen = {(ent.start_char, ent.end_char): ent.label_ for ent in doc.ents}
+    group = doc.spans.get(spans_key, [])
+    scores = getattr(group, "attrs", {}).get(SCORES, [1.0] * len(group))
+    for _, span in sorted(zip(scores, group, strict=True), key=lambda pair: -float(pair[0])):
+        start, end = span.start_char, span.end_char
+        if all(
+            end <= a or b <= start or (a <= start and end <= b) or (start <= a and b <= end)
+            for a, b in chosen
+        ):
+            chosen.setdefault((start, end), span.label_)
+    return {((bounds,), label) for bounds, label in chosen.items()}
+
+
+def find_inner(keys: set[Key]) -> set[Key]:
+    """RETURNS (Set[Key]): The entities that lie inside another one of other bounds."""
+
+    def bounds(key: Key) -> tuple[int, int]:
+        return key[0][0][0], key[0][-1][1]
+
+    places = {bounds(key) for key in keys}
+    return {
+        key
+        for key in keys
+        if any(
+            start <= bounds(key)[0] and bounds(key)[1] <= end and (start, end) != bounds(key)
+            for start, end in places
+        )
+    }
+
+
+def to_key(mention: Mention, doc: Doc) -> Key:
+    """RETURNS (Key): A mention's fragments as characters of the doc's text, and its label."""
+    fragments: list[tuple[int, int]] = []
+    last = -2
+    for i in mention.tokens:
+        start, end = doc[i].idx, doc[i].idx + len(doc[i])
+        if i == last + 1:
+            fragments[-1] = (fragments[-1][0], end)
+        else:
+            fragments.append((start, end))
+        last = i
+    return tuple(fragments), mention.label
+
+
+def _score_types(pairs: Sequence[tuple[set[Key], set[Key]]]) -> dict[str, dict[str, float]]:
     per_type: dict[str, Counter[str]] = {}
-    counts = []
-    for doc, truth in zip(progress, gold, strict=True):
-        found, there = entities_of(doc, truth), entities_of(truth)
-        sets = (found & there, found, there)
-        counts.append([len(entities) for entities in sets])
-        for key, entities in zip(COUNTED, sets, strict=True):
-            for *_, label in entities:
-                per_type.setdefault(label, Counter())[key] += 1
-    return {
-        **percent(*(sum(column) for column in zip(*counts, strict=True))),
-        "per_type": {
-            label: percent(*(n[key] for key in COUNTED)) for label, n in sorted(per_type.items())
-        },
-        "counts": counts,
-    }
+    for found, gold in pairs:
+        for name, keys in zip(COUNTED, (found & gold, found, gold), strict=True):
+            for _, label in keys:
+                per_type.setdefault(label, Counter())[name] += 1
+    return {label: percent(*(n[key] for key in COUNTED)) for label, n in sorted(per_type.items())}
 
 
-def make_input(nlp: Language, gold: Doc) -> Doc:
-    """RETURNS (Doc): The doc that a pipeline gets to see of a gold doc."""
-    view = get_view(gold)
-    if view is not None and is_unspaced(view.lang) and not gold.has_unknown_spaces:
-        return nlp.make_doc(gold.text)
-    return make_example(gold).predicted
+def _score_sets(pairs: Iterable[tuple[set[Key], set[Key]]]) -> dict[str, float]:
+    return percent(*_sum([len(a & b), len(a), len(b)] for a, b in pairs))
 
 
-def entities_of(doc: Doc, gold: Optional[Doc] = None) -> set[tuple[int, int, str]]:
-    """Read the entities of a doc.
-
-    doc (Doc): The doc.
-    gold (Optional[Doc]): What it will be compared with, on tokens of its own. Entities that touch
-        a token without annotation there are left out.
-    RETURNS (Set[Tuple[int, int, str]]): Character offsets and label of each entity.
-    """
-    unknown = [] if gold is None else [token for token in gold if token.ent_iob == 0]
-    return {
-        (ent.start_char, ent.end_char, ent.label_)
-        for ent in doc.ents
-        if not any(t.idx < ent.end_char and t.idx + len(t) > ent.start_char for t in unknown)
-    }
+def _sum(counts: Iterable[Sequence[int]]) -> Iterator[int]:
+    yield from numpy.asarray(list(counts), dtype="int64").reshape(-1, 3).sum(axis=0).tolist()
 
 
 def percent(right: int, found: int, gold: int) -> dict[str, float]:
@@ -97,7 +211,7 @@ def f1(counts: numpy.ndarray) -> numpy.ndarray:
 def expected_calibration_error(
     scores: numpy.ndarray, correct: numpy.ndarray, bins: int = BINS
 ) -> float:
-    """Say how far scores are from the share of right ones, on average.
+    """Measure how far scores are from the share of correct predictions, on average.
 
     scores (numpy.ndarray): (n,) between 0 and 1.
     correct (numpy.ndarray): (n,) whether each prediction was right.

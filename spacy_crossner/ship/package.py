@@ -242,10 +242,10 @@ def get_performance(scores: Mapping[str, Any], languages: Iterable[str]) -> dict
         test: {
             "lang": found["lang"],
             "docs": found["docs"],
-            **{f"ents_{key}": found["spacy"][key] / 100 for key in "prf"},
+            **{f"ents_{key}": found[key] / 100 for key in "prf"},
             "ents_per_type": {
                 label: {key: value / 100 for key, value in values.items()}
-                for label, values in found["spacy"]["per_type"].items()
+                for label, values in found["per_type"].items()
             },
         }
         for test, found in scores.items()

@@ -1,7 +1,10 @@
-"""Scores that mean what they say: one temperature, fitted on labelled source text. And what counts
-as an entity: as much as the source language does not speak against, since transfer costs recall."""
+"""Fit a temperature, a threshold and a bias against O on labelled source text.
 
-from collections.abc import Iterable
+Transfer to other languages costs recall, so the threshold is the lowest and the bias the largest
+whose F1 on the source is within one standard error of the best.
+"""
+
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -11,13 +14,21 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from spacy_crossner.data.readers import ParallelCorpus
+from spacy_crossner.data.groups import label_groups
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import atomic_folder
-from spacy_crossner.pipeline.gold import Gold, reference_mentions
+from spacy_crossner.pipeline.gold import reference_mentions
 from spacy_crossner.pipeline.load import check_output, load_pipeline
 from spacy_crossner.pipeline.ner import CrossnerNER, Prediction
-from spacy_crossner.report.score import expected_calibration_error, f1
+from spacy_crossner.report.evaluate import read_labelled
+from spacy_crossner.report.score import (
+    Key,
+    expected_calibration_error,
+    f1,
+    find_known,
+    make_input,
+    to_key,
+)
 
 # Candidates below this score are surely wrong, and would drown the rest.
 LEAST_SCORE = 0.02
@@ -27,6 +38,7 @@ LEAST_AGAIN = 0.001
 TEMPERATURES = numpy.geomspace(0.25, 8.0, 61).round(4)
 BATCH_SIZE = 64
 THRESHOLDS = numpy.arange(1, 13) / 20
+LEAST = float(THRESHOLDS[0])
 BIASES = numpy.arange(7) / 4
 RESAMPLES = 1000
 # Docs, and what the head said of them.
@@ -53,17 +65,18 @@ class Calibration:
 
 
 def calibrate(
-    nlp: Language, examples: Iterable[Example], *, fit_threshold: bool = False
+    nlp: Language, docs: Iterable[Doc], *, fit_threshold: bool = False
 ) -> dict[str, Calibration]:
     """Fit the temperature of each NER component of this package, and store it there.
 
     nlp (Language): A trained pipeline.
-    examples (Iterable[Example]): Labelled text in the source language that was not trained on.
+    docs (Iterable[Doc]): Labelled text in the source language that was not trained on. Its raw text
+        is tokenized anew, as a user's text is.
     fit_threshold (bool): Also choose the threshold and, where the head knows O, its bias: see
         `choose_bias` and `choose_threshold`.
     RETURNS (Dict[str, Calibration]): By component name.
     """
-    examples = list(examples)
+    examples = [make_input(nlp, doc) for doc in docs if len(doc)]
     components = {name: pipe for name, pipe in nlp.pipeline if isinstance(pipe, CrossnerNER)}
     if not components:
         raise CrossnerError(Errors.CN601.format(pipeline=", ".join(nlp.pipe_names) or "empty"))
@@ -86,41 +99,41 @@ def calibrate_pipeline(
     fit_threshold (bool): Also choose the threshold and the bias.
     RETURNS (Dict[str, Calibration]): By component name.
     """
-    if not dev.exists():
-        raise CrossnerError(Errors.CN610.format(path=dev))
     check_output(output)
     nlp = load_pipeline(model)
-    results = calibrate(nlp, ParallelCorpus([dev])(nlp), fit_threshold=fit_threshold)
+    results = calibrate(nlp, read_labelled(dev), fit_threshold=fit_threshold)
     with atomic_folder(output) as folder:
         nlp.to_disk(folder)
     return results
 
 
 class _Truth:
-    """The gold entities of a doc, and where nothing is known."""
+    """The gold entities of a doc as characters, and where the annotation is missing."""
 
-    def __init__(self, gold: Gold):
-        self.mentions = {(mention.tokens, mention.label) for mention in gold.mentions}
-        self._unknown = set(numpy.flatnonzero(~gold.known).tolist())
+    def __init__(self, example: Example, spans_key: str):
+        reference = example.reference
+        grouped = spans_key in label_groups(reference)
+        self.keys = {to_key(m, reference) for m in reference_mentions(reference, spans_key)}
+        self._known = None if grouped else find_known(reference)
 
-    def knows(self, tokens: tuple[int, ...]) -> bool:
-        """RETURNS (bool): Whether what is found on these tokens is right or wrong."""
-        return self._unknown.isdisjoint(tokens)
+    def knows(self, key: Key) -> bool:
+        """RETURNS (bool): Whether an entity in this place can be judged."""
+        return self._known is None or all(self._known[a:b].all() for a, b in key[0])
 
 
 def _calibrate(
     nlp: Language, pipe: CrossnerNER, examples: list[Example], fit_threshold: bool
 ) -> Calibration:
     batches = list(_scores(nlp, pipe, examples))
-    gold = [_Truth(pipe.read_gold([example])[0]) for example in examples]
+    gold = [_Truth(example, pipe.spans_key) for example in examples]
     before = expected_calibration_error(*_outcomes(pipe, batches, gold))
     kept, pipe.cfg["bias"] = pipe.bias, 0.0
     candidates = [
-        [key for key in found if g.knows(key[0])]
+        [key for key in found if g.knows(key)]
         for found, g in zip(_candidates(pipe, batches, 1.0, LEAST_SCORE), gold, strict=True)
     ]
     truth = numpy.array(
-        [key in g.mentions for keys, g in zip(candidates, gold, strict=True) for key in keys]
+        [key in g.keys for keys, g in zip(candidates, gold, strict=True) for key in keys]
     )
     best = (numpy.inf, 1.0)
     for temperature in TEMPERATURES if len(truth) else ():
@@ -148,11 +161,11 @@ def _calibrate(
 
 
 def choose_bias(counts: numpy.ndarray, seed: int = 0) -> float:
-    """Choose the largest bias that the source language does not speak against.
+    """Choose the largest bias against O that costs no source F1.
 
-    In a language without labels an encoder takes more for O than it should, and finds parts of
-    names. So of all biases whose F1 is behind the best by no more than the standard error of that
-    difference, the largest is taken.
+    In a language without labels, a head trained on another language predicts O too often, and
+    finds parts of names. So of all biases whose F1 is behind the best by no more than the standard
+    error of that difference, the largest is taken.
 
     counts (numpy.ndarray): (n_docs, n, 3): for each of the first n BIASES, entities that are right,
         found, and in the gold.
@@ -168,10 +181,9 @@ def choose_bias(counts: numpy.ndarray, seed: int = 0) -> float:
 
 
 def choose_threshold(counts: numpy.ndarray, seed: int = 0) -> float:
-    """Choose the lowest threshold that the source language does not speak against.
+    """Choose the lowest threshold within one standard error of the best source F1.
 
-    In a language without labels an encoder is less sure, and scores are lower. So of all
-    thresholds whose F1 is within one standard error of the best, the lowest is taken.
+    Scores are lower in languages without labels.
 
     counts (numpy.ndarray): (n_docs, len(THRESHOLDS), 3): for each threshold, entities that are
         right, found, and in the gold.
@@ -204,14 +216,13 @@ def _count_by_threshold(
     pipe: CrossnerNER, batches: list[Batch], gold: list[_Truth]
 ) -> numpy.ndarray:
     """RETURNS (numpy.ndarray): What `choose_threshold` takes."""
-    predictions = _find(pipe, batches, float(THRESHOLDS[0]))
     counts = numpy.zeros((len(gold), len(THRESHOLDS), 3), dtype="int64")
-    counts[:, :, 2] = [[len(g.mentions)] for g in gold]
-    for row, prediction, g in zip(counts, predictions, gold, strict=True):
-        for mention in filter(lambda mention: g.knows(mention.tokens), prediction.entities):
-            found = mention.score >= THRESHOLDS
-            row[:, 0] += found & ((mention.tokens, mention.label) in g.mentions)
-            row[:, 1] += found
+    counts[:, :, 2] = [[len(g.keys)] for g in gold]
+    for row, entities, g in zip(counts, _find_entities(pipe, batches, LEAST), gold, strict=True):
+        for key, score in entities.items():
+            if g.knows(key):
+                row[:, 0] += (score >= THRESHOLDS) & (key in g.keys)
+                row[:, 1] += score >= THRESHOLDS
     return counts
 
 
@@ -229,34 +240,46 @@ def _scores(nlp: Language, pipe: CrossnerNER, examples: list[Example]) -> Iterab
         yield docs, pipe.model.predict(docs)
 
 
-def _find(pipe: CrossnerNER, batches: list[Batch], threshold: float) -> list[Prediction]:
-    """RETURNS (List[Prediction]): What is found in each doc with the present settings."""
-    return [p for docs, scores in batches for p in pipe.find(docs, scores, threshold)]
+def _find(
+    pipe: CrossnerNER, batches: list[Batch], threshold: float
+) -> Iterator[tuple[Doc, Prediction]]:
+    """YIELDS (Tuple[Doc, Prediction]): Each doc, and what is found there with today's settings."""
+    for docs, scores in batches:
+        yield from zip(docs, pipe.find(docs, scores, threshold), strict=True)
+
+
+def _find_entities(
+    pipe: CrossnerNER, batches: list[Batch], threshold: float
+) -> Iterator[dict[Key, float]]:
+    """YIELDS (Dict[Key, float]): The entities of each doc, with their scores."""
+    for doc, found in _find(pipe, batches, threshold):
+        yield {to_key(m, doc): m.score for m in found.entities}
 
 
 def _candidates(
     pipe: CrossnerNER, batches: list[Batch], temperature: float, least: float
-) -> list[dict]:
-    """RETURNS (List[Dict]): Per doc, the score of each span that scores at least so much."""
+) -> list[dict[Key, float]]:
+    """RETURNS (List[Dict[Key, float]]): Per doc, the spans that score at least `least`."""
     kept = pipe.temperature
     pipe.cfg["temperature"] = float(temperature)
     try:
-        predictions = _find(pipe, batches, least)
+        return [
+            {to_key(m, doc): m.score for m in found.candidates}
+            for doc, found in _find(pipe, batches, least)
+        ]
     finally:
         pipe.cfg["temperature"] = kept
-    return [{(m.tokens, m.label): m.score for m in p.candidates} for p in predictions]
 
 
 def _outcomes(
     pipe: CrossnerNER, batches: list[Batch], gold: list[_Truth]
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
     """RETURNS (Tuple[numpy.ndarray, numpy.ndarray]): Score of each entity, and if it is right."""
-    predictions = _find(pipe, batches, pipe.threshold)
     pairs = [
-        (m.score, (m.tokens, m.label) in g.mentions)
-        for p, g in zip(predictions, gold, strict=True)
-        for m in p.entities
-        if g.knows(m.tokens)
+        (score, key in g.keys)
+        for entities, g in zip(_find_entities(pipe, batches, pipe.threshold), gold, strict=True)
+        for key, score in entities.items()
+        if g.knows(key)
     ]
     table = numpy.array(pairs, dtype="float64").reshape(-1, 2)
     return table[:, 0], table[:, 1]

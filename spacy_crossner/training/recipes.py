@@ -1,20 +1,29 @@
-"""Recipes of the benchmark: a config, what is different in it, and the views that it trains on."""
+"""Recipes: a training config, the views that it reads, and how its students continue.
+
+`configs/recipes.yml` is the only place that holds settings of the method.
+"""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Any, Optional
 
 import srsly
 
-from spacy_crossner.data.view import KINDS
+from spacy_crossner.data.view import View
 from spacy_crossner.errors import CrossnerError, Errors
 
 PACKAGE = Path(__file__).parent.parent
-# A wheel holds them inside of the package, a checkout beside it.
+# A wheel holds the recipes inside of the package, a checkout beside it.
 FOLDERS = (PACKAGE / "configs", PACKAGE.parent / "configs")
+FILE = "recipes.yml"
+# What a recipe reads of the views of a kind, see `Recipe.choose`.
+LABELS, BY_HAND, CONTRAST = "labels", "by hand", "contrast"
+USES = (LABELS, BY_HAND, CONTRAST)
+VIEW_KINDS = ("translation", "codeswitch")
 
 
 @dataclass(frozen=True)
@@ -23,23 +32,24 @@ class Recipe:
 
     name (str): Its name.
     config (Path): A training config.
-    views (Sequence[str]): Kinds of views that train beside the source.
-    contrast (Sequence[str]): Kinds of views whose labels do not train.
+    views (Dict[str, str]): How each kind of view is used: "labels" trains on its labels, "by hand"
+        reads only views that a person has labelled, "contrast" reads all and trains on the labels
+        of those that a person has labelled.
     bitext (bool): Whether text that only has translations, and no labels, trains too.
     set (Dict[str, Any]): Settings that replace the config's, by dotted name.
-    rounds (int): How often text without labels is annotated and a student trained on it.
-    annotate (Dict[str, Any]): Settings of the annotation.
+    rounds (int): How often target text is annotated and a student trained on it.
+    annotate (Dict[str, Any]): Settings of the annotation. `bias` holds for languages in which the
+        teacher was trained on no labels.
     student (Dict[str, Any]): Settings that replace the config's in those rounds.
     continue_from_teacher (bool): Whether students start from their teacher's weights.
     steps (float): Factor on the number of steps of each training.
-    student_steps (float): Another on those of a student.
+    student_steps (float): Another factor on those of a student.
     teacher (Optional[Recipe]): A recipe that trains the first teacher in its place.
     """
 
     name: str
     config: Path
-    views: Sequence[str] = ()
-    contrast: Sequence[str] = ()
+    views: dict[str, str] = field(default_factory=dict)
     bitext: bool = False
     set: dict[str, Any] = field(default_factory=dict)
     rounds: int = 0
@@ -51,11 +61,11 @@ class Recipe:
     teacher: Optional["Recipe"] = None
 
     def __post_init__(self) -> None:
-        unknown = sorted({*self.views, *self.contrast} - set(KINDS))
-        if unknown:
-            raise ValueError(f"'{unknown[0]}' is no kind of view")
-        if not set(self.contrast) <= set(self.views):
-            raise ValueError("contrast names kinds that are not in views")
+        for kind, use in self.views.items():
+            if kind not in VIEW_KINDS:
+                raise ValueError(f"'{kind}' is not one of {', '.join(VIEW_KINDS)}")
+            if use not in USES:
+                raise ValueError(f"'{use}' is not one of {', '.join(USES)}")
         if self.teacher is not None and not self.rounds:
             raise ValueError(f"it has no rounds in which '{self.teacher.name}' could teach")
 
@@ -64,10 +74,48 @@ class Recipe:
         """RETURNS (str): The name as the name of a folder."""
         return "-".join(self.name.split())
 
+    def choose(self, view: Optional[View]) -> tuple[bool, bool]:
+        """Decide how a labelled sentence or one of its views is used.
+
+        view (Optional[View]): The doc's view.
+        RETURNS (Tuple[bool, bool]): Whether it is read, and whether its labels train.
+        """
+        if view is None or view.kind == "source":
+            return True, True
+        use = self.views.get(view.kind)
+        if use == BY_HAND:
+            return view.by_hand, view.by_hand
+        return use is not None, use == LABELS or view.by_hand
+
 
 KEYS = {item.name for item in fields(Recipe)} - {"name"} | {"like"}
 
 
+def find_folder() -> Path:
+    """RETURNS (Path): The folder of the recipes and their configs."""
+    return next(folder for folder in FOLDERS if folder.is_dir())
+
+
+def find_configs() -> dict[str, Path]:
+    """RETURNS (Dict[str, Path]): The training configs, by name."""
+    return {path.stem: path for path in sorted(find_folder().glob("*.cfg"))}
+
+
+def find_recipe(name: str, path: Optional[Path] = None) -> Recipe:
+    """Find a recipe by name.
+
+    name (str): Its name.
+    path (Optional[Path]): A file of recipes; None takes that of the package.
+    RETURNS (Recipe): The recipe.
+    """
+    path = path or find_folder() / FILE
+    recipes = read_recipes(path)
+    if name not in recipes:
+        raise CrossnerError(Errors.CN632.format(name=name, path=path, known=", ".join(recipes)))
+    return recipes[name]
+
+
+@cache
 def read_recipes(path: Path) -> dict[str, Recipe]:
     """Read a file of recipes; their configs lie beside it.
 
@@ -91,10 +139,9 @@ def _make_recipe(name: str, entries: dict[str, dict[str, Any]], path: Path) -> R
     settings = _resolve(name, entries)
     config = path.parent / f"{settings.pop('config')}.cfg"
     if not config.exists():
-        raise ValueError(f"there is no {config}")
+        raise ValueError(f"{config} does not exist")
     teacher = settings.get("teacher")
     if teacher is not None:
-        # what learns from another can't be that other's first training
         if _resolve(teacher, entries).get("teacher") is not None:
             raise ValueError(f"its teacher '{teacher}' has another teacher itself")
         settings["teacher"] = _make_recipe(teacher, entries, path)
@@ -112,7 +159,7 @@ def _resolve(name: str, entries: dict[str, dict[str, Any]], seen: tuple = ()) ->
     if like is None:
         return own
     settings = _resolve(like, entries, (*seen, name))
-    for key in ("set", "student", "annotate"):
+    for key in ("set", "student", "annotate", "views"):
         settings[key] = {**settings.get(key, {}), **own.pop(key, {})}
     return {**settings, **own}
 
@@ -122,11 +169,11 @@ def choose_recipes(recipes: dict[str, Recipe], names: Iterable[str], path: Path)
 
     recipes (Dict[str, Recipe]): The recipes.
     names (Iterable[str]): Names, in which `*` stands for anything.
-    path (Path): Where they are from, for messages.
+    path (Path): The file of the recipes, for messages.
     RETURNS (List[Recipe]): The recipes, each once.
     """
     chosen: dict[str, Recipe] = {}
-    for name in names:
+    for name in (name.strip() for name in names):
         found = [other for other in recipes if fnmatchcase(other, name)]
         if not found:
             known = ", ".join(recipes)
@@ -151,17 +198,3 @@ def parse_settings(values: Iterable[str]) -> dict[str, Any]:
         except ValueError:
             settings[key.strip()] = text
     return settings
-
-
-def find_recipes() -> dict[str, Path]:
-    """RETURNS (Dict[str, Path]): The configs of the recipes, by name."""
-    folder = next(folder for folder in FOLDERS if folder.is_dir())
-    return {path.stem: path for path in sorted(folder.glob("*.cfg"))}
-
-
-def find_recipe(name: str) -> Path:
-    """RETURNS (Path): The config of a recipe."""
-    recipes = find_recipes()
-    if name not in recipes:
-        raise CrossnerError(Errors.CN030.format(name=name, known=", ".join(recipes)))
-    return recipes[name]

@@ -190,6 +190,7 @@ def make_translation(
     found = tuple(places.get((span.start, span.end)) for span in [*flat, *nested])
     view = get_view(source)
     assert view is not None
+    by_hand = labelled and segment.labels is not None
     weight = min((place.confidence for place in found if place), default=1.0)
     set_view(
         target,
@@ -203,9 +204,9 @@ def make_translation(
             ).reshape(-1, 2),
             labelled=labelled and not has_gaps(source),
             weight=round(view.weight * weight, 4),
+            by_hand=by_hand,
         ),
     )
-    by_hand = labelled and segment.labels is not None
     return Projected(target, (*flat, *nested), found, by_hand)
 
 

@@ -1,0 +1,468 @@
+"""Turn a recipe into stages, and run them: train, calibrate, annotate, train, calibrate.
+
+Each stage fills one folder, and is skipped where that folder is finished. Trainings go through
+spaCy's own loop with a config that is written to disk: `spacy train` on it gives the same weights.
+The pipeline of a training is that of its last step.
+"""
+
+import gc
+import hashlib
+import json
+import shlex
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal, Optional
+
+import spacy
+import srsly
+from spacy.training.initialize import init_nlp
+from spacy.training.loop import train as train_loop
+from spacy.util import load_config
+from thinc.api import Config, ConfigValidationError
+from wasabi import msg
+
+from spacy_crossner.data.shards import write_docs
+from spacy_crossner.distil.annotate import annotate, find_text_languages
+from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.files import fingerprint, remove, write_json
+from spacy_crossner.pipeline.strip import strip_training_components
+from spacy_crossner.report.log import read_log
+from spacy_crossner.training.calibrate import calibrate_pipeline
+from spacy_crossner.training.data import choose_docs, find_languages
+from spacy_crossner.training.recipes import Recipe
+
+# Goes up when stages with the same settings give another result, so that older ones are not reused.
+FORM = 3
+FINISHED = "stage.json"
+CONFIG, DOCS, LOG, PIPELINE = "config.cfg", "train.spacy", "log.jsonl", "pipeline"
+# The training loop evaluates on so many dev docs at its end. Nothing is chosen by that score.
+MONITORED = 200
+PACKAGES = ("spacy-crossner", "spacy", "spacy-transformers", "torch", "transformers")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files that a run reads.
+
+    source (List[Path]): Labelled sentences.
+    dev (Path): Labelled source sentences that are not trained on. They calibrate.
+    encoder (Path): A Hugging Face folder.
+    views (List[Path]): Views of the labelled sentences.
+    target (Dict[Path, str]): Target text, and its language where the file doesn't say it.
+    bitext (List[Path]): Sentences without labels, each followed by its translations.
+    limit (int): How many labelled sentences to take; 0 takes all.
+    """
+
+    source: list[Path]
+    dev: Path
+    encoder: Path
+    views: list[Path] = field(default_factory=list)
+    target: dict[Path, str] = field(default_factory=dict)
+    bitext: list[Path] = field(default_factory=list)
+    limit: int = 0
+
+    @cached_property
+    def prints(self) -> dict[str, Any]:
+        """RETURNS (Dict[str, Any]): What identifies the files, by use."""
+        return {
+            "source": [fingerprint(path) for path in self.source],
+            "dev": fingerprint(self.dev),
+            "encoder": fingerprint(self.encoder),
+            "views": [fingerprint(path) for path in self.views],
+            "target": [[fingerprint(path), lang] for path, lang in self.target.items()],
+            "bitext": [fingerprint(path) for path in self.bitext],
+            "limit": self.limit,
+        }
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that decides what a run gives.
+
+    recipe (Recipe): The recipe.
+    inputs (Inputs): The files.
+    seed (int): The seed.
+    steps (int): Optimizer steps of each training before the recipe's factors; 0 takes the config's.
+    student_steps (int): Optimizer steps of a student; 0 takes what the recipe makes of `steps`.
+    changes (Dict[str, Any]): Settings that replace those of the recipe's config.
+    gpu_id (int): The GPU to use, -1 for the CPU.
+    """
+
+    recipe: Recipe
+    inputs: Inputs
+    seed: int = 0
+    steps: int = 0
+    student_steps: int = 0
+    changes: dict[str, Any] = field(default_factory=dict)
+    gpu_id: int = -1
+
+    def count_steps(self, recipe: Recipe, *, student: bool) -> int:
+        """RETURNS (int): The optimizer steps of a training."""
+        if student and self.student_steps:
+            return self.student_steps
+        steps = self.steps or Config().from_disk(recipe.config)["training"]["max_steps"]
+        return max(1, round(steps * recipe.steps * (recipe.student_steps if student else 1.0)))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a run, which fills a folder.
+
+    name (str): Its name.
+    kind (str): What it does: "data", "train", "calibrate" or "annotate".
+    recipe (Recipe): The recipe that it follows.
+    settings (Dict[str, Any]): All that decides its result, in plain values.
+    needs (Tuple[Stage, ...]): The stages whose results it reads: a training its data, and perhaps
+        annotated text and the teacher to continue from; the others what they follow.
+    """
+
+    name: str
+    kind: Literal["data", "train", "calibrate", "annotate"]
+    recipe: Recipe
+    settings: dict[str, Any]
+    needs: tuple["Stage", ...] = ()
+
+    @cached_property
+    def key(self) -> str:
+        """RETURNS (str): Identifies the result: stages with the same key give the same."""
+        text = json.dumps([FORM, self.kind, self.settings], sort_keys=True)
+        return hashlib.sha256(text.encode("utf8")).hexdigest()[:16]
+
+    def find(self, kind: str) -> Optional["Stage"]:
+        """RETURNS (Optional[Stage]): The stage of that kind which it needs."""
+        return next((stage for stage in self.needs if stage.kind == kind), None)
+
+
+# Where the folder of a stage is.
+Place = Callable[[Stage], Path]
+
+
+def plan(job: Job) -> list[Stage]:
+    """Turn a recipe into stages.
+
+    job (Job): The recipe, the files and the settings.
+    RETURNS (List[Stage]): The stages in order. The last one has the pipeline.
+    """
+    recipe, rounds = job.recipe, job.recipe.rounds
+    stages = [_plan_data(job, recipe.teacher or recipe, "data")]
+    names = ("teacher", "calibrate-teacher") if rounds else ("train", "calibrate")
+    stages += _plan_training(job, recipe.teacher or recipe, names, stages[0])
+    for number in range(1, rounds + 1):
+        data, teacher = stages[-2].needs[0], stages[-1]
+        ending = f"-{number}" if number > 1 else ""
+        settings = {
+            "seed": job.seed,
+            "target": job.inputs.prints["target"],
+            "annotate": recipe.annotate,
+            "teacher": teacher.key,
+            "data": data.key,
+        }
+        needs = (teacher, data)
+        stages.append(Stage(f"annotate{ending}", "annotate", recipe, settings, needs))
+        annotated = stages[-1]
+        own = _plan_data(job, recipe, "student-data")
+        if own.key != data.key:
+            stages.append(own)
+            data = own
+        last = "calibrate" if number == rounds else f"calibrate-student{ending}"
+        names = (f"student{ending}", last)
+        stages += _plan_training(job, recipe, names, data, annotated, teacher)
+    return stages
+
+
+def _plan_data(job: Job, recipe: Recipe, name: str) -> Stage:
+    prints = job.inputs.prints
+    settings = {
+        "source": prints["source"],
+        "limit": prints["limit"],
+        "uses": recipe.views,
+        "views": prints["views"] if recipe.views else [],
+        "bitext": prints["bitext"] if recipe.bitext else [],
+    }
+    return Stage(name, "data", recipe, settings)
+
+
+def _plan_training(
+    job: Job,
+    recipe: Recipe,
+    names: tuple[str, str],
+    data: Stage,
+    annotated: Optional[Stage] = None,
+    teacher: Optional[Stage] = None,
+) -> list[Stage]:
+    """RETURNS (List[Stage]): A training and its calibration."""
+    start = teacher if teacher is not None and recipe.continue_from_teacher else None
+    student = recipe.student if annotated is not None else {}
+    settings = {
+        "seed": job.seed,
+        "steps": job.count_steps(recipe, student=annotated is not None),
+        "encoder": job.inputs.prints["encoder"],
+        "config": fingerprint(recipe.config),
+        "set": {**recipe.set, **student, **job.changes},
+        "data": data.key,
+        "annotated": annotated and annotated.key,
+        "start": start and start.key,
+    }
+    needs = tuple(stage for stage in (data, annotated, start) if stage is not None)
+    train = Stage(names[0], "train", recipe, settings, needs)
+    calibrated = {"train": train.key, "dev": job.inputs.prints["dev"]}
+    return [train, Stage(names[1], "calibrate", recipe, calibrated, (train,))]
+
+
+def train(
+    job: Job,
+    output: Path,
+    *,
+    only: Collection[str] = (),
+    restart: bool = False,
+    quiet: bool = False,
+) -> Path:
+    """Run a recipe; stages that are finished are skipped.
+
+    job (Job): The recipe, the files and the settings.
+    output (Path): The folder that gets a folder for each stage.
+    only (Collection[str]): Names of the stages to run; all if there are none.
+    restart (bool): Replace stages that were run with other settings, instead of refusing.
+    quiet (bool): Show no table of the trainings.
+    RETURNS (Path): The pipeline that the recipe gives, or that the last of the stages gave.
+    """
+    stages = plan(job)
+    known = [stage.name for stage in stages]
+    unknown = [name for name in only if name not in known]
+    if unknown:
+        raise CrossnerError(
+            Errors.CN653.format(name=unknown[0], recipe=job.recipe.name, known=", ".join(known))
+        )
+    if job.gpu_id >= 0:
+        spacy.require_gpu(job.gpu_id)
+
+    def place(stage: Stage) -> Path:
+        return output / stage.name
+
+    chosen = [stage for stage in stages if not only or stage.name in only]
+    for number, stage in enumerate(chosen, start=1):
+        title = f"{job.recipe.name}, stage {number} of {len(chosen)}: {stage.name}"
+        if is_finished(stage, place(stage), restart=restart):
+            msg.info(f"{title} is finished already")
+            continue
+        msg.divider(title)
+        run_stage(stage, job, place, quiet=quiet)
+    return place(chosen[-1]) / PIPELINE
+
+
+def is_finished(stage: Stage, folder: Path, *, restart: bool = False) -> bool:
+    """Look whether a stage was run already.
+
+    stage (Stage): The stage.
+    folder (Path): Its folder.
+    restart (bool): Remove a result of other settings, instead of refusing it.
+    RETURNS (bool): Whether its result is there.
+    """
+    if not folder.exists():
+        return False
+    try:
+        done = srsly.read_json(folder / FINISHED)
+        settings = dict(done["settings"])
+    except (OSError, ValueError, KeyError, TypeError):
+        # annotation is resumed by shard; nothing else leaves an unfinished folder
+        if stage.kind == "annotate" and not (folder / FINISHED).exists():
+            return False
+        settings, done = {}, {}
+    if done.get("form") == FORM and settings == stage.settings:
+        return True
+    if not restart:
+        changed = [key for key, value in stage.settings.items() if settings.get(key) != value]
+        raise CrossnerError(
+            Errors.CN650.format(folder=folder, setting=changed[0] if changed else "version")
+        )
+    remove(folder)
+    return False
+
+
+def run_stage(stage: Stage, job: Job, place: Place, *, quiet: bool = False) -> None:
+    """Run one stage, and put its folder in place when it is finished.
+
+    stage (Stage): The stage.
+    job (Job): What it is a part of.
+    place (Place): Says where the folders of stages are.
+    quiet (bool): Show no table of a training.
+    """
+    for need in stage.needs:
+        if not (place(need) / FINISHED).exists():
+            raise CrossnerError(Errors.CN652.format(name=stage.name, need=need.name))
+    folder = place(stage)
+    began = time.perf_counter(), time.process_time()
+    if stage.kind == "annotate":
+        result = _annotate(stage, job, place, folder)
+        _finish(stage, job, folder, result, began)
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # a folder of its own, for another process may run the same stage
+    with TemporaryDirectory(prefix=".", dir=folder.parent) as name:
+        scratch = Path(name) / stage.name
+        scratch.mkdir()
+        result = {}
+        if stage.kind == "data":
+            inputs = job.inputs
+            docs = choose_docs(
+                stage.recipe, inputs.source, inputs.views, inputs.bitext, inputs.limit
+            )
+            result["docs"] = write_docs(scratch / DOCS, docs)
+        elif stage.kind == "train":
+            result = _train(stage, job, place, scratch, quiet)
+        else:
+            trained = place(stage.needs[0]) / PIPELINE
+            found = calibrate_pipeline(
+                trained, job.inputs.dev, scratch / PIPELINE, fit_threshold=True
+            )
+            result = {name: asdict(calibration) for name, calibration in found.items()}
+        _finish(stage, job, scratch, result, began)
+        if not folder.exists():
+            scratch.replace(folder)
+    # pipelines are full of reference cycles, and hold hundreds of megabytes
+    gc.collect()
+
+
+def _finish(
+    stage: Stage, job: Job, folder: Path, result: dict[str, Any], began: tuple[float, float]
+) -> None:
+    content = {
+        "form": FORM,
+        "recipe": stage.recipe.name,
+        "settings": stage.settings,
+        "result": result,
+        "minutes": round((time.perf_counter() - began[0]) / 60.0, 3),
+        "cpu_minutes": round((time.process_time() - began[1]) / 60.0, 3),
+        "device": "cpu" if job.gpu_id < 0 else "gpu",
+        "date": time.strftime("%Y-%m-%d"),
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+    write_json(folder / FINISHED, content)
+
+
+def make_config(stage: Stage, job: Job, place: Place) -> Config:
+    """Write down a training as a config that `spacy train` takes.
+
+    stage (Stage): The training.
+    job (Job): What it is a part of.
+    place (Place): Says where the folders of stages are.
+    RETURNS (Config): The config, without open references to other values.
+    """
+    data, annotated, start = (stage.find(kind) for kind in ("data", "annotate", "calibrate"))
+    assert data is not None
+    paths = [place(data) / DOCS, *([place(annotated)] if annotated is not None else [])]
+    steps = stage.settings["steps"]
+    overrides = {
+        "paths.encoder": str(job.inputs.encoder),
+        "paths.train": ",".join(map(str, paths)),
+        "paths.dev": str(job.inputs.dev),
+        "system.seed": job.seed,
+        "training.max_steps": steps,
+        # the last step is taken, whatever its score, so that one look at the dev text is enough
+        "training.eval_frequency": steps,
+        "training.logger.output_file": LOG,
+        "training.logger.progress_bar": "train",
+        "corpora.dev.limit": MONITORED,
+        **stage.settings["set"],
+    }
+    recipe = stage.recipe
+    if start is not None:
+        overrides["paths.start_from"] = str(place(start) / PIPELINE)
+        if "${paths.start_from}" not in recipe.config.read_text(encoding="utf8"):
+            problem = "the config does not use ${paths.start_from}, so students can't continue"
+            raise CrossnerError(
+                Errors.CN634.format(name=recipe.name, config=recipe.config, problem=problem)
+            )
+    with _explain_config(recipe):
+        return load_config(recipe.config, overrides=overrides, interpolate=True)
+
+
+@contextmanager
+def _explain_config(recipe: Recipe) -> Iterator[None]:
+    try:
+        yield
+    except ConfigValidationError as error:
+        problem = str(error).strip().replace("\n", " ")
+        raise CrossnerError(
+            Errors.CN634.format(name=recipe.name, config=recipe.config, problem=problem)
+        ) from None
+
+
+def _train(stage: Stage, job: Job, place: Place, folder: Path, quiet: bool) -> dict[str, Any]:
+    config = make_config(stage, job, place)
+    config.to_disk(folder / CONFIG)
+    config["training"]["logger"]["output_file"] = str(folder / LOG)
+    if quiet:
+        config["training"]["logger"]["console_output"] = False
+    with _explain_config(stage.recipe):
+        nlp = init_nlp(config, use_gpu=job.gpu_id)
+    train_loop(nlp, None, use_gpu=job.gpu_id)
+    strip_training_components(nlp).to_disk(folder / PIPELINE)
+    return {"steps": stage.settings["steps"], "losses": read_log(folder / LOG)[-1]["losses"]}
+
+
+def _annotate(stage: Stage, job: Job, place: Place, folder: Path) -> dict[str, Any]:
+    """Annotate target text; the bias is for languages that the teacher has seen no labels in."""
+    teacher, data = stage.needs
+    seen = find_languages(place(data) / DOCS)
+    settings = dict(stage.recipe.annotate)
+    bias = settings.pop("bias", None)
+    result: dict[str, Any] = {}
+    for number, (path, lang) in enumerate(job.inputs.target.items(), start=1):
+        found = find_text_languages(path, lang)
+        for name, langs, value in (("seen", found & seen, 0.0), ("unseen", found - seen, bias)):
+            if not langs:
+                continue
+            manifest, _ = annotate(
+                [str(place(teacher) / PIPELINE)],
+                path,
+                folder / f"{number}-{name}",
+                lang=lang or "xx",
+                langs=langs,
+                bias=value,
+                gpu_id=job.gpu_id,
+                seed=job.seed,
+                restart=True,
+                **settings,
+            )
+            for one, tally in manifest.sum_up().items():
+                result[one] = {"docs": tally.docs, "entities": tally.found}
+    return result
+
+
+def describe(stage: Stage, job: Job, place: Place) -> list[str]:
+    """Say which plain commands do what a stage does.
+
+    stage (Stage): The stage.
+    job (Job): What it is a part of.
+    place (Place): Says where the folders of stages are.
+    RETURNS (List[str]): The commands.
+    """
+    folder, own = place(stage), " ".join(map(shlex.quote, ("python", "-m", "spacy")))
+    gpu = f" --gpu-id {job.gpu_id}" if job.gpu_id >= 0 else ""
+    if stage.kind == "data":
+        uses = ", ".join(f"{kind} ({use})" for kind, use in stage.recipe.views.items())
+        return [f"# {folder / DOCS}: the labelled sentences; views: {uses or 'none'}"]
+    if stage.kind == "train":
+        # the same weights are in model-last
+        config, output = shlex.quote(str(folder / CONFIG)), shlex.quote(str(folder))
+        return [f"{own} train {config} --output {output}{gpu}"]
+    if stage.kind == "calibrate":
+        paths = (place(stage.needs[0]) / PIPELINE, job.inputs.dev, folder / PIPELINE)
+        return [f"{own} crossner calibrate {_join(paths)} --threshold"]
+    options = "".join(f" --{key} {value}" for key, value in stage.recipe.annotate.items())
+    return [
+        f"{own} crossner annotate {_join((place(stage.needs[0]) / PIPELINE, path, folder))}"
+        f" --language {lang or 'xx'}{options} --seed {job.seed}{gpu}"
+        for path, lang in job.inputs.target.items()
+    ]
+
+
+def _join(paths: Sequence[Path]) -> str:
+    return shlex.join(map(str, paths))
