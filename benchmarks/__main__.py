@@ -87,8 +87,9 @@ def benchmark_cli(
     from benchmarks.benchmark import Setup, benchmark, write_tables
     from benchmarks.datasets import get_dataset, prepare
     from spacy_crossner.training.recipes import (
+        FILE,
         choose_recipes,
-        find_recipe,
+        find_folder,
         parse_settings,
         read_recipes,
     )
@@ -106,7 +107,7 @@ def benchmark_cli(
         gpu_id=gpu_id,
     )
     if not table_only:
-        path = recipe_file or find_recipe("baseline").with_name("recipes.yml")
+        path = recipe_file or find_folder() / FILE
         chosen = choose_recipes(read_recipes(path), recipes.split(","), path)
         prepare(dataset, setup.corpus, data, unlabelled)
         benchmark(setup, chosen, [int(seed) for seed in seeds.split(",")])

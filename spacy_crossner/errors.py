@@ -678,7 +678,10 @@ class Errors(metaclass=_Coded):
         "The view '{text}' belongs to no sentence of {source}. Give the labelled sentences that "
         "the views were made from."
     )
-    CN652 = "The stage '{name}' reads the result of '{need}', which is not finished. Run it first: --stage {need}"
+    CN652 = (
+        "The stage '{name}' reads the result of '{need}', which is not finished. Run it first: "
+        "--stage {need}"
+    )
     CN653 = "The recipe '{recipe}' has no stage '{name}'. It has: {known}."
     CN654 = (
         "The recipe '{name}' trains students on text of the target languages, and none was given. "

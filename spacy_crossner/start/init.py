@@ -25,7 +25,8 @@ from spacy_crossner.files import atomic_folder, write_file
 from spacy_crossner.lexicon.dictionaries import freedict_indexes
 from spacy_crossner.pipeline.gold import reference_mentions
 from spacy_crossner.start.plan import Plan, Target, read_plan, write_plan
-from spacy_crossner.training.recipes import find_recipe, find_recipes
+from spacy_crossner.training.recipes import FILE as RECIPES
+from spacy_crossner.training.recipes import find_configs, find_folder, find_recipe
 from spacy_crossner.translate.engine_memory import read_rows
 from spacy_crossner.translate.engines import AUTO, EngineSettings, Segment, make_engine
 
@@ -113,7 +114,7 @@ def init(
         if dev is None:
             plan.kept_back = sum(1 for _ in read_docs(data / "dev.spacy", Vocab()))
         reports += _add_targets(plan, targets, files, data)
-        shutil.copytree(find_recipe(recipe).parent, new / "configs", ignore=_not_configs)
+        shutil.copytree(find_folder(), new / "configs", ignore=_not_configs)
         write_plan(plan, new / PLAN)
         (new / PROJECT).write_text(render_project(plan), encoding="utf8")
     return plan, reports
@@ -162,7 +163,7 @@ def _check_languages(source: str, targets: Sequence[str], files: Files) -> None:
 
 
 def _not_configs(folder: str, names: list[str]) -> set[str]:
-    return set(names) - {path.name for path in find_recipes().values()}
+    return set(names) - {RECIPES, *(path.name for path in find_configs().values())}
 
 
 def _write_labels(labels: Path, dev: Optional[Path], source: str, data: Path) -> list[Report]:
@@ -344,9 +345,8 @@ def render_project(plan: Plan) -> str:
         "codeswitch": plan.switched,
         "train": True,
         "annotate": student,
-        "select": student,
         "student": student,
-        "calibrate": True,
+        "calibrate": student,
         "evaluate": True,
         "report": True,
         "package": True,
@@ -359,8 +359,6 @@ def render_project(plan: Plan) -> str:
         plan=plan,
         steps=[name for name, wanted in steps.items() if wanted],
         views=views,
-        teacher="teacher" if student else "model",
-        last="student" if student else "model",
         dictionaries=any("data/" in (t.dictionary or "") for t in plan.targets.values()),
         tests="data" if plan.tested else "data/dev.spacy",
     )

@@ -9,7 +9,7 @@ from thinc.api import Config
 
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import write_json
-from spacy_crossner.training.recipes import find_recipe
+from spacy_crossner.training.recipes import BY_HAND, CONTRAST, find_recipe
 
 # Seen on two cores with the embedded encoder, in words a second.
 TRAINED = 500
@@ -77,15 +77,17 @@ class Plan:
 
     @property
     def translated(self) -> list[str]:
-        """RETURNS (List[str]): Languages to translate into."""
-        return [lang for lang, target in self.targets.items() if target.engine]
+        """RETURNS (List[str]): Languages to translate into, if the recipe trains on translations."""
+        use = find_recipe(self.recipe).views.get("translation")
+        # only a translation memory can have labels that a person has made
+        wanted = use is not None and (use != BY_HAND or self.memory)
+        return [lang for lang, target in self.targets.items() if target.engine and wanted]
 
     @property
     def switched(self) -> list[str]:
-        """RETURNS (List[str]): Languages to mix words of into the sentences: for contrast only, as
-        sentences that are half translated are poor ones to learn labels from."""
+        """RETURNS (List[str]): Languages to mix words of into the sentences."""
         known = [lang for lang, target in self.targets.items() if target.dictionary]
-        return known if self.contrasts else []
+        return known if "codeswitch" in find_recipe(self.recipe).views else []
 
     @property
     def lexicons(self) -> list[str]:
@@ -100,12 +102,6 @@ class Plan:
         return [lang for lang, target in self.targets.items() if target.text]
 
     @property
-    def unseen(self) -> list[str]:
-        """RETURNS (List[str]): Languages with plain text in which the teacher sees no labels."""
-        seen = [lang for lang in self.translated if self.targets[lang].known != 0]
-        return [lang for lang in self.annotated if lang not in seen]
-
-    @property
     def tested(self) -> list[str]:
         """RETURNS (List[str]): Languages with labelled test sentences."""
         return [lang for lang, target in self.targets.items() if target.test]
@@ -118,9 +114,8 @@ class Plan:
 
     @property
     def contrasts(self) -> bool:
-        """RETURNS (bool): Whether the recipe contrasts sentences: views then need no labels."""
-        components = Config().from_disk(find_recipe(self.recipe))["components"]
-        return components.get("sentence_contrast", {}).get("weight", 0.0) > 0
+        """RETURNS (bool): Whether the recipe contrasts views, which then need no labels."""
+        return CONTRAST in find_recipe(self.recipe).views.values()
 
     @property
     def view_words(self) -> int:
@@ -134,14 +129,14 @@ class Plan:
 
     def count_steps(self, words: int) -> int:
         """RETURNS (int): Steps that train on so many words as often as is useful."""
-        size = Config().from_disk(find_recipe(self.recipe))["training"]["batcher"]["size"]
+        size = Config().from_disk(find_recipe(self.recipe).config)["training"]["batcher"]["size"]
         once = PADDING * words / size
         steps = max(min(PASSES_OF_LITTLE * once, LITTLE_STEPS), PASSES_OF_MUCH * once)
         return int(min(max(round(steps, -1), LEAST_STEPS), MOST_STEPS))
 
     def estimate_minutes(self) -> dict[str, int]:
         """RETURNS (Dict[str, int]): Minutes that each step takes on two cores, very roughly."""
-        size = Config().from_disk(find_recipe(self.recipe))["training"]["batcher"]["size"]
+        size = Config().from_disk(find_recipe(self.recipe).config)["training"]["batcher"]["size"]
 
         def train(words: int) -> int:
             return 1 + round(self.count_steps(words) * size / PADDING / TRAINED / 60)

@@ -81,6 +81,24 @@ class Inputs:
         }
 
 
+def parse_targets(values: Sequence[str]) -> dict[Path, str]:
+    """Read names of target text such as "it=italian.txt" or "target.spacy".
+
+    values (Sequence[str]): The names.
+    RETURNS (Dict[Path, str]): The language of each file, empty where the file says it.
+    """
+    targets = {}
+    for value in values:
+        lang, equals, path = value.partition("=")
+        if not equals or Path(value).exists():
+            lang, path = "", value
+        targets[Path(path)] = lang
+    for found in targets:
+        if not found.exists():
+            raise CrossnerError(Errors.CN202.format(path=found))
+    return targets
+
+
 @dataclass(frozen=True)
 class Job:
     """All that decides what a run gives.
@@ -110,7 +128,8 @@ class Job:
         return max(1, round(steps * recipe.steps * (recipe.student_steps if student else 1.0)))
 
 
-@dataclass(frozen=True)
+# compared by identity: the key says which results are the same
+@dataclass(frozen=True, eq=False)
 class Stage:
     """One step of a run, which fills a folder.
 
@@ -150,6 +169,8 @@ def plan(job: Job) -> list[Stage]:
     RETURNS (List[Stage]): The stages in order. The last one has the pipeline.
     """
     recipe, rounds = job.recipe, job.recipe.rounds
+    if rounds and not job.inputs.target:
+        raise CrossnerError(Errors.CN654.format(name=recipe.name))
     stages = [_plan_data(job, recipe.teacher or recipe, "data")]
     names = ("teacher", "calibrate-teacher") if rounds else ("train", "calibrate")
     stages += _plan_training(job, recipe.teacher or recipe, names, stages[0])
@@ -245,7 +266,10 @@ def train(
     def place(stage: Stage) -> Path:
         return output / stage.name
 
-    chosen = [stage for stage in stages if not only or stage.name in only]
+    named = [stage for stage in stages if not only or stage.name in only]
+    # what they train on is quickly chosen
+    data = {need for stage in named for need in stage.needs if need.kind == "data"}
+    chosen = [stage for stage in stages if stage in named or stage in data]
     for number, stage in enumerate(chosen, start=1):
         title = f"{job.recipe.name}, stage {number} of {len(chosen)}: {stage.name}"
         if is_finished(stage, place(stage), restart=restart):
