@@ -124,7 +124,6 @@ class Errors(metaclass=_Coded):
         "Set components.transformer.model.window to {limit} or less."
     )
 
-    CN030 = "There is no recipe '{name}'. There are: {known}."
     CN031 = (
         "{path} is no plan of a project: {problem}. Name a folder that `python -m spacy crossner "
         "init` has made."
@@ -636,7 +635,7 @@ class Errors(metaclass=_Coded):
         "The data set '{name}' needs {path}, which does not exist. Fetch the optional assets of "
         "project.yml, or name the folder that holds them with --data."
     )
-    CN632 = "There is no recipe '{name}' in {path}. It has: {known}."
+    CN632 = "{path} has no recipe '{name}'. It has {known}."
     CN633 = "{path}: the recipe '{name}' can't be read: {problem}."
     CN634 = "The recipe '{name}' does not fit its config {config}: {problem}"
     CN635 = (

@@ -20,6 +20,7 @@ from spacy_crossner.report.evaluate import cross_check, evaluate
 from spacy_crossner.report.log import read_log
 from spacy_crossner.report.score import expected_calibration_error, score, score_pipeline
 from spacy_crossner.training.calibrate import calibrate_pipeline
+from spacy_crossner.training.recipes import find_recipe
 from tests.pipelines import make_examples
 
 ROOT = Path(__file__).parent.parent
@@ -45,7 +46,7 @@ def test_every_file_of_the_workflow_exists():
     commands = {command["name"]: command for command in project["commands"]}
     for steps in project["workflows"].values():
         assert set(steps) <= set(commands)
-    assert (ROOT / "configs" / f"{project['vars']['config']}.cfg").exists()
+    assert find_recipe(project["vars"]["recipe"]).config.exists()
     for command in commands.values():
         assert command["help"].endswith(".")
     for language in project["vars"]["languages"].split(","):

@@ -14,7 +14,7 @@ from spacy_crossner import cli
 from spacy_crossner.errors import CrossnerError
 
 ROOT = Path(__file__).parent.parent
-WORKFLOWS = ("all", "real", "rounds", "baseline", "concner", "mclner", "ablation", "smoke")
+WORKFLOWS = ("all", "real", "baseline", "concner", "mclner", "ablation", "smoke")
 
 
 @pytest.fixture(scope="module")

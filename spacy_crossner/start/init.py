@@ -352,6 +352,7 @@ def render_project(plan: Plan) -> str:
         "package": True,
         "verify": True,
     }
+    texts = {"data": True, "corpus": plan.translated, "training/annotate": student}
     environment = Environment(
         loader=PackageLoader("spacy_crossner.start", "templates"), keep_trailing_newline=True
     )
@@ -359,6 +360,7 @@ def render_project(plan: Plan) -> str:
         plan=plan,
         steps=[name for name, wanted in steps.items() if wanted],
         views=views,
+        texts=[path for path, there in texts.items() if there and plan.readable],
         dictionaries=any("data/" in (t.dictionary or "") for t in plan.targets.values()),
         tests="data" if plan.tested else "data/dev.spacy",
     )

@@ -77,7 +77,7 @@ class Plan:
 
     @property
     def translated(self) -> list[str]:
-        """RETURNS (List[str]): Languages to translate into, if the recipe trains on translations."""
+        """RETURNS (List[str]): Languages to translate into, if the recipe has a use for it."""
         use = find_recipe(self.recipe).views.get("translation")
         # only a translation memory can have labels that a person has made
         wanted = use is not None and (use != BY_HAND or self.memory)
@@ -98,8 +98,9 @@ class Plan:
 
     @property
     def annotated(self) -> list[str]:
-        """RETURNS (List[str]): Languages with plain text."""
-        return [lang for lang, target in self.targets.items() if target.text]
+        """RETURNS (List[str]): Languages with plain text, if the recipe has students."""
+        texts = [lang for lang, target in self.targets.items() if target.text]
+        return texts if find_recipe(self.recipe).rounds else []
 
     @property
     def tested(self) -> list[str]:

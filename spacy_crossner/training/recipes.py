@@ -111,8 +111,14 @@ def find_recipe(name: str, path: Optional[Path] = None) -> Recipe:
     path = path or find_folder() / FILE
     recipes = read_recipes(path)
     if name not in recipes:
-        raise CrossnerError(Errors.CN632.format(name=name, path=path, known=", ".join(recipes)))
+        raise CrossnerError(Errors.CN632.format(name=name, path=path, known=_list(recipes)))
     return recipes[name]
+
+
+def _list(recipes: Iterable[str]) -> str:
+    """RETURNS (str): The names of recipes, without those of variants."""
+    main = [name for name in recipes if " " not in name]
+    return f"{', '.join(main)} and variants of them, named in the file"
 
 
 @cache
@@ -176,8 +182,7 @@ def choose_recipes(recipes: dict[str, Recipe], names: Iterable[str], path: Path)
     for name in (name.strip() for name in names):
         found = [other for other in recipes if fnmatchcase(other, name)]
         if not found:
-            known = ", ".join(recipes)
-            raise CrossnerError(Errors.CN632.format(name=name, path=path, known=known))
+            raise CrossnerError(Errors.CN632.format(name=name, path=path, known=_list(recipes)))
         chosen.update((other, recipes[other]) for other in found)
     return list(chosen.values())
 

@@ -10,7 +10,7 @@ from spacy.vocab import Vocab
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
-from benchmarks.benchmark import Setup, check_views, choose_docs, stages_of, train
+from benchmarks.benchmark import Setup, check_views
 from benchmarks.datasets import Dataset, prepare
 from benchmarks.summary import read_runs, summarize, to_markdown
 from spacy_crossner.data.shards import read_docs, write_docs
@@ -18,6 +18,7 @@ from spacy_crossner.data.view import View, get_view, set_view
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.report.score import make_input, score_pipeline, span_key
 from spacy_crossner.training.recipes import Recipe, choose_recipes, parse_settings, read_recipes
+from spacy_crossner.training.run import Inputs, Job, make_config, plan
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "assets" / "optional"
@@ -74,7 +75,7 @@ def test_runs_resume_and_are_compared(sample, tmp_path, tiny_encoder, monkeypatc
     run = runs["crossner"][0]
     assert set(run["tests"]) == {"dev", "de", "zh"}
     assert len(run["tests"]["de"]["counts"]) == 2
-    assert set(run["minutes"]) == {"train", "calibrate", "test", "annotate"}
+    assert set(run["minutes"]) == {"data", "train", "calibrate", "annotate"}
     assert run["steps"] == 4
     assert [set(teacher) for teacher in run["teachers"]] == [{"dev", "de", "zh"}]
     assert "token_label_ner_distil" in run["losses"]
@@ -85,36 +86,26 @@ def test_runs_resume_and_are_compared(sample, tmp_path, tiny_encoder, monkeypatc
     assert set(table["rows"][1]["difference"]) == {"de", "zh", "average"}
 
     path = output / "sample" / "all" / "crossner" / "seed-0.json"
-    before = {p: p.stat().st_mtime_ns for p in path.parent.parent.glob("*/*.json")}
+    stages = output / "sample" / "all" / "stages"
+    before = {p: p.stat().st_mtime_ns for p in stages.glob("*/*.json")}
     path.unlink()
-    monkeypatch.setattr("benchmarks.benchmark.train", None)
     call(*arguments, *both)
-    after = {p: p.stat().st_mtime_ns for p in path.parent.parent.glob("*/*.json")}
-    assert {p for p in after if after[p] != before[p]} == {path}
-
-    # the student has gone on from its teacher
-    (stages,) = {path.parent for path in (output / "sample" / "all" / "stages").glob("*.json")}
-    assert len(list(stages.glob("*-pipeline"))) == 1
+    assert {p: p.stat().st_mtime_ns for p in stages.glob("*/*.json")} == before
+    assert path.exists()
 
     # its only training is that of the other recipe's teacher
     call(*arguments, "--recipes", "crossner without distillation")
     alone = read_runs(output / "sample" / "all")["crossner without distillation"][0]
     assert {name: test["f"] for name, test in alone["tests"].items()} == run["teachers"][0]
     assert alone["steps"] == 2
-    # it trains no student, so that nobody has to annotate
-    assert set(alone["minutes"]) == {"train", "calibrate", "test"}
+    assert set(alone["minutes"]) == {"data", "train", "calibrate"}
 
     # another student of the same teacher, which annotates otherwise
-    trained = []
-
-    def count(stage, folder):
-        trained.append(stage.teacher is not None)
-        return train(stage, folder)
-
-    monkeypatch.setattr("benchmarks.benchmark.train", count)
     call(*arguments, "--recipes", "crossner without bias")
-    assert trained == [True]
-    assert len(list(stages.glob("*-pipeline"))) == 1
+    new = {p.parent.name for p in stages.glob("*/stage.json")} - {p.parent.name for p in before}
+    assert sorted(name.rpartition("-")[0] for name in new if "train" not in name) == [
+        *("annotate", "calibrate", "calibrate", "student")
+    ]
 
     result = CliRunner().invoke(
         app, ["benchmark", *arguments, *both, "--set", "training.dropout=0.3"]
@@ -151,8 +142,20 @@ def test_recipes_that_ship():
 @pytest.mark.parametrize(("factor", "steps"), [(1.0, 20), (3.0, 60), (0.001, 1)])
 def test_students_may_take_more_steps_than_their_teachers(tmp_path, factor, steps):
     recipe = Recipe("one", tmp_path / "tiny.cfg", rounds=2, steps=2.0, student_steps=factor)
-    setup = Setup("sample", tmp_path, tmp_path, tmp_path, steps=10)
-    assert [stage.steps for stage in stages_of(setup, recipe, 0)] == [20, steps, steps]
+    (tmp_path / "tiny.cfg").write_text("", encoding="utf8")
+    assert read_steps(plan(make_job(recipe, tmp_path))) == [20, steps, steps]
+
+
+def make_job(recipe, path):
+    """RETURNS (Job): A job whose files are of no interest."""
+    inputs = Inputs(
+        [path / "tiny.cfg"], path / "tiny.cfg", path / "tiny.cfg", target={path / "tiny.cfg": ""}
+    )
+    return Job(recipe, inputs, steps=10)
+
+
+def read_steps(stages):
+    return [stage.settings["steps"] for stage in stages if stage.kind == "train"]
 
 
 def test_another_recipe_may_be_the_teacher(tmp_path):
@@ -166,31 +169,29 @@ def test_another_recipe_may_be_the_teacher(tmp_path):
         encoding="utf8",
     )
     recipes = read_recipes(path)
-    setup = Setup("sample", tmp_path, tmp_path, tmp_path, steps=10)
-    stages = stages_of(setup, recipes["one"], 0)
-    others = stages_of(setup, recipes["two"], 0)
-    assert [stage.recipe.config.stem for stage in stages] == ["other", "tiny", "tiny"]
-    assert [stage.steps for stage in stages] == [20, 10, 10]
+    stages = plan(make_job(recipes["one"], tmp_path))
+    others = plan(make_job(recipes["two"], tmp_path))
+    configs = [stage.recipe.config.stem for stage in stages if stage.kind == "train"]
+    assert configs == ["other", "tiny", "tiny"]
+    assert read_steps(stages) == [20, 10, 10]
     # it is the training that the other recipe begins with, and annotates as this one wants it
-    assert stages[0].result == others[0].result
-    assert stages[0].pipeline == others[0].pipeline
-    assert stages[0].annotated != others[0].annotated
-    assert stages[0].recipe.annotate == {"bias": 1.0}
-    assert stages[1].settings["teacher"]["config"] == others[0].settings["config"]
-    own = stages_of(setup, recipes["three"], 0)
-    assert [stage.recipe.config.stem for stage in own] == ["tiny", "tiny", "tiny"]
+    assert [stage.key for stage in stages[:3]] == [stage.key for stage in others[:3]]
+    assert stages[3].settings["annotate"] == {"bias": 1.0}
+    assert stages[3].key != others[3].key
+    own = plan(make_job(recipes["three"], tmp_path))
+    assert {stage.recipe.config.stem for stage in own} == {"tiny"}
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("one: {config: nothing}", "there is no"),
+        ("one: {config: nothing}", "does not exist"),
         ("one: {config: tiny, colour: red}", "colour"),
-        ("one: {config: tiny, views: [poem]}", "poem"),
-        ("one: {config: tiny, contrast: [translation]}", "not in views"),
+        ("one: {config: tiny, views: {poem: labels}}", "poem"),
+        ("one: {config: tiny, views: {translation: never}}", "never"),
         ("one: {like: two}\ntwo: {like: one}", "is like"),
         ("one: {like: three}", "three"),
-        ("one: {views: []}", "config"),
+        ("one: {views: {}}", "config"),
         ("one: {config: tiny, teacher: two}\ntwo: {config: tiny}", "no rounds in which 'two'"),
         ("one: {config: tiny, rounds: 1, teacher: two}", "two"),
         ("one: {config: tiny, rounds: 1, teacher: one}", "another teacher itself"),
@@ -253,15 +254,16 @@ def test_runs_that_can_not_be_compared(key):
         summarize(runs, ["de", "fr"])
 
 
-def test_students_go_on_only_where_the_config_can(tmp_path, tiny_encoder):
+def test_students_continue_only_where_the_config_can(tmp_path):
     text = (ROOT / "configs" / "baseline.cfg").read_text(encoding="utf8")
     config = tmp_path / "mine.cfg"
     config.write_text(text.replace("${paths.start_from}", "null"), encoding="utf8")
+    (tmp_path / "tiny.cfg").write_text("", encoding="utf8")
     recipe = Recipe("mine", config, rounds=1, continue_from_teacher=True)
-    setup = Setup("sample", tmp_path, tmp_path / "out", tiny_encoder)
-    student = stages_of(setup, recipe, 0)[1]
+    job = make_job(recipe, tmp_path)
+    (student,) = (stage for stage in plan(job) if stage.name == "student")
     with pytest.raises(CrossnerError, match=r"CN634.*'mine'.*start_from"):
-        train(student, tmp_path)
+        make_config(student, job, lambda stage: tmp_path / stage.name)
 
 
 def test_settings():
@@ -270,30 +272,6 @@ def test_settings():
         "a.c": [1],
         "a.d": "word=word",
     }
-
-
-def test_views_are_chosen(tmp_path):
-    docs = []
-    for group in ("a", "b", "c"):
-        for kind in ("source", "translation", "codeswitch"):
-            doc = Doc(Vocab(), words=[group, kind])
-            set_view(doc, View(group, kind=kind, lang="en"))
-            docs.append(doc)
-    write_docs(tmp_path / "parallel.spacy", docs)
-    write_docs(tmp_path / "bitext.spacy", docs[:2])
-
-    def choose(source, **settings):
-        recipe = Recipe("one", tmp_path, **settings)
-        views = [get_view(doc) for doc in choose_docs(tmp_path, source, recipe)]
-        return [(view.group, view.kind, view.labelled) for view in views]
-
-    assert choose(2) == [("a", "source", True), ("b", "source", True)]
-    assert len(choose(0, views=["translation", "codeswitch"])) == 9
-    assert len(choose(1, bitext=True)) == 3
-    assert choose(1, views=["codeswitch"], contrast=["codeswitch"]) == [
-        ("a", "source", True),
-        ("a", "codeswitch", False),
-    ]
 
 
 def test_a_recipe_without_its_views_is_refused(tmp_path, capsys):
@@ -308,12 +286,13 @@ def test_a_recipe_without_its_views_is_refused(tmp_path, capsys):
         check_views(tmp_path, [Recipe("one", tmp_path, **settings)])
 
     check()
-    check(views=["translation"])
+    check(views={"translation": "labels"})
+    check(views={"codeswitch": "by hand"})
     assert not capsys.readouterr().out
-    check(views=["translation", "codeswitch"])
+    check(views={"translation": "labels", "codeswitch": "labels"})
     assert "no views of the kind codeswitch" in " ".join(capsys.readouterr().out.split())
     with pytest.raises(CrossnerError, match=r"CN638.*codeswitch"):
-        check(views=["codeswitch"])
+        check(views={"codeswitch": "labels"})
     with pytest.raises(CrossnerError, match=r"CN638.*bitext"):
         check(bitext=True)
 
@@ -321,19 +300,20 @@ def test_a_recipe_without_its_views_is_refused(tmp_path, capsys):
 def test_another_encoder_or_corpus_is_another_training(tmp_path):
     for name in ("encoder", "corpus"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "file").write_text("one")
+        for file in ("parallel.spacy", "dev.spacy", "target.spacy"):
+            (tmp_path / name / file).write_text("one")
 
     def inputs():
         setup = Setup("sample", tmp_path / "corpus", tmp_path, tmp_path / "encoder")
-        return setup.inputs["encoder"], setup.inputs["corpus"]
+        return setup.inputs.prints["encoder"], setup.tested
 
     first = inputs()
     assert inputs() == first
-    (tmp_path / "encoder" / "file").write_text("two")
+    (tmp_path / "encoder" / "dev.spacy").write_text("two")
     second = inputs()
     assert second[0] != first[0]
     assert second[1] == first[1]
-    (tmp_path / "corpus" / "more").write_text("two")
+    (tmp_path / "corpus" / "test-de.spacy").write_text("two")
     assert inputs()[1] != first[1]
 
 

@@ -1,0 +1,265 @@
+"""The runner of recipes: stages, their settings, and that each way to start one gives the same."""
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import numpy
+import pytest
+import spacy
+import srsly
+from spacy.cli.train import train as spacy_train
+from typer.testing import CliRunner
+
+from benchmarks.benchmark import Setup
+from spacy_crossner import cli
+from spacy_crossner.data.sample import make_corpus
+from spacy_crossner.data.shards import read_docs, write_docs
+from spacy_crossner.data.view import View, get_view, set_view
+from spacy_crossner.errors import CrossnerError
+from spacy_crossner.start.init import render_project
+from spacy_crossner.start.plan import Plan, Target
+from spacy_crossner.training import run
+from spacy_crossner.training.data import choose_docs, find_languages
+from spacy_crossner.training.recipes import Recipe, find_folder, find_recipe, read_recipes
+from spacy_crossner.training.run import PIPELINE, Inputs, Job, plan, train
+
+ROOT = Path(__file__).parent.parent
+SMALL = {
+    "components.transformer.model.window": 100,
+    "components.transformer.model.stride": 50,
+}
+RECIPES = read_recipes(find_folder() / "recipes.yml")
+MAIN = [name for name in RECIPES if " " not in name]
+
+
+@pytest.fixture
+def corpus(sample, tmp_path):
+    make_corpus(sample, tmp_path / "corpus", ["de"])
+    return tmp_path / "corpus"
+
+
+@pytest.fixture
+def job(corpus, tiny_encoder):
+    inputs = Inputs(
+        [corpus / "parallel.spacy"],
+        corpus / "dev.spacy",
+        tiny_encoder,
+        target={corpus / "target.spacy": ""},
+    )
+    return Job(find_recipe("crossner"), inputs, steps=2, changes=SMALL)
+
+
+def weights(pipeline):
+    nlp = spacy.load(pipeline)
+    return {
+        f"{name} {key}": value.numpy()
+        for name, pipe in nlp.pipeline
+        for node in pipe.model.walk()
+        for shim in node.shims
+        for key, value in shim._model.state_dict().items()
+    }
+
+
+def test_stages(job):
+    names = [stage.name for stage in plan(job)]
+    assert names == ["data", "teacher", "calibrate-teacher", "annotate", "student", "calibrate"]
+    short = plan(replace(job, recipe=find_recipe("baseline")))
+    assert [stage.name for stage in short] == ["data", "train", "calibrate"]
+    twice = [stage.name for stage in plan(replace(job, recipe=RECIPES["crossner with two rounds"]))]
+    assert twice[4:] == ["student", "calibrate-student", "annotate-2", "student-2", "calibrate"]
+
+
+def test_what_is_the_same_is_shared(job):
+    """Recipes that begin alike share their teachers."""
+    one, other = plan(job), plan(replace(job, recipe=RECIPES["crossner with a frozen student"]))
+    assert [a.key == b.key for a, b in zip(one, other, strict=True)] == [True] * 4 + [False] * 2
+    assert plan(replace(job, seed=1))[1].key != one[1].key
+    assert plan(replace(job, changes={}))[1].key != one[1].key
+    assert plan(replace(job, seed=1))[0].key == one[0].key
+
+
+def test_spacy_train_gives_the_same_weights(job, tmp_path):
+    pipeline = train(job, tmp_path / "out", quiet=True)
+    assert pipeline == tmp_path / "out" / "calibrate" / PIPELINE
+    for stage in ("teacher", "student"):
+        spacy_train(tmp_path / "out" / stage / "config.cfg", tmp_path / stage)
+        ours = weights(tmp_path / "out" / stage / PIPELINE)
+        theirs = weights(tmp_path / stage / "model-last")
+        assert ours.keys() == theirs.keys()
+        assert all(numpy.array_equal(ours[key], theirs[key]) for key in ours)
+    assert any(
+        not numpy.array_equal(value, weights(pipeline)[key])
+        for key, value in weights(tmp_path / "out" / "teacher" / PIPELINE).items()
+    )
+
+
+def test_stages_resume(job, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    with pytest.raises(CrossnerError, match=r"CN652.*--stage calibrate-teacher"):
+        train(job, out, only=["annotate"], quiet=True)
+    with pytest.raises(CrossnerError, match=r"CN653.*'nothing'.*calibrate-teacher"):
+        train(job, out, only=["nothing"])
+    train(job, out, only=["teacher", "calibrate-teacher"], quiet=True)
+    before = (out / "teacher" / "stage.json").read_bytes()
+
+    def fail(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "calibrate_pipeline", fail)
+    with pytest.raises(KeyboardInterrupt):
+        train(job, out, quiet=True)
+    monkeypatch.undo()
+    assert sorted(path.name for path in out.iterdir()) == [
+        *("annotate", "calibrate-teacher", "data", "student", "teacher")
+    ]
+    spacy.load(train(job, out, quiet=True))
+    assert (out / "teacher" / "stage.json").read_bytes() == before
+    with pytest.raises(CrossnerError, match=r"CN650.*'seed'.*--restart"):
+        train(replace(job, seed=1), out, quiet=True)
+    train(replace(job, seed=1), out, only=["teacher"], restart=True, quiet=True)
+    assert srsly.read_json(out / "teacher" / "stage.json")["settings"]["seed"] == 1
+
+
+def test_students_need_text(job):
+    with pytest.raises(CrossnerError, match=r"CN654.*--target"):
+        plan(replace(job, inputs=replace(job.inputs, target={})))
+
+
+def test_the_bias_is_for_languages_without_labels(job, corpus, tmp_path, monkeypatch):
+    docs = list(read_docs(corpus / "target.spacy", spacy.blank("xx").vocab))
+    for lang in ("de", "fi"):
+        for number, doc in enumerate(docs):
+            set_view(doc, View(f"{lang}-{number}", "target", lang, labelled=False))
+        write_docs(tmp_path / f"{lang}.spacy", docs)
+    targets = {tmp_path / "de.spacy": "", tmp_path / "fi.spacy": ""}
+    seen = []
+    original = run.annotate
+
+    def watch(*args, **kwargs):
+        seen.append((sorted(kwargs["langs"]), kwargs["bias"]))
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(run, "annotate", watch)
+    inputs = replace(job.inputs, target=targets)
+    train(replace(job, inputs=inputs), tmp_path / "out", quiet=True)
+    # the sample's German translations are labelled by hand, and trained on
+    assert find_languages(tmp_path / "out" / "data" / "train.spacy") == {"en", "de"}
+    assert seen == [(["de"], 0.0), (["fi"], 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("use", "projected", "by_hand"),
+    [
+        (None, None, None),
+        ("labels", True, True),
+        ("by hand", None, True),
+        ("contrast", False, True),
+    ],
+)
+def test_use_of_views(corpus, tmp_path, use, projected, by_hand):
+    docs = list(read_docs(corpus / "parallel.spacy", spacy.blank("xx").vocab))
+    recipe = replace(find_recipe("baseline"), views={"translation": use} if use else {})
+    for hand, expected in ((False, projected), (True, by_hand)):
+        for doc in docs:
+            view = get_view(doc)
+            set_view(doc, replace(view, by_hand=hand and view.kind == "translation"))
+        write_docs(tmp_path / "docs.spacy", docs)
+        chosen = [get_view(doc) for doc in choose_docs(recipe, [tmp_path / "docs.spacy"], [], [])]
+        found = {view.labelled for view in chosen if view.kind == "translation"}
+        assert found == (set() if expected is None else {expected})
+        assert {view.labelled for view in chosen if view.kind == "source"} == {True}
+
+
+def test_views_in_a_file_beside_the_source(corpus, tmp_path):
+    docs = list(read_docs(corpus / "parallel.spacy", spacy.blank("xx").vocab))
+    source = [doc for doc in docs if get_view(doc).kind == "source"]
+    write_docs(tmp_path / "source.spacy", source)
+    recipe = RECIPES["baseline with translation"]
+    files = ([tmp_path / "source.spacy"], [corpus / "parallel.spacy"], [])
+    assert len(list(choose_docs(recipe, *files))) == len(docs)
+    assert len(list(choose_docs(recipe, *files, limit=1))) == 2
+    write_docs(tmp_path / "source.spacy", source[:1])
+    with pytest.raises(CrossnerError, match="CN651"):
+        list(choose_docs(recipe, *files))
+
+
+def read_plans(project, tmp_path, monkeypatch, recipe):
+    """RETURNS (list): The stages that the commands of a project stand for, without their files."""
+    found = []
+
+    def note(job, output, *, only=(), restart=False, quiet=False):
+        known = {stage.name: stage for stage in plan(job)}
+        found.extend(known[name] for name in only or known)
+        return output
+
+    monkeypatch.setattr(run, "train", note)
+    monkeypatch.chdir(tmp_path)
+    variables = {**project["vars"], "recipe": recipe}
+    # the main steps of the project are for recipes with a student
+    names = [command["name"] for command in project["commands"]]
+    alone = f"train-{recipe}" if f"train-{recipe}" in names and not RECIPES[recipe].rounds else None
+    for command in project["commands"]:
+        for line in command["script"] if alone in (None, command["name"]) else ():
+            for _ in range(2):
+                for name, value in variables.items():
+                    line = line.replace(f"${{vars.{name}}}", str(value))
+            words = shlex.split(line)[3:]
+            if words[:2] == ["crossner", "train"] and words[2] == recipe:
+                shown = CliRunner().invoke(cli.app, words[1:])
+                assert shown.exit_code == 0, shown.output
+        if command["name"] == "calibrate" and alone is None:
+            break
+    return found
+
+
+def describe(stages):
+    """RETURNS (list): What the method decides of each stage that is not merely data."""
+    keys = ("set", "config", "annotate", "uses")
+    return [
+        (stage.name, {key: stage.settings[key] for key in keys if key in stage.settings})
+        for stage in stages
+        if stage.kind != "data"
+    ]
+
+
+@pytest.mark.parametrize("recipe", MAIN)
+def test_one_method_everywhere(job, corpus, tmp_path, tiny_encoder, monkeypatch, recipe):
+    """project.yml, a project made by init and the benchmark run the same stages."""
+    setup = Setup("sample", corpus, tmp_path / "runs", tiny_encoder)
+    expected = describe(plan(setup.make_job(RECIPES[recipe], 0)))
+    docs = list(read_docs(corpus / "parallel.spacy", spacy.blank("xx").vocab))
+    for folder in ("corpus", "data", "views"):
+        for name in ("source", "dev", "translated", "parallel", "target"):
+            write_docs(tmp_path / folder / f"{name}.spacy", docs)
+    (tmp_path / "data" / "text").mkdir()
+    (tmp_path / "data" / "text" / "de.txt").write_text("Das ist Berlin.\n", encoding="utf8")
+    (tmp_path / "encoder").symlink_to(tiny_encoder)
+    (tmp_path / "configs").symlink_to(find_folder())
+    project = srsly.read_yaml(ROOT / "project.yml")
+    assert describe(read_plans(project, tmp_path, monkeypatch, recipe)) == expected
+    target = Target(
+        engine="memory", known=3, dictionary="--tsv x", text="data/text/de.txt", words=9
+    )
+    own = Plan("en", {"PER": 3}, 30, 300, recipe=recipe, memory=True, targets={"de": target})
+    made = srsly.yaml_loads(render_project(own))
+    found = describe(read_plans(made, tmp_path, monkeypatch, recipe))
+    assert found == expected
+
+
+def test_dry_run(job, corpus, tmp_path, tiny_encoder):
+    out = tmp_path / "out"
+    arguments = ["train", "crossner", "--source", str(corpus / "parallel.spacy")]
+    arguments += ["--dev", str(corpus / "dev.spacy"), "--target", str(corpus / "target.spacy")]
+    arguments += ["--encoder", str(tiny_encoder), "--output", str(out), "--dry-run"]
+    shown = CliRunner().invoke(cli.app, arguments)
+    assert shown.exit_code == 0, shown.output
+    assert "crossner annotate" in shown.output
+    assert f"python -m spacy train {out / 'student' / 'config.cfg'}" in shown.output
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("views", [{"target": "labels"}, {"translation": "sometimes"}])
+def test_recipes_are_checked(views):
+    with pytest.raises(ValueError, match="is not one of"):
+        Recipe("x", Path("x"), views=views)
