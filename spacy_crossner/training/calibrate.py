@@ -34,8 +34,8 @@ from spacy_crossner.report.score import (
 LEAST_SCORE = 0.02
 # At other temperatures they score less or more; what scores less than this counts as this much.
 LEAST_AGAIN = 0.001
-# Rounded, since a saved pipeline keeps 16 digits: it must score as the one in memory does.
-TEMPERATURES = numpy.geomspace(0.25, 8.0, 61).round(4)
+# Binary fractions survive JSON exactly: a saved pipeline scores as the one in memory does.
+TEMPERATURES = numpy.round(numpy.geomspace(0.25, 8.0, 61) * 1024) / 1024
 BATCH_SIZE = 64
 THRESHOLDS = numpy.arange(1, 13) / 20
 LEAST = float(THRESHOLDS[0])
