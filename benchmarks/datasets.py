@@ -14,13 +14,14 @@ from typing import Optional
 
 import srsly
 from spacy.tokens import Doc
+from spacy.training import biluo_tags_to_spans
 from spacy.vocab import Vocab
 from wasabi import msg
 
 from spacy_crossner.data.convert import Converter, Report
 from spacy_crossner.data.sample import make_corpus
 from spacy_crossner.data.shards import read_docs, write_docs
-from spacy_crossner.data.view import get_group, get_view, set_view
+from spacy_crossner.data.view import View, get_group, get_view, set_view
 from spacy_crossner.errors import CrossnerError, Errors, NoTranslationError
 from spacy_crossner.files import atomic_folder
 from spacy_crossner.lexicon.build import make_lexicon
@@ -32,6 +33,9 @@ SOURCE = "en"
 # What a data set calls otherwise, or does not call PER, ORG or LOC.
 NOT_SHARED = ("MISC", "OTH", "PRO", "EVENT", "DATE")
 UNER_TESTS = {"pt": "pt_bosque", "hr": "hr_set", "sv": "sv_talbanken", "zh": "zh_gsd"}
+# Japanese GSD: types of OntoNotes, in the MISC column of CoNLL-U.
+JAPANESE = "ja_gsd"
+JAPANESE_TYPES = {"PERSON": "PER", "ORG": "ORG", "GPE": "LOC", "LOC": "LOC"}
 OTHER_TESTS = {
     "de-europarl": ("de", "europarl/de-europarl.test.conll02"),
     "es-europarl": ("es", "europarl/es-europarl.test.conll02"),
@@ -105,7 +109,8 @@ def make_sample(data: Path, corpus: Path, unlabelled: int) -> None:
 
 def make_uner(data: Path, corpus: Path, unlabelled: int) -> None:
     """Write the corpus of Universal NER; see `prepare`. English EWT dev trains; the first half of
-    its test calibrates, the second half is the English test."""
+    its test calibrates, the second half is the English test. Japanese GSD is a test beside those
+    of Universal NER, and adds unlabelled text."""
 
     def file(name: str, part: str) -> Path:
         return data / "uner" / f"{name}-ud-{part}.iob2"
@@ -120,6 +125,13 @@ def make_uner(data: Path, corpus: Path, unlabelled: int) -> None:
         if (data / path).exists():
             write_docs(corpus / f"test-{name}.spacy", read_labelled(data / path, lang))
     texts = {lang: file(name, "train") for lang, name in UNER_TESTS.items()}
+    japanese = data / JAPANESE
+    if japanese.exists():
+        docs = read_japanese(japanese / "ja_gsd-ud-test.ne.conllu")
+        write_docs(corpus / "test-ja.spacy", docs)
+        texts["ja"] = japanese / "train-text.txt"
+    else:
+        msg.warn(f"{japanese} is missing: there is no Japanese test and no Japanese text")
     _write_targets(corpus, texts, unlabelled)
     _write_views(data, corpus, read_labelled(file("en_ewt", "dev"), SOURCE), tuple(UNER_TESTS))
 
@@ -151,6 +163,31 @@ def read_labelled(path: Path, lang: str, drop: Collection[str] = NOT_SHARED) -> 
     yield from _read(path, Converter(lang, {}, drop, False, "gold", "missing", Report()))
 
 
+def read_japanese(path: Path) -> Iterator[Doc]:
+    """Read gold labels of Japanese GSD: BILUO tags such as `NE=B-ORG` in the MISC column.
+
+    path (Path): The CoNLL-U file.
+    YIELDS (Doc): The docs with their views, on the file's tokens.
+    """
+    if not path.exists():
+        raise CrossnerError(Errors.CN631.format(path=path, name=JAPANESE))
+    vocab = Vocab()
+    blocks = path.read_text(encoding="utf8").strip().split("\n\n")
+    for number, block in enumerate(blocks, start=1):
+        rows = [line.split("\t") for line in block.splitlines() if not line.startswith("#")]
+        rows = [row for row in rows if row[0].isdigit()]
+        miscs = [dict(item.partition("=")[::2] for item in row[9].split("|")) for row in rows]
+        tags = [misc.get("NE", "O") for misc in miscs]
+        spaces = [misc.get("SpaceAfter") != "No" for misc in miscs[:-1]]
+        doc = Doc(vocab, words=[row[1] for row in rows], spaces=[*spaces, False])
+        ents = [ent for ent in biluo_tags_to_spans(doc, tags) if ent.label_ in JAPANESE_TYPES]
+        for ent in ents:
+            ent.label_ = JAPANESE_TYPES[ent.label_]
+        doc.set_ents(ents, default="outside")
+        set_view(doc, View(f"{JAPANESE}-{path.stem}-{number}", lang="ja"))
+        yield doc
+
+
 def read_unlabelled(path: Path, lang: str) -> Iterator[Doc]:
     """Read a file as plain text: without its labels, and tokenized anew.
 
@@ -171,7 +208,8 @@ def read_unlabelled(path: Path, lang: str) -> Iterator[Doc]:
 def _read(path: Path, converter: Converter) -> Iterator[Doc]:
     if not path.exists():
         raise CrossnerError(Errors.CN631.format(path=path, name=path.parent.name))
-    return converter.iter_file(path, f"{path.parent.name}-{path.stem}", "auto")
+    format = "text" if path.suffix == ".txt" else "auto"
+    return converter.iter_file(path, f"{path.parent.name}-{path.stem}", format)
 
 
 def _write_targets(corpus: Path, texts: dict[str, Path], limit: int) -> None:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
 from benchmarks.benchmark import Setup, check_views
-from benchmarks.datasets import Dataset, prepare
+from benchmarks.datasets import Dataset, prepare, read_japanese
 from benchmarks.summary import read_runs, summarize, to_markdown
 from spacy_crossner.data.shards import read_docs, write_docs
 from spacy_crossner.data.view import View, get_view, set_view
@@ -372,6 +372,27 @@ def test_runs_of_one_recipe_have_the_same_settings(tmp_path):
         path.write_text(json.dumps(content), encoding="utf8")
     with pytest.raises(CrossnerError, match=r"CN635.*seed 0"):
         read_runs(tmp_path)
+
+
+def test_japanese_entities(tmp_path):
+    rows = [("1", "山田", "NE=U-PERSON|SpaceAfter=No"), ("2", "は", "SpaceAfter=No")]
+    rows += [
+        ("3-4", "東京大", "_"),
+        ("3", "東京", "NE=B-ORG|SpaceAfter=No"),
+        ("4", "大", "NE=L-ORG"),
+    ]
+    rows += [("5", "Rome", "NE=U-GPE"), ("6", "1990年", "NE=U-DATE|SpaceAfter=Yes")]
+    lines = ["\t".join([id_, form, *"_" * 7, misc]) for id_, form, misc in rows]
+    path = tmp_path / "test.conllu"
+    path.write_text("# sent_id = 1\n" + "\n".join(lines) + "\n\n", encoding="utf8")
+    (doc,) = read_japanese(path)
+    assert doc.text == "山田は東京大 Rome 1990年"
+    found = [(ent.text, ent.label_) for ent in doc.ents]
+    assert found == [("山田", "PER"), ("東京大", "ORG"), ("Rome", "LOC")]
+    assert doc[5].ent_iob_ == "O"
+    assert get_view(doc).lang == "ja"
+    with pytest.raises(CrossnerError, match=r"CN631.*--data"):
+        next(read_japanese(tmp_path / "none.conllu"))
 
 
 @pytest.mark.data
