@@ -732,8 +732,8 @@ class Errors(metaclass=_Coded):
         "command calibrate wrote."
     )
     CN711 = (
-        "spaCy has no language '{language}', so no wheel can be named after it. Leave it out of "
-        "--languages: xx_NAME keeps every language of the encoder, unless --trim cuts it."
+        "There is no language with the code '{language}'. Give --languages codes such as de, sw, "
+        "zh; or leave it out: xx_NAME keeps every language of the encoder, unless --trim cuts it."
     )
     CN712 = (
         "'{name}' is no name for a pipeline, or --languages is empty. A name has letters, digits "

@@ -16,9 +16,11 @@ from typer.testing import CliRunner
 
 from spacy_crossner import cli
 from spacy_crossner.about import __version__
-from spacy_crossner.data.languages import get_tokenizer
+from spacy_crossner.data.languages import MULTI_LANGUAGE, get_tokenizer
 from spacy_crossner.data.view import View, set_view
 from spacy_crossner.errors import CrossnerError
+from spacy_crossner.pipeline.segmenters import get_requirements
+from spacy_crossner.pipeline.tokenizer import create_tokenizer
 from spacy_crossner.ship import package as package_module
 from spacy_crossner.ship.embedded import E5_SMALL, ORIGIN
 from spacy_crossner.ship.package import (
@@ -42,6 +44,8 @@ def trained(tiny_encoder, tmp_path_factory):
     nlp = make_nlp(
         tiny_encoder, sentence_contrast={"weight": 0.1}, token_pair_ner={"threshold": 0.1}
     )
+    nlp.tokenizer = create_tokenizer("auto")(nlp)
+    nlp.config["nlp"]["tokenizer"] = dict(MULTI_LANGUAGE["nlp"]["tokenizer"])
     train(nlp, make_examples(nlp), steps=40)
     nlp.to_disk(folder / "pipeline")
     docs = []
@@ -191,6 +195,32 @@ def test_tokenizers_of_languages(trained):
         assert nlp.lang == nlp.meta["lang"] == language
         own = spacy.load(trained / "pipeline") if language == "xx" else get_tokenizer(language)
         assert [t.text for t in nlp.make_doc(text)] == [t.text for t in own.make_doc(text)]
+
+
+def test_wheels_require_their_segmenters(trained, wheels, tmp_path):
+    names = spacy.load(trained / "pipeline").tokenizer.segmenters
+    all_packages = set(get_requirements(names))
+
+    def read_requirements(wheel):
+        meta = json.loads(read_member(wheel, f"{wheel.name.split('-')[0]}/meta.json"))
+        return set(meta["requirements"])
+
+    assert all_packages <= read_requirements(wheels["xx_crossner_trf"])
+    assert not all_packages & read_requirements(wheels["de_crossner_trf"])
+    found = all_packages & read_requirements(wheels["zh_crossner_trf"])
+    assert found == set(get_requirements({"zh": names["zh"]} if "zh" in names else {}))
+    nlp = open_pipeline(trained / "pipeline", "yue")
+    assert nlp.tokenizer.segmenters == {"zh": names["zh"]} if "zh" in names else {}
+
+
+def test_a_language_that_spacy_does_not_know(trained, tmp_path):
+    wheels = package(trained / "pipeline", tmp_path, ["sw"], trim=False, version="1.2.3")
+    assert wheels[1].path.name == "sw_crossner_trf-1.2.3-py3-none-any.whl"
+    with zipfile.ZipFile(wheels[1].path) as archive:
+        archive.extractall(tmp_path)
+    nlp = spacy.load(tmp_path / "sw_crossner_trf" / "sw_crossner_trf-1.2.3")
+    assert (nlp.lang, nlp.meta["lang"]) == ("xx", "sw")
+    assert [t.text for t in nlp("Rais wa Kenya, 2024.")][:4] == ["Rais", "wa", "Kenya", ","]
 
 
 def test_same_pipeline_same_bytes(trained, wheels, tmp_path):

@@ -140,15 +140,18 @@ yue | Cantonese | Hant | yue
 zh | Chinese | Hans Hant | zho cmn
 zu | Zulu | Latn | zul
 """
-# Languages written without spaces between words, with their segmenters, the best one first.
-UNSPACED = {
+# Languages written without spaces between words, and the language that they are segmented as.
+UNSPACED = {code: code for code in ("ja", "km", "lo", "my", "th", "zh")} | {
+    "wuu": "zh",
+    "yue": "zh",
+}
+# Word segmenters, the best one first.
+SEGMENTERS = {
     "ja": ("sudachi", "icu"),
     "km": ("icu",),
     "lo": ("icu",),
     "my": ("icu",),
     "th": ("pythainlp", "icu"),
-    "wuu": (),  # its script is segmented as Chinese, and so is that of Cantonese
-    "yue": (),
     "zh": ("jieba+opencc", "icu", "jieba"),
 }
 
@@ -161,7 +164,8 @@ class Language(NamedTuple):
     scripts (tuple[str, ...]): ISO 15924 codes of its scripts, the usual one first.
     codes (tuple[str, ...]): Its codes of three letters, the one for the main variety first.
     unspaced (bool): Whether it is written without spaces between words.
-    segmenters (tuple[str, ...]): Names of word segmenters for its script, the best one first.
+    segmented_as (str): The language whose segmenter splits its text; "" if it has spaces.
+    segmenters (tuple[str, ...]): Names of the language's word segmenters, the best one first.
     """
 
     code: str
@@ -169,6 +173,7 @@ class Language(NamedTuple):
     scripts: tuple[str, ...]
     codes: tuple[str, ...]
     unspaced: bool
+    segmented_as: str
     segmenters: tuple[str, ...]
 
 
@@ -182,7 +187,8 @@ def _read_table() -> dict[str, Language]:
             tuple(scripts.split()),
             tuple(codes.split()),
             code in UNSPACED,
-            UNSPACED.get(code, ()),
+            UNSPACED.get(code, ""),
+            SEGMENTERS.get(code, ()),
         )
     return languages
 

@@ -10,6 +10,7 @@ import re
 import warnings
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, Optional, Union
 
 import spacy
@@ -23,6 +24,7 @@ from spacy_crossner.errors import Errors
 from spacy_crossner.pipeline.segmenters import (
     Segment,
     Setting,
+    get_requirements,
     get_versions,
     load_segmenter,
     resolve_segmenters,
@@ -171,13 +173,18 @@ class ScriptTokenizer(Tokenizer):
         *,
         nlp: Optional[Language] = None,
     ) -> None:
-        """Write the segmenters in use into the pipeline's config, in place of "auto".
+        """Write the segmenters in use into the pipeline's config, in place of "auto", and what they
+        need into the requirements in its meta.
 
         get_examples (Optional[Callable[[], Iterable[Example]]]): Not used.
         nlp (Optional[Language]): The pipeline.
         """
-        if nlp is not None and "segmenters" in nlp.config["nlp"]["tokenizer"]:
-            nlp.config["nlp"]["tokenizer"]["segmenters"] = self.segmenters or None
+        if nlp is None or "segmenters" not in nlp.config["nlp"]["tokenizer"]:
+            return
+        nlp.config["nlp"]["tokenizer"]["segmenters"] = self.segmenters or None
+        if needed := get_requirements(self._segmenters):
+            others = [item for item in nlp.meta.get("requirements", []) if item not in needed]
+            nlp.meta["requirements"] = [*others, *needed]
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """Serialize the tokenizer, with the names of its segmenters and their versions.
@@ -325,6 +332,15 @@ def create_tokenizer(
         )
 
     return make_tokenizer
+
+
+def read_segmenters(path: Path) -> dict[str, str]:
+    """Read the segmenters of a saved tokenizer.
+
+    path (Path): The file that `ScriptTokenizer.to_disk` or another tokenizer has written.
+    RETURNS (dict[str, str]): Names of segmenters by language code.
+    """
+    return srsly.msgpack_loads(path.read_bytes()).get("segmenters", {})
 
 
 def _unpickle(

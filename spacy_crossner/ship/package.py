@@ -28,13 +28,15 @@ from spacy.util import (
 from spacy.vocab import Vocab
 
 from spacy_crossner.about import __version__
-from spacy_crossner.data.languages import get_tokenizer
+from spacy_crossner.data.languages import LANGUAGES, find_rules, is_known
 from spacy_crossner.data.shards import find_shards, read_docs
 from spacy_crossner.data.view import get_view
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import write_file
 from spacy_crossner.ml.unknown import TRIMMED_TO
+from spacy_crossner.pipeline.segmenters import get_requirements as segmenter_requirements
 from spacy_crossner.pipeline.strip import strip_training_components
+from spacy_crossner.pipeline.tokenizer import ScriptTokenizer, read_segmenters
 from spacy_crossner.ship.download import file_hash
 from spacy_crossner.ship.embedded import E5_SMALL, ORIGIN
 from spacy_crossner.ship.folder import disk_errors
@@ -102,10 +104,8 @@ def package(
     if not (pipeline / "config.cfg").is_file():
         raise CrossnerError(Errors.CN710.format(pipeline=pipeline))
     for language in languages:
-        try:
-            get_lang_class(language)
-        except ImportError:
-            raise CrossnerError(Errors.CN711.format(language=language)) from None
+        if not is_known(language):
+            raise CrossnerError(Errors.CN711.format(language=language))
     if not languages or not name.isidentifier():
         raise CrossnerError(Errors.CN712.format(name=name))
     try:
@@ -157,7 +157,8 @@ def open_pipeline(path: Path, language: str) -> Language:
 
     path (Path): The pipeline's folder.
     language (str): Language code. The pipeline gets the tokenizer that training data in this
-        language had: the language's own, or the one that cuts scripts without spaces.
+        language had: the language's own, or the one that splits scripts without spaces, with
+        the segmenters that the pipeline was trained with.
     RETURNS (Language): The pipeline, without the paths of its training.
     """
     config = load_config(path / "config.cfg")
@@ -165,9 +166,10 @@ def open_pipeline(path: Path, language: str) -> Language:
     # one that is for many languages already keeps its tokenizer, whatever it is
     if not config["nlp"]["lang"] == language == MULTIPLE:
         exclude.append("tokenizer")
-        config["nlp"]["lang"] = language
-        blank = get_tokenizer(language)
-        config["nlp"]["tokenizer"] = blank.config["nlp"]["tokenizer"]
+        config["nlp"]["lang"], tokenizer = find_wheel_rules(language)
+        if "segmenters" in tokenizer:
+            tokenizer["segmenters"] = pick_segmenters(read_segmenters(path / "tokenizer"), language)
+        config["nlp"]["tokenizer"] = tokenizer
     # where the encoder lay: since it was trained, its weights are part of the pipeline
     for keys, value in walk_dict(config.interpolate()["components"]):
         if keys[1:] == ["model", "name"]:
@@ -179,6 +181,26 @@ def open_pipeline(path: Path, language: str) -> Language:
     for shim in find_encoders(nlp):
         shim._hfmodel.transformer.config._name_or_path = ""  # a temporary folder
     return nlp
+
+
+def find_wheel_rules(language: str) -> tuple[str, dict[str, Any]]:
+    """RETURNS (tuple[str, dict[str, Any]]): The language class of a wheel and the config of its
+    tokenizer. The class is "xx" where spaCy has none for the language."""
+    _, tokenizer = find_rules(language)
+    try:
+        get_lang_class(language)
+    except ImportError:
+        language = MULTIPLE
+    return language, dict(tokenizer)
+
+
+def pick_segmenters(segmenters: Mapping[str, str], language: str) -> Optional[dict[str, str]]:
+    """RETURNS (Optional[dict[str, str]]): The segmenters that a wheel of a language needs."""
+    needed = LANGUAGES[language].segmented_as if language in LANGUAGES else ""
+    picked = {
+        code: name for code, name in segmenters.items() if language == MULTIPLE or code == needed
+    }
+    return picked or None
 
 
 def has_embedded(nlp: Language) -> bool:
@@ -225,8 +247,10 @@ def describe(nlp: Language, languages: Iterable[str]) -> str:
 
 
 def get_requirements(nlp: Language) -> list[str]:
-    """RETURNS (List[str]): The distributions that the pipeline's config needs, ours first."""
+    """RETURNS (List[str]): The distributions that a pipeline needs, ours first."""
     others = get_third_party_dependencies(nlp.config, exclude=[DISTRIBUTION])
+    if isinstance(nlp.tokenizer, ScriptTokenizer):
+        others += segmenter_requirements(nlp.tokenizer.segmenters)
     return [DISTRIBUTION + get_minor_version_range(__version__), *sorted(others)]
 
 
@@ -267,7 +291,7 @@ def pack(nlp: Language, output: Path) -> Path:
     output (Path): The folder for the wheel.
     RETURNS (Path): The wheel.
     """
-    full_name = f"{nlp.lang}_{nlp.meta['name']}"
+    full_name = f"{nlp.meta['lang']}_{nlp.meta['name']}"
     version = nlp.meta["version"]
     folder = f"{full_name}-{version}"
     with tempfile.TemporaryDirectory(dir=output, prefix=f".{full_name}-") as scratch:
