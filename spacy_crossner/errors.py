@@ -777,6 +777,15 @@ class Errors(metaclass=_Coded):
 
     # 83x, 84x: projects of users and the Python interface
     CN830 = "A data frame needs pandas. Install it: python -m pip install pandas"
+    CN831 = "No file and no doc was given. Name at least one."
+    CN832 = (
+        "No text was given. Write it behind the pipeline:\npython -m spacy crossner try PIPELINE "
+        "'Angela Merkel visited Paris.'"
+    )
+    CN833 = (
+        "A threshold can only be set for token_label_ner and token_pair_ner, but the pipeline has "
+        "{pipeline}. Leave --threshold out."
+    )
 
 
 class Warnings(metaclass=_Coded):

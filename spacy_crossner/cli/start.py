@@ -1,5 +1,6 @@
 """Start: an encoder, and a project for your own labels."""
 
+import os
 import sys
 from pathlib import Path
 from shlex import quote
@@ -40,6 +41,34 @@ def encoder_cli(
         msg.good(f"Wrote the encoder to {output}")
     else:
         msg.info(f"Nothing to do: {output} holds this encoder already")
+
+
+@command("try", "Start")
+def try_cli(
+    model: Annotated[str, typer.Argument(help="A pipeline folder, or an installed pipeline.")],
+    texts: Annotated[
+        Optional[list[str]], typer.Argument(help="Texts; without any, lines from standard input.")
+    ] = None,
+    threshold: Annotated[
+        Optional[float],
+        typer.Option(min=0.0, max=1.0, help="Least score of an entity, instead of the pipeline's."),
+    ] = None,
+    html: Annotated[
+        Optional[Path], typer.Option(help="HTML file to write, with entities in colour.")
+    ] = None,
+) -> None:
+    """Show the entities that a pipeline finds in a text, with their scores."""
+    from spacy_crossner.pipeline.load import load_pipeline
+    from spacy_crossner.start.try_out import find_entities, render_terminal, write_html
+
+    nlp = load_pipeline(model)
+    lines = texts or [line.rstrip("\n") for line in sys.stdin]
+    docs = find_entities(nlp, lines, threshold)
+    colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    typer.echo(render_terminal(docs, colours=colours))
+    if html is not None:
+        write_html(docs, html)
+        msg.good(f"Wrote {html}")
 
 
 @command("init", "Start")

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Optional
 
 import numpy
 from spacy.language import Language
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 
 from spacy_crossner.data.groups import SCORES
 from spacy_crossner.distil.probs import PAIR_WIDTH, TeacherProbs
@@ -238,10 +238,7 @@ def read_entities(doc: Doc, reading: Reading) -> Iterator[tuple[int, int, str, f
     if key is None:
         scores = _scores_of_spans(doc)
         for ent in doc.ents:
-            score = read_score(ent)
-            if score is None:
-                score = scores.get((ent.start, ent.end, ent.label))
-            yield ent.start_char, ent.end_char, ent.label_, _check(score, reading, ent.text)
+            yield ent.start_char, ent.end_char, ent.label_, find_score(ent, reading, scores)
         return
     group = doc.spans.get(key, ())
     values = group.attrs.get(SCORES) if group else None
@@ -249,6 +246,23 @@ def read_entities(doc: Doc, reading: Reading) -> Iterator[tuple[int, int, str, f
         values = [read_score(span) for span in group]
     for span, score in zip(group, values, strict=True):
         yield span.start_char, span.end_char, span.label_, _check(score, reading, span.text)
+
+
+def find_score(
+    ent: Span, reading: Reading, scores: Optional[Mapping[tuple[int, int, int], Any]] = None
+) -> float:
+    """Find the score of an entity: in `ent._.score`, or in a span group with scores.
+
+    ent (Span): The entity.
+    reading (Reading): The score of entities that have none.
+    scores (Optional[Mapping]): The scores of all span groups of its doc, if they were collected.
+    RETURNS (float): The score.
+    """
+    score = read_score(ent)
+    if score is None:
+        scores = _scores_of_spans(ent.doc) if scores is None else scores
+        score = scores.get((ent.start, ent.end, ent.label))
+    return _check(score, reading, ent.text)
 
 
 def _scores_of_spans(doc: Doc) -> dict[tuple[int, int, int], Any]:
