@@ -9,6 +9,7 @@ ROOT = Path(__file__).parent.parent / "spacy_crossner"
 # From the top floor to the ground; rooms of one floor may use each other, in one direction.
 FLOORS = (
     {"cli"},
+    {"api"},
     {"start"},
     {"training"},
     {"report"},
