@@ -17,6 +17,22 @@ class NoModelError(CrossnerError):
     """A translation model can't be loaded. On another machine it may."""
 
 
+# Longest quotation of a file or of another library's message in ours.
+QUOTED = 200
+
+
+def shorten(value: object) -> str:
+    """Quote something in a message, on one line and not longer than `QUOTED` characters.
+
+    value (object): A text, or an error.
+    RETURNS (str): The text; for an error without one, its type.
+    """
+    text = " ".join(str(value).split())
+    if not text or isinstance(value, KeyError):
+        text = f"{type(value).__name__} {text}".strip()
+    return text if len(text) <= QUOTED else f"{text[: QUOTED - 3]}..."
+
+
 class _Coded(type):
     """Prefix each message with its code, so that `Errors.CN001` reads "[CN001] ..."."""
 
@@ -164,6 +180,34 @@ class Errors(metaclass=_Coded):
     CN043 = (
         "A pipeline can't be written to {folder}: the current folder is that, or lies in it, and "
         "would be replaced. Name another folder."
+    )
+
+    # 05x: what is read without trust
+    CN050 = (
+        "The pipeline's tokenizer has a file named {name}, which is not a plain name with a known "
+        "ending, so nothing was loaded. The pipeline is damaged or made to do harm: get it from "
+        "its publisher again."
+    )
+    CN051 = (
+        "The settings of the encoder '{name}' ask to run code from its folder or from the hub "
+        "(trust_remote_code or auto_map). Remove the setting, and use an encoder of the "
+        "transformers library."
+    )
+    CN052 = (
+        "The pipeline's encoder would load another model (its config has '{setting}'), so nothing "
+        "was loaded. Train with a text encoder such as BERT or XLM-R."
+    )
+    CN053 = (
+        "The pipeline's encoder or tokenizer can't be loaded: {reason} Copy the pipeline again, or "
+        "install the version of transformers that it was saved with."
+    )
+    CN054 = (
+        "A file of the pipeline is damaged: {reason}. Copy the pipeline again, or install its "
+        "wheel again: pip install --force-reinstall --no-deps WHEEL"
+    )
+    CN055 = (
+        "The weights of the {part} can't be read: {reason}. Nothing of them was loaded. Copy the "
+        "pipeline again, or train it again."
     )
 
     CN080 = (

@@ -1,7 +1,7 @@
 """Where an encoder comes from: a folder of Hugging Face, or what a pipeline saved."""
 
-from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Optional
 
 import srsly
@@ -9,7 +9,6 @@ import torch
 from spacy.util import SimpleFrozenDict
 from spacy_transformers.data_classes import HFObjects
 from spacy_transformers.layers.hf_shim import HFShim
-from spacy_transformers.util import make_tempdir
 from thinc.api import get_torch_default_device
 from transformers import (
     MODEL_MAPPING,
@@ -21,10 +20,17 @@ from transformers import (
 from transformers.modeling_utils import no_init_weights
 from transformers.utils import logging
 
-from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.errors import CrossnerError, Errors, shorten
 from spacy_crossner.ml.freeze import freeze_encoder, limit_layers
 from spacy_crossner.ml.half import store_embeddings_half
 from spacy_crossner.ml.precision import Precision, PrecisionShim
+from spacy_crossner.ml.saved import (
+    SAFE,
+    check_encoder_config,
+    read_saved,
+    read_weights,
+    write_files,
+)
 from spacy_crossner.ml.unknown import VocabularyWatch
 
 
@@ -38,7 +44,11 @@ class BareEncoder:
         logging.set_verbosity_error()  # it would warn of the pooler that is dropped anyway
         try:
             encoder, report = (find_class(config) or AutoModel).from_pretrained(
-                name, config=config, torch_dtype=torch.float32, output_loading_info=True
+                name,
+                config=config,
+                torch_dtype=torch.float32,
+                output_loading_info=True,
+                trust_remote_code=False,
             )
         finally:
             logging.set_verbosity(level)
@@ -110,40 +120,51 @@ class EncoderShim(PrecisionShim, HFShim):
         return any(parameter.requires_grad for parameter in self._model.parameters())
 
     def from_bytes(self, bytes_data: bytes) -> "EncoderShim":
-        """Load tokenizer and weights; nothing is looked up outside of the bytes.
+        """Load tokenizer and weights from the bytes alone: no network, no code, no other file.
 
         bytes_data (bytes): What `to_bytes` made.
         RETURNS (EncoderShim): The shim itself.
         """
-        saved = srsly.msgpack_loads(bytes_data)
+        saved = read_saved(bytes_data, "config", "state", "tokenizer")
         del bytes_data  # as big as the weights
         if not saved["config"]:
             settings = saved["_init_tokenizer_config"], saved["_init_transformer_config"]
             self._hfmodel = HFObjects(None, None, None, *settings)
             return self
-        with make_tempdir() as folder:
+        check_encoder_config(saved["config"])
+        with TemporaryDirectory() as name:
+            folder = Path(name)
+            # what the file says of how to load it is ignored: that could name code to run
+            saved["tokenizer"].pop("kwargs", None)
+            write_files(folder, saved.pop("tokenizer"))
+            # last, so that it can't be replaced by one of those files
             srsly.write_json(folder / "config.json", saved["config"])
-            config = AutoConfig.from_pretrained(folder / "config.json")
-            config._name_or_path = ""  # no two loads share the folder, and the name would be saved
-            # before the tokenizer, so that the saved weights are gone when it takes its memory
-            self._load_weights(BareEncoder.from_config(config), saved.pop("state"))
-            settings = saved["tokenizer"].pop("kwargs", {})
-            for name, content in saved["tokenizer"].items():
-                (folder / name).write_bytes(content)
-            tokenizer = AutoTokenizer.from_pretrained(folder, **settings)
+            try:
+                config = AutoConfig.from_pretrained(folder, **SAFE)
+                config._name_or_path = ""  # the folder is temporary, and its name would be saved
+                encoder = BareEncoder.from_config(config)
+                # before the tokenizer, so that the saved weights are gone when it needs memory
+                self._load_weights(encoder, saved.pop("state"))
+                tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, **SAFE)
+            except CrossnerError:
+                raise
+            except Exception as error:  # transformers and tokenizers raise all kinds
+                raise CrossnerError(Errors.CN053.format(reason=shorten(error))) from None
+            if not isinstance(tokenizer, PreTrainedTokenizerFast):
+                raise CrossnerError(Errors.CN053.format(reason="its tokenizer is not a fast one."))
             contents = _vocab_file_contents(tokenizer)
         no_settings = SimpleFrozenDict(), SimpleFrozenDict()
         self._hfmodel = HFObjects(tokenizer, self._model, contents, *no_settings)
         return self
 
     def _load_weights(self, encoder: torch.nn.Module, data: bytes) -> None:
-        weights = torch.load(BytesIO(data), map_location="cpu", weights_only=True)
+        weights = read_weights(data, "encoder")
         del data
         try:
             # the loaded tensors become the encoder's: what it came with was never written to
             encoder.load_state_dict(weights, assign=True)
         except RuntimeError as error:
-            raise CrossnerError(Errors.CN024.format(reason=error)) from None
+            raise CrossnerError(Errors.CN024.format(reason=shorten(error))) from None
         self._model = encoder
         self.take_over()
         for parameter in encoder.parameters():
@@ -179,9 +200,17 @@ def load_encoder(
     RETURNS (HFObjects): Both, the encoder on the active device.
     """
     source = str(Path(name).absolute()) if Path(name).exists() else name
+    for settings in (tokenizer_config, transformer_config):
+        if settings.get("trust_remote_code") or settings.get("auto_map"):
+            raise CrossnerError(Errors.CN051.format(name=name))
+    trust = {"trust_remote_code": False}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, **tokenizer_config)
-        config = AutoConfig.from_pretrained(source, **{**transformer_config, "return_dict": True})
+        tokenizer = AutoTokenizer.from_pretrained(
+            source, **{"use_fast": True, **tokenizer_config, **trust}
+        )
+        config = AutoConfig.from_pretrained(
+            source, **{**transformer_config, "return_dict": True, **trust}
+        )
         if layers is not None:
             limit_layers(config, layers)
         encoder = BareEncoder.from_pretrained(source, config)

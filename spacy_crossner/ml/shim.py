@@ -4,8 +4,18 @@ from contextlib import AbstractContextManager
 from typing import Any, cast
 
 import torch
-from thinc.api import ArgsKwargs, Optimizer, PyTorchShim, torch2xp, xp2torch
+from thinc.api import (
+    ArgsKwargs,
+    Optimizer,
+    PyTorchShim,
+    get_torch_default_device,
+    torch2xp,
+    xp2torch,
+)
 from thinc.types import FloatsXd
+
+from spacy_crossner.errors import CrossnerError, Errors, shorten
+from spacy_crossner.ml.saved import read_saved, read_weights
 
 
 class ThreadSafeShim(PyTorchShim):
@@ -28,6 +38,26 @@ class ThreadSafeShim(PyTorchShim):
         module.eval()
         with torch.no_grad(), self.autocast():
             return module(*inputs.args, **inputs.kwargs)
+
+    def from_bytes(self, bytes_data: bytes) -> "ThreadSafeShim":
+        """Load the module's weights. Nothing but tensors is read.
+
+        bytes_data (bytes): What `to_bytes` made.
+        RETURNS (ThreadSafeShim): The shim itself.
+        """
+        saved = read_saved(bytes_data, "config", "state")
+        weights = read_weights(saved["state"], "head")
+        module = cast(torch.nn.Module, self._model)
+        try:
+            module.load_state_dict(weights)
+        except RuntimeError as error:
+            reason = shorten(error)
+            raise CrossnerError(Errors.CN055.format(part="head", reason=reason)) from None
+        self.cfg = saved["config"]
+        device = get_torch_default_device()
+        module.to(device)
+        self._grad_scaler.to_(device)
+        return self
 
     def autocast(self) -> AbstractContextManager:
         """RETURNS (ContextManager): Makes torch compute in mixed precision where that is set."""

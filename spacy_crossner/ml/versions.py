@@ -19,7 +19,7 @@ def check_versions(requirements: Optional[Iterable[str]] = None) -> None:
     Pip sees to it when it installs, but not when somebody installs another version afterwards.
     What goes wrong then looks like a mistake in a pipeline.
 
-    requirements (Optional[Iterable[str]]): Lines such as "torch>=2.3". None takes those of the
+    requirements (Optional[Iterable[str]]): Lines such as "torch>=2.6". None takes those of the
         installed package; where it is not installed, nothing is known and nothing refused.
     """
     if requirements is None:

@@ -237,11 +237,13 @@ def _load_source(source: str, layers: Optional[int]) -> Encoder:
         # transformers would guess an architecture from the name of the folder
         raise CrossnerError(unreadable.format(source=source, reason="it has no config.json"))
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True)
-        config = AutoConfig.from_pretrained(source)
+        tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
         if layers is not None:
             limit_layers(config, layers)
-        model, report = AutoModel.from_pretrained(source, config=config, output_loading_info=True)
+        model, report = AutoModel.from_pretrained(
+            source, config=config, output_loading_info=True, trust_remote_code=False
+        )
     except CrossnerError:
         raise
     except (OSError, ValueError, ImportError) as error:

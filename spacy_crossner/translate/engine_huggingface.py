@@ -178,8 +178,8 @@ def make_huggingface(source: str, target: str, settings: EngineSettings) -> Engi
     name = settings.model.replace("{source}", source).replace("{target}", target)
     path = str(Path(name).absolute()) if Path(name).exists() else name
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path)
-        model = AutoModelForSeq2SeqLM.from_pretrained(path)
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+        model = AutoModelForSeq2SeqLM.from_pretrained(path, trust_remote_code=False)
         model.to(settings.device)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         problem = shorten(str(error).strip().split("\n")[0], 300)

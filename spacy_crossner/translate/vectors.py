@@ -27,7 +27,7 @@ def load_vectors(encoder: str) -> Callable[[Sequence[Doc]], list[numpy.ndarray]]
         of similar length go through the encoder together.
     """
     try:
-        config = AutoConfig.from_pretrained(encoder)
+        config = AutoConfig.from_pretrained(encoder, trust_remote_code=False)
     except (OSError, ValueError) as error:
         reason = str(error).strip().split("\n")[0]
         raise CrossnerError(Errors.CN020.format(name=encoder, reason=reason)) from error
