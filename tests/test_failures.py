@@ -278,8 +278,6 @@ MISTAKES = {
     "encoder --output e --source nowhere": r"CN012.*nowhere.*embedded",
     "sample missing corpus --languages de": r"CN202.*missing",
     "sample {sample} corpus --languages de,qq": r"CN280.*'qq'.*de, en, zh.*languages in project",
-    "prepare uner corpus --data missing": r"CN631.*missing.*optional assets",
-    "prepare nothing corpus": r"CN630.*nothing.*uner",
     "translate missing.spacy out.spacy --from en --to de": r"CN202.*missing",
     "translate {dev} out.spacy --from en --to qq --engine memory --memory {sample}": r"CN\d.*qq",
     "lexicon l.tsv --from en --to de --tsv missing.tsv": r"CN202.*missing",
