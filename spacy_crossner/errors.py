@@ -155,7 +155,7 @@ class Errors(metaclass=_Coded):
     )
     CN035 = "There is no {what}. Give it with {option}."
     CN036 = "'{value}' names no file. Write LANGUAGE=FILE, each language once: it=italian.txt"
-    CN037 = "There is no language with the code '{lang}'. Give codes such as de, sw, zh."
+    CN037 = "'{lang}' is not the code of a language.{hint} Write codes such as de, sw, zh."
     CN038 = (
         "The current folder can't become a project, for it would be replaced while you are in it. "
         "Name a new folder in it; or go to the folder above and name '{name}' there."
@@ -829,6 +829,24 @@ class Errors(metaclass=_Coded):
     CN833 = (
         "A threshold can only be set for token_label_ner and token_pair_ner, but the pipeline has "
         "{pipeline}. Leave --threshold out."
+    )
+
+    CN834 = "No target language was given. Name some with --targets it,de"
+    CN835 = (
+        "The {what} '{value}' contains {found!r}, which a command of a project can't hold. Rename "
+        "it."
+    )
+    CN836 = (
+        "{path} has entities of the type '{label}', but {labels} has only {known}. Rename it with "
+        "`python -m spacy crossner convert {path} OUT --label-map {label}=...`."
+    )
+    CN837 = (
+        "All {count} test sentences of {test} are also in {labels}, so that they can't measure the "
+        "pipeline. Keep some labelled sentences back for --test."
+    )
+    CN838 = (
+        "Several files of labels were given for {lang}: {paths}. Join them with `python -m spacy "
+        "crossner convert FILE FILE OUT.spacy`."
     )
 
 

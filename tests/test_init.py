@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import srsly
+import typer
 from spacy.cli._util import app as spacy_app
 from spacy.vocab import Vocab
 from typer.testing import CliRunner
@@ -14,6 +15,7 @@ from weasel.util import load_project_config
 import spacy_crossner
 from spacy_crossner.cli import app, start
 from spacy_crossner.data.shards import read_docs
+from spacy_crossner.data.view import get_view
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.start.init import (
     PLAN,
@@ -21,7 +23,9 @@ from spacy_crossner.start.init import (
     Files,
     add_languages,
     init,
+    make_name,
     parse_files,
+    parse_labels,
     render_project,
 )
 from spacy_crossner.start.plan import Plan, Target, describe, read_plan
@@ -280,9 +284,31 @@ def test_questions_are_asked_in_a_terminal(mine, tmp_path, monkeypatch):
             return True
 
     monkeypatch.setattr(start.sys, "stdin", Terminal())
-    answers = iter(["it", str(mine / "it.txt"), str(mine / "labels.jsonl"), "en"])
-    monkeypatch.setattr(start.typer, "prompt", lambda *args, **kwargs: next(answers))
+    answers = iter(
+        [
+            *(str(mine / name) for name in ("none.jsonl", "it.txt", "labels.jsonl")),
+            *("english", "en.stop_words", "en"),
+            *(",", "it,qq", "it"),
+            *(str(mine / "none.txt"), str(mine / "it.txt")),
+        ]
+    )
+    refused = []
+    asked_for = []
+
+    def prompt(what, default, value_proc, show_default):
+        asked_for.append(what)
+        while True:
+            try:
+                return value_proc(next(answers))
+            except typer.BadParameter as error:
+                refused.append(error.message[1:6])
+
+    monkeypatch.setattr(start.typer, "prompt", prompt)
     start.init_cli(folder)
+    assert [what.split()[0] for what in asked_for] == ["Labelled", "Language", "Target", "Plain"]
+    # what the text file is taken for is left to `convert`
+    assert refused.pop(1).startswith("CN")
+    assert refused == ["CN202", *["CN037"] * 2, "CN834", "CN037", "CN202"]
     plan = read_plan(folder / PLAN)
     assert (plan.source, list(plan.targets), plan.annotated) == ("en", ["it"], ["it"])
 
@@ -298,6 +324,16 @@ def test_mistakes(mine, tmp_path):
     srsly.write_jsonl(mine / "plain.jsonl", [{"text": "a b", "spans": []}])
     with pytest.raises(CrossnerError, match=r"CN034.*plain\.jsonl"):
         init(tmp_path / "p", mine / "plain.jsonl", "en", ["it"], Files())
+    with pytest.raises(CrossnerError, match="CN834"):
+        init(tmp_path / "p", labels, "en", [], Files())
+    with pytest.raises(CrossnerError, match=r"CN037.*Did you mean en\?"):
+        init(tmp_path / "p", labels, "english", ["it"], Files())
+    with pytest.raises(CrossnerError, match=r"CN037.*Did you mean it\?"):
+        init(tmp_path / "p", labels, "en", ["ita."], Files())
+    with pytest.raises(CrossnerError, match=r"CN835.*encoder"):
+        init(tmp_path / "p", labels, "en", ["it"], Files(), encoder="a\nb")
+    with pytest.raises(CrossnerError, match=r"CN835.*model.*\$\{"):
+        init(tmp_path / "p", labels, "en", ["it"], Files(model="${vars.seed}"))
     with pytest.raises(CrossnerError, match=r"CN037.*qq"):
         init(tmp_path / "p", labels, "en", ["qq"], Files())
     with pytest.raises(CrossnerError, match="CN402"):
@@ -312,6 +348,89 @@ def test_mistakes(mine, tmp_path):
         with pytest.raises(CrossnerError, match="CN036"):
             parse_files(values)
     assert not (tmp_path / "p").exists()
+
+
+@pytest.mark.parametrize("name", ["it's", "$(touch x)", "`a`", 'say "no"', "a; b", "$HOME #"])
+def test_unusual_names_stay_what_they_are(mine, tmp_path, name):
+    """In the commands of the project, each is one word."""
+    (mine / name).mkdir()
+    for file, new in (("labels.jsonl", "l.jsonl"), ("it.txt", "t.txt"), ("it.tsv", "d.tsv --x")):
+        (mine / file).rename(mine / name / new)
+    encoder = f"some/{name}"
+    files = Files(
+        text={"it": mine / name / "t.txt"},
+        dictionary={"it": mine / name / "d.tsv --x"},
+        memory=[mine / "memory.tsv"],
+        model=f"hub/{name}",
+    )
+    folder = tmp_path / name
+    init(folder, mine / name / "l.jsonl", "en", ["it"], files, encoder=encoder, recipe="concner")
+    commands = load_project_config(folder)["commands"]
+    words = [word for c in commands for line in c["script"] for word in shlex.split(line)]
+    assert words.count(encoder) == 1
+    assert words.count(f"hub/{name}") == 1
+    assert "--x" not in words
+    wheels = [words[i + 1] for i, word in enumerate(words) if word == "--name"]
+    assert all(re.fullmatch(r"[a-z0-9_]+", name) for name in wheels)
+
+
+def test_names_of_wheels():
+    names = ["my-ner", "Größe 2", "3rd", "新しい", "__"]
+    found = [make_name(name) for name in names]
+    assert found == ["my_ner", "groe_2", "ner_3rd", "ner", "ner"]
+
+
+def test_a_few_labels_of_a_target_language(mine, tmp_path):
+    records = [
+        {"text": f"Maria vive a Paris {n}", "spans": [{"start": 13, "end": 18, "label": "LOC"}]}
+        for n in range(4)
+    ]
+    srsly.write_jsonl(mine / "few.jsonl", records[:3])
+    srsly.write_jsonl(mine / "test-it.jsonl", records[2:])
+    source, few = parse_labels([str(mine / "labels.jsonl"), f"it={mine / 'few.jsonl'}"])
+    files = Files(labels=few, test={"it": mine / "test-it.jsonl"}, label_weight=2.0)
+    plan, _ = init(tmp_path / "p", source, "en", ["it"], files)
+    assert (plan.few, plan.targets["it"].labels) == (["it"], 3)
+    data = tmp_path / "p" / "data"
+    views = [get_view(doc) for doc in read_docs(data / "labels-it.spacy", Vocab())]
+    assert {(view.lang, view.kind, view.weight, view.labelled) for view in views} == {
+        ("it", "source", 2.0, True)
+    }
+    # a sentence that is trained on does not test
+    assert [doc.text for doc in read_docs(data / "test-it.spacy", Vocab())] == [records[3]["text"]]
+    text = (tmp_path / "p" / PROJECT).read_text(encoding="utf8")
+    assert "--source data/source.spacy --source data/labels-it.spacy" in text
+    assert "3 labelled sentences to train on" in "\n".join(describe(plan))
+    same = Files(labels={"it": mine / "test-it.jsonl"}, test={"it": mine / "test-it.jsonl"})
+    with pytest.raises(CrossnerError, match=r"CN837.*All 2 test"):
+        init(tmp_path / "q", source, "en", ["it"], same)
+    records[0]["spans"][0]["label"] = "CITY"
+    srsly.write_jsonl(mine / "few.jsonl", records[:3])
+    with pytest.raises(CrossnerError, match=r"CN836.*CITY.*LOC, ORG, PER"):
+        init(tmp_path / "q", source, "en", ["it"], Files(labels=few))
+    for values in (["a", "b"], ["it=a", "it=b"]):
+        with pytest.raises(CrossnerError, match="CN838"):
+            parse_labels(values)
+
+
+def test_odd_labelled_files_are_told(mine, tmp_path):
+    (mine / "giant.iob2").write_text("Paris\tB-LOC\n" + "word\tO\n" * 2000, encoding="utf8")
+    lines = "".join("Paris\tB-LOC\n\n" for _ in range(30))
+    (mine / "all.iob2").write_text(lines, encoding="utf8")
+    plan, _ = init(tmp_path / "p", mine / "all.iob2", "en", ["it"], Files())
+    assert "only 0 of 27 sentences have no entity" in plan.oddities[0]
+    dev = mine / "all.iob2"
+    plan, _ = init(tmp_path / "q", mine / "giant.iob2", "en", ["it"], Files(), dev=dev)
+    assert "the longest has 2001" in plan.oddities[0]
+
+
+def test_a_project_explains_itself(mine, tmp_path):
+    init(tmp_path / "my ner", mine / "labels.jsonl", "en", ["it"], Files())
+    text = (tmp_path / "my ner" / "README.md").read_text(encoding="utf8")
+    assert "packages/xx_my_ner-" in text
+    assert "LOC 28" not in text
+    assert "{" not in text
+    assert "training/" in (tmp_path / "my ner" / ".gitignore").read_text(encoding="utf8")
 
 
 def test_every_folder_is_packed():

@@ -2,9 +2,10 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Optional
+from typing import Annotated, Optional, TypeVar
 
 import typer
 from wasabi import msg
@@ -75,10 +76,16 @@ def try_cli(
 def init_cli(
     folder: Annotated[Path, typer.Argument(help="The project folder to make, or to add to.")],
     labels: Annotated[
-        Optional[Path],
-        typer.Option(help="Labelled sentences: CoNLL, IOB, BIOES, JSONL or .spacy."),
+        Optional[list[str]],
+        typer.Option(
+            help="Labelled sentences, an export of an annotation tool or any format of `convert`. "
+            "Also LANGUAGE=FILE, a few labels of a target language; repeat."
+        ),
     ] = None,
     source: Annotated[Optional[str], typer.Option(help="Their language: en.")] = None,
+    format: Annotated[
+        str, typer.Option(help="Format of the labelled files; auto goes by their content.")
+    ] = "auto",
     targets: Annotated[
         Optional[str], typer.Option(help="Languages to find entities in: it,de.")
     ] = None,
@@ -90,6 +97,10 @@ def init_cli(
         Optional[list[str]],
         typer.Option(help="LANGUAGE=FILE, labelled test sentences; repeat."),
     ] = None,
+    label_weight: Annotated[
+        float,
+        typer.Option(min=0.0, help="Weight of labels of target languages in the training loss."),
+    ] = 1.0,
     dictionary: Annotated[
         Optional[list[str]],
         typer.Option(
@@ -128,30 +139,56 @@ def init_cli(
 ) -> None:
     """Make a project for your own labels and languages, ready to run; or add a language to one.
 
-    Asks for what is not given, checks the data, and says what will happen and how long it takes.
+    Asks for what is not given, checks each answer, and says what will happen and how long it takes.
     """
     from spacy_crossner.data.convert import describe as describe_problems
-    from spacy_crossner.start.init import Files, add_languages, init, parse_files
+    from spacy_crossner.start.check import check_labels, check_language, check_path, parse_languages
+    from spacy_crossner.start.init import Files, add_languages, init, parse_files, parse_labels
     from spacy_crossner.start.plan import describe
 
-    asked = add_language or targets or _ask("target languages (codes, with commas)", "--targets")
-    languages = [lang.strip() for lang in asked.split(",") if lang.strip()]
+    file, few = parse_labels(labels or [])
     texts = parse_files(text or [])
+
+    def check_labelled(answer: str) -> Path:
+        report = check_labels(Path(answer), format)
+        found = ", ".join(f"{label} {n}" for label, n in sorted(report.entities.items()))
+        msg.good(f"{report.docs} sentences: {found}")
+        return Path(answer)
+
+    if add_language is None and file is None:
+        file = _ask("labelled file", "--labels", check_labelled)
+    if add_language is None and source is None:
+        source = _ask("language of the labels (a code such as en)", "--source", check_language)
+    asked = add_language if add_language is not None else targets
+    if asked is None:
+        languages = _ask("target languages (codes, such as it,de)", "--targets", parse_languages)
+    else:
+        languages = parse_languages(asked)
     for lang in languages if text is None and sys.stdin.isatty() else ():
-        answer = typer.prompt(f"Plain text in {lang} (a file, or nothing)", default="")
-        texts |= {lang: Path(answer)} if answer else {}
+        answer = _ask(
+            f"plain text in {lang} (a file; enter leaves it out)",
+            "--text",
+            lambda value: check_path(Path(value)) if value else None,
+            default="",
+        )
+        texts |= {lang: answer} if answer else {}
     files = Files(
         text=texts,
+        labels=few,
         test=parse_files(test or []),
         dictionary=parse_files(dictionary or []),
         memory=memory or [],
         model=model,
+        format=format,
+        label_weight=label_weight,
     )
     if add_language is None:
+        assert file is not None
+        assert source is not None
         plan, reports = init(
             folder,
-            labels or Path(_ask("labelled file", "--labels")),
-            source or _ask("language of the labels (a code)", "--source"),
+            file,
+            source,
             languages,
             files,
             dev=dev,
@@ -168,20 +205,52 @@ def init_cli(
             msg.text(line)
         if report.skipped:
             msg.warn(f"Skipped sentences: {report.skipped}")
+    for line in plan.oddities:
+        msg.warn(line)
     for line in describe(plan):
         msg.text(line)
-    msg.good(f"{folder} is ready." if run else f"{folder} is ready. To run it:")
+    place = quote(str(folder))
+    # messages would be wrapped, and a wrapped command can't be copied
     if run:
         from weasel.cli.run import project_run
 
+        msg.good(f"{folder} is ready.")
         project_run(folder, "all")
+        msg.good("Done. What to look at, and what to type:")
+        typer.echo(f"open {quote(str(folder / 'report' / 'report.html'))}")
+        wheels = sorted((folder / "packages").glob(f"xx_{plan.name}-*.whl"))
+        for wheel in wheels[-1:]:
+            typer.echo(f"python -m pip install {quote(str(wheel))}")
+        pipeline = quote(str(folder / "training" / "calibrate" / "pipeline"))
+        typer.echo(f"python -m spacy crossner try {pipeline} 'a text'")
     else:
-        # a message would be wrapped, and a wrapped command can't be copied
-        typer.echo(f"cd {quote(str(folder))} && python -m spacy project run all")
+        msg.good(f"{folder} is ready; {folder / 'README.md'} says how to go on. To run it:")
+        typer.echo(f"cd {place} && python -m spacy project run all")
 
 
-def _ask(what: str, option: str) -> str:
-    """RETURNS (str): The answer of who sits at the terminal."""
+Answer = TypeVar("Answer")
+
+
+def _ask(
+    what: str, option: str, check: Callable[[str], Answer], default: Optional[str] = None
+) -> Answer:
+    """Ask who sits at the terminal, until the answer is right.
+
+    what (str): What to ask for.
+    option (str): The option that gives it.
+    check (Callable[[str], Answer]): Checks and reads the answer.
+    default (Optional[str]): What an empty answer stands for.
+    RETURNS (Answer): The answer as `check` read it.
+    """
     if not sys.stdin.isatty():
         raise CrossnerError(Errors.CN035.format(what=what, option=option))
-    return str(typer.prompt(what.capitalize()))
+
+    def read(answer: str) -> Answer:
+        try:
+            return check(answer)
+        except CrossnerError as error:
+            raise typer.BadParameter(str(error)) from None
+
+    return typer.prompt(
+        what.capitalize(), default=default, value_proc=read, show_default=bool(default)
+    )

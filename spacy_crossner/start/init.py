@@ -2,7 +2,10 @@
 
 import filecmp
 import os
+import re
+import shlex
 import shutil
+import unicodedata
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,15 +18,24 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from wasabi import msg
 
+from spacy_crossner.checks import check_range
 from spacy_crossner.data.convert import Report, convert
 from spacy_crossner.data.encoding import read_lines
 from spacy_crossner.data.groups import SPANS_KEY
-from spacy_crossner.data.languages import is_known
 from spacy_crossner.data.shards import find_files, read_docs, write_docs
+from spacy_crossner.data.view import View, set_view
 from spacy_crossner.errors import CrossnerError, Errors, NoModelError, NoTranslationError
 from spacy_crossner.files import atomic_folder, write_file
 from spacy_crossner.lexicon.dictionaries import freedict_indexes
 from spacy_crossner.pipeline.gold import reference_mentions
+from spacy_crossner.start.check import (
+    CODE,
+    check_language,
+    check_path,
+    check_plain,
+    drop_seen,
+    find_oddities,
+)
 from spacy_crossner.start.plan import Plan, Target, read_plan, write_plan
 from spacy_crossner.training.recipes import FILE as RECIPES
 from spacy_crossner.training.recipes import find_configs, find_folder, find_recipe
@@ -32,6 +44,7 @@ from spacy_crossner.translate.engines import AUTO, EngineSettings, Segment, make
 
 PLAN = "crossner.json"
 PROJECT = "project.yml"
+README = "README.md"
 # One of so many sentences selects and calibrates, if there are no others for that.
 DEV_SHARE = 10
 PLAIN = (".txt", ".jsonl")
@@ -42,17 +55,48 @@ class Files:
     """What a person has, by target language where it belongs to one.
 
     text (Mapping[str, Path]): Plain text.
+    labels (Mapping[str, Path]): A few labelled sentences to train on.
     test (Mapping[str, Path]): Labelled test sentences.
     dictionary (Mapping[str, Path]): Tables of words, or Wiktionary files (.txt).
     memory (Sequence[Path]): Translation memories.
     model (str): A translation model.
+    format (str): Format of the labelled files; see `convert`.
+    label_weight (float): Weight of the few labelled sentences in the training loss.
     """
 
     text: Mapping[str, Path] = field(default_factory=dict)
+    labels: Mapping[str, Path] = field(default_factory=dict)
     test: Mapping[str, Path] = field(default_factory=dict)
     dictionary: Mapping[str, Path] = field(default_factory=dict)
     memory: Sequence[Path] = ()
     model: str = ""
+    format: str = "auto"
+    label_weight: float = 1.0
+
+
+def parse_labels(values: Iterable[str]) -> tuple[Optional[Path], dict[str, Path]]:
+    """Read the labelled files: one of the source language, and a few labels of target languages.
+
+    values (Iterable[str]): E.g. "labels.jsonl", "it=few.jsonl".
+    RETURNS (tuple[Optional[Path], dict[str, Path]]): The first, and the others by language.
+    """
+    source: Optional[Path] = None
+    few: dict[str, Path] = {}
+    for value in values:
+        lang, equals, path = value.partition("=")
+        # a file may have such a name
+        if equals and path and CODE.fullmatch(lang) and not Path(value).exists():
+            if lang in few:
+                paths = f"{few[lang]}, {path}"
+                raise CrossnerError(Errors.CN838.format(lang=lang, paths=paths))
+            few[lang] = Path(path)
+        elif source is not None:
+            raise CrossnerError(
+                Errors.CN838.format(lang="the source language", paths=f"{source}, {value}")
+            )
+        else:
+            source = Path(value)
+    return source, few
 
 
 def parse_files(values: Iterable[str]) -> dict[str, Path]:
@@ -101,23 +145,43 @@ def init(
     if folder.resolve() == Path.cwd():
         raise CrossnerError(Errors.CN038.format(name=folder.resolve().name))
     find_recipe(recipe)
+    check_range("label_weight", files.label_weight, 0.0)
+    for what, value in (("encoder", encoder), ("model", files.model), ("folder", str(folder))):
+        check_plain(value, what)
     _check_languages(source, targets, files)
+    check_path(labels)
     if Path(encoder).is_dir():
         encoder = Path(encoder).resolve().as_posix()
     with atomic_folder(folder.resolve()) as new:
         data = new / "data"
         data.mkdir()
-        reports = _write_labels(labels, dev, source, data)
+        reports = _write_labels(labels, dev, source, data, files.format)
         counts = reports[0]
         plan = Plan(source, dict(counts.entities), counts.docs, counts.tokens)
         plan.recipe, plan.encoder, plan.gpu_id = recipe, encoder, gpu_id
+        plan.name = make_name(folder.resolve().name)
+        plan.oddities = find_oddities(read_docs(data / "source.spacy", Vocab()), labels)
         if dev is None:
             plan.kept_back = sum(1 for _ in read_docs(data / "dev.spacy", Vocab()))
         reports += _add_targets(plan, targets, files, data)
         shutil.copytree(find_folder(), new / "configs", ignore=_not_configs)
         write_plan(plan, new / PLAN)
-        (new / PROJECT).write_text(render_project(plan), encoding="utf8")
+        for name in (PROJECT, README, ".gitignore"):
+            (new / name).write_text(render(name, plan), encoding="utf8")
     return plan, reports
+
+
+def make_name(folder: str) -> str:
+    """Make the name of a project's wheels from that of its folder.
+
+    folder (str): The folder's name.
+    RETURNS (str): An identifier of ASCII letters, digits and underscores.
+    """
+    plain = unicodedata.normalize("NFKD", folder).encode("ascii", "ignore").decode().lower()
+    name = re.sub(r"\W+", "_", plain).strip("_")
+    if not name or not name.isidentifier():
+        name = f"ner_{name}".rstrip("_")
+    return name
 
 
 def add_languages(
@@ -146,35 +210,36 @@ def add_languages(
 
 
 def _check_languages(source: str, targets: Sequence[str], files: Files) -> None:
+    if not targets:
+        raise CrossnerError(Errors.CN834)
+    for lang in (source, *targets):
+        check_language(lang)
     if source in targets:
         raise CrossnerError(Errors.CN402.format(lang=source))
-    for lang in (source, *targets):
-        if not is_known(lang):
-            raise CrossnerError(Errors.CN037.format(lang=lang))
-    by_language = [
-        pair for kind in (files.text, files.test, files.dictionary) for pair in kind.items()
-    ]
+    kinds = (files.text, files.labels, files.test, files.dictionary)
+    by_language = [pair for kind in kinds for pair in kind.items()]
     for lang, _ in by_language:
         if lang not in targets:
             raise CrossnerError(Errors.CN033.format(lang=lang, known=", ".join(targets)))
     for path in (*(path for _, path in by_language), *files.memory):
-        if not path.exists():
-            raise CrossnerError(Errors.CN202.format(path=path))
+        check_path(path)
 
 
 def _not_configs(folder: str, names: list[str]) -> set[str]:
     return set(names) - {RECIPES, *(path.name for path in find_configs().values())}
 
 
-def _write_labels(labels: Path, dev: Optional[Path], source: str, data: Path) -> list[Report]:
+def _write_labels(
+    labels: Path, dev: Optional[Path], source: str, data: Path, format: str
+) -> list[Report]:
     """RETURNS (List[Report]): First that on the sentences to train on."""
     path = data / "source.spacy"
-    report = convert([labels], path, lang=source)
+    report = convert([labels], path, lang=source, format=format)
     if not report.entities:
         raise CrossnerError(Errors.CN034.format(path=labels))
     docs = list(read_docs(path, Vocab()))
     if dev is not None:
-        dev_report = convert([dev], data / "dev.spacy", lang=source)
+        dev_report = convert([dev], data / "dev.spacy", lang=source, format=format)
         known, found = _find_types(docs), _find_types(read_docs(data / "dev.spacy", Vocab()))
         if not found:
             raise CrossnerError(Errors.CN040.format(path=dev))
@@ -238,12 +303,61 @@ def _add_targets(plan: Plan, targets: Sequence[str], files: Files, data: Path) -
         if lang in files.text:
             target.text, target.words, report = _take_text(files.text[lang], lang, data)
             reports += [report] if report is not None else []
+        if lang in files.labels:
+            reports.append(_take_labels(plan, lang, files, data))
         if lang in files.test:
-            reports.append(convert([files.test[lang]], data / f"test-{lang}.spacy", lang=lang))
+            place = data / f"test-{lang}.spacy"
+            reports.append(convert([files.test[lang]], place, lang=lang, format=files.format))
             target.test = True
+        _keep_apart(lang, files, data)
         target.dictionary = _find_dictionary(plan.source, lang, files, data) or target.dictionary
         target.engine, target.known = find_engine(plan, lang, data) or (target.engine, target.known)
     return reports
+
+
+def _take_labels(plan: Plan, lang: str, files: Files, data: Path) -> Report:
+    """Add the few labelled sentences of a target language to the training data."""
+    path, place = files.labels[lang], data / f"labels-{lang}.spacy"
+    report = convert([path], place, lang=lang, format=files.format)
+    docs = list(read_docs(place, Vocab()))
+    known = _find_types(read_docs(data / "source.spacy", Vocab()))
+    strange = _find_types(docs) - known
+    if strange:
+        raise CrossnerError(
+            Errors.CN836.format(
+                path=path,
+                label=min(strange),
+                labels="the labelled file in " + plan.source,
+                known=", ".join(sorted(known)),
+            )
+        )
+    for number, doc in enumerate(docs, start=1):
+        # groups of the source may have the same names
+        view = View(f"{lang}-labels-{number}", "source", lang, weight=files.label_weight)
+        set_view(doc, view)
+    write_docs(place, docs)
+    plan.targets[lang].labels = len(docs)
+    return report
+
+
+def _keep_apart(lang: str, files: Files, data: Path) -> None:
+    """Take the sentences that are trained on out of the test sentences."""
+    test, few = data / f"test-{lang}.spacy", data / f"labels-{lang}.spacy"
+    if not test.exists() or not few.exists():
+        return
+    docs = list(read_docs(test, Vocab()))
+    kept = drop_seen(docs, read_docs(few, Vocab()))
+    if not kept:
+        raise CrossnerError(
+            Errors.CN837.format(
+                count=len(docs), test=files.test.get(lang, test), labels=files.labels.get(lang, few)
+            )
+        )
+    if len(kept) < len(docs):
+        msg.warn(
+            f"{lang}: {len(docs) - len(kept)} test sentences are trained on and were taken out"
+        )
+        write_docs(test, kept)
 
 
 def _take_memory(path: Path, data: Path) -> None:
@@ -293,10 +407,11 @@ def _find_dictionary(source: str, lang: str, files: Files, data: Path) -> Option
     """RETURNS (Optional[str]): Settings of the command `lexicon`, if there is a dictionary."""
     if lang in files.dictionary:
         path = files.dictionary[lang]
-        place = data / "dictionaries" / f"{lang}{path.suffix}"
+        # a suffix of the user's could be an option
+        kind, suffix = ("wiktionary", ".txt") if path.suffix == ".txt" else ("tsv", ".tsv")
+        place = data / "dictionaries" / f"{lang}{suffix}"
         place.parent.mkdir(exist_ok=True)
         shutil.copy(path, place)
-        kind = "wiktionary" if path.suffix == ".txt" else "tsv"
         return f"--{kind} data/dictionaries/{place.name}"
     try:
         freedict_indexes(AUTO, source, lang)
@@ -353,14 +468,30 @@ def render_project(plan: Plan) -> str:
         "verify": True,
     }
     texts = {"data": True, "corpus": plan.translated, "training/annotate": student}
+    return (
+        _environment()
+        .get_template(PROJECT)
+        .render(
+            plan=plan,
+            steps=[name for name, wanted in steps.items() if wanted],
+            views=views,
+            texts=[path for path, there in texts.items() if there and plan.readable],
+            dictionaries=any("data/" in (t.dictionary or "") for t in plan.targets.values()),
+            tests="data" if plan.tested else "data/dev.spacy",
+        )
+    )
+
+
+def render(name: str, plan: Plan) -> str:
+    """RETURNS (str): A file of the project: its project.yml, README.md or .gitignore."""
+    if name == PROJECT:
+        return render_project(plan)
+    return _environment().get_template(name.lstrip(".")).render(plan=plan)
+
+
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("spacy_crossner.start", "templates"), keep_trailing_newline=True
     )
-    return environment.get_template(PROJECT).render(
-        plan=plan,
-        steps=[name for name, wanted in steps.items() if wanted],
-        views=views,
-        texts=[path for path, there in texts.items() if there and plan.readable],
-        dictionaries=any("data/" in (t.dictionary or "") for t in plan.targets.values()),
-        tests="data" if plan.tested else "data/dev.spacy",
-    )
+    environment.filters["quote"] = shlex.quote
+    return environment

@@ -36,6 +36,7 @@ class Target:
     text (Optional[str]): Its plain text, a file of the project.
     words (int): Words of that text.
     test (bool): Whether there are labelled test sentences.
+    labels (int): Number of labelled sentences to train on.
     """
 
     engine: Optional[str] = None
@@ -44,6 +45,7 @@ class Target:
     text: Optional[str] = None
     words: int = 0
     test: bool = False
+    labels: int = 0
 
 
 @dataclass
@@ -61,6 +63,8 @@ class Plan:
     memory (bool): Whether there is a translation memory.
     model (str): A translation model.
     targets (Dict[str, Target]): By language.
+    name (str): What follows the language in the names of the wheels.
+    oddities (List[str]): What is odd about the labelled file, in sentences for the user.
     """
 
     source: str
@@ -74,6 +78,13 @@ class Plan:
     memory: bool = False
     model: str = ""
     targets: dict[str, Target] = field(default_factory=dict)
+    name: str = "crossner_trf"
+    oddities: list[str] = field(default_factory=list)
+
+    @property
+    def few(self) -> list[str]:
+        """RETURNS (List[str]): Target languages with labelled sentences to train on."""
+        return [lang for lang, target in self.targets.items() if target.labels]
 
     @property
     def translated(self) -> list[str]:
@@ -211,4 +222,6 @@ def _describe_target(target: Target, sentences: int, contrasts: bool) -> str:
         else "no plain text, which is what helps most",
         "tested" if target.test else "not tested",
     ]
+    if target.labels:
+        parts.insert(0, f"{target.labels} labelled sentences to train on")
     return "; ".join(parts)
