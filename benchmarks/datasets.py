@@ -304,7 +304,9 @@ def merge(out: Path, source: Path, views: Iterable[Path]) -> int:
 
 OPTIONAL = Path("assets") / "optional"
 DATASETS = {
-    "sample": Dataset(("de", "es", "fr", "nl", "pt", "zh"), Path("assets") / "sample", make_sample),
+    "sample": Dataset(
+        ("de", "es", "fr", "ja", "nl", "pt", "th", "zh"), Path("assets") / "sample", make_sample
+    ),
     "uner": Dataset(tuple(UNER_TESTS), OPTIONAL, make_uner),
     "wikiann": Dataset(("de", "es", "nl", "ru"), OPTIONAL, make_wikiann),
 }
