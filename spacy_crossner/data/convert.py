@@ -34,7 +34,7 @@ from spacy_crossner.data.formats import (
     parse_text,
 )
 from spacy_crossner.data.groups import count_nested, has_labels, list_labels, relabel_groups
-from spacy_crossner.data.languages import find_rules, is_known
+from spacy_crossner.data.languages import find_rules, is_known, split_at
 from spacy_crossner.data.sentences import (
     Parsed,
     Problem,
@@ -195,6 +195,7 @@ class Converter:
         """
         if sentence.words is None or self.tokenizer == "text":
             doc = self.nlp.make_doc(sentence.text)
+            doc = split_at(doc, (offset for span in sentence.spans or () for offset in span[:2]))
         elif sentence.spaced:
             words, spaces = split_spaces(sentence)
             doc = Doc(self.vocab, words=words, spaces=spaces)

@@ -4,8 +4,9 @@ What the package knows about a language stands here and nowhere else: its name, 
 codes that other tools use for it, and how its text is split into words.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -19,6 +20,8 @@ TOKENIZER = "spacy-crossner.tokenizer.v2"
 DEFAULT_TOKENIZER = "spacy.Tokenizer.v1"
 MULTI_LANGUAGE = {"nlp": {"tokenizer": {"@tokenizers": TOKENIZER, "segmenters": "auto"}}}
 
+# The first character of Thai: no script without spaces comes before it.
+THAI = "\u0e01"
 # Code | name | scripts (ISO 15924) | codes of three letters, the one for the main variety first.
 TABLE = """
 af | Afrikaans | Latn | afr
@@ -278,3 +281,30 @@ def find_tokenizer(language: str) -> Callable[[str], Doc]:
     pipeline = SimpleNamespace(Defaults=defaults, vocab=create_vocab(lang, defaults), lang=lang)
     make = spacy.registry.get("tokenizers", tokenizer["@tokenizers"])
     return make(**settings)(pipeline)
+
+
+def split_at(doc: Doc, offsets: Iterable[int]) -> Doc:
+    """Split tokens of scripts without spaces where an entity starts or ends inside them.
+
+    A segmenter may see a longer word than the annotator did; the label must not get lost by that.
+
+    doc (Doc): The doc, without annotation.
+    offsets (Iterable[int]): Character offsets of entities.
+    RETURNS (Doc): The doc, or a new one with more tokens.
+    """
+    text = doc.text
+    ends = {token.idx + len(token) for token in doc} | {token.idx for token in doc}
+    inside = {
+        offset
+        for offset in offsets
+        if offset not in ends and min(text[offset - 1 : offset + 1]) >= THAI
+    }
+    if not inside:
+        return doc
+    words, spaces = [], []
+    for token in doc:
+        start, end = token.idx, token.idx + len(token)
+        bounds = [start, *sorted(offset for offset in inside if start < offset < end), end]
+        words += [text[a:b] for a, b in pairwise(bounds)]
+        spaces += [False] * (len(bounds) - 2) + [bool(token.whitespace_)]
+    return Doc(doc.vocab, words=words, spaces=spaces)

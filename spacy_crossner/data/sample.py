@@ -12,7 +12,7 @@ from pathlib import Path
 from spacy.tokens import Doc
 
 from spacy_crossner.data.convert import annotate_spans, describe_cut
-from spacy_crossner.data.languages import get_tokenizer
+from spacy_crossner.data.languages import get_tokenizer, split_at
 from spacy_crossner.data.markup import Marked, read_marked
 from spacy_crossner.data.shards import write_docs
 from spacy_crossner.data.view import Kind, View, set_view
@@ -64,6 +64,7 @@ def make_doc(sentence: Marked, kind: Kind, language: str) -> Doc:
     """
     doc = get_tokenizer(language).make_doc(sentence.text)
     labelled = kind != "target"
+    doc = split_at(doc, (offset for span in sentence.spans for offset in span[:2]))
     if labelled:
         for span in annotate_spans(doc, sentence.spans):
             warnings.warn(describe_cut(doc, span, f"sentence {sentence.id}"), stacklevel=2)

@@ -11,7 +11,7 @@ from spacy.util import get_lang_class
 
 from spacy_crossner.data.convert import annotate_spans
 from spacy_crossner.data.groups import annotated_tokens, has_gaps, label_groups
-from spacy_crossner.data.languages import find_tokenizer
+from spacy_crossner.data.languages import find_tokenizer, split_at
 from spacy_crossner.data.view import View, get_view, set_view
 from spacy_crossner.lexicon.lexicon import Lexicon
 from spacy_crossner.translate.align import Sentence, align, find_links
@@ -246,7 +246,8 @@ def tokenize(segment: Segment, lang: str) -> Doc:
     lang (str): Its language.
     RETURNS (Doc): Its tokens. One that two marked entities share is cut at their edges.
     """
-    doc = find_tokenizer(lang)(segment.text)
+    places = [*(segment.marks or ()), *(segment.labels or ())]
+    doc = split_at(find_tokenizer(lang)(segment.text), (at for place in places for at in place[:2]))
     cuts: dict[int, set[int]] = {}
     for one, other in pairwise(segment.marks or ()):
         token = next(token for token in doc if token.idx + len(token) >= one.end)
