@@ -466,6 +466,7 @@ def test_errors_of_many_languages_stay_few():
     found = show_errors(compared, {key: key for key in compared}, 8)["errors"]
     assert (found["limit"], len(found["sentences"])) == (MAX_ERRORS // 60, MAX_ERRORS)
     assert found["table"].rows[0] == ["Missed", *["8"] * 60]
+    assert [sentence["lang"] for sentence in found["sentences"][:60]] == list(compared)
 
 
 # ---- charts -------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import textwrap
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -11,10 +12,25 @@ import pytest
 from docs.troubleshooting import split_message, write_troubleshooting
 from spacy_crossner import cli
 from spacy_crossner.errors import Errors, Warnings
+from tests.test_readme import SPACY, check_command
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
+BLOCKS = [
+    (page.name, lang, textwrap.dedent(text).strip())
+    for page in PAGES
+    for _, lang, text in re.findall(
+        r"^( *)```(\w+)\n(.*?)^ *```$", page.read_text(encoding="utf8"), re.MULTILINE | re.DOTALL
+    )
+]
+COMMANDS = [
+    (page, command)
+    for page, lang, text in BLOCKS
+    if lang == "bash"
+    for command in text.splitlines()
+    if command.split()[:3] == SPACY
+]
 CODES = [c for table in (Errors, Warnings) for c in vars(table) if c.startswith("CN")]
 
 
@@ -45,6 +61,25 @@ def test_site_names_everything_public(site):
     assert len(names) > 15
     commands = [str(command.name) for command in cli.app.registered_commands]
     assert [name for name in (*names, *commands, *CODES) if f"{name}</code>" not in text] == []
+
+
+@pytest.mark.parametrize(("page", "command"), COMMANDS)
+def test_commands_have_their_options(page, command):
+    check_command(command)
+
+
+def test_python_of_the_pages_is_valid():
+    blocks = [(page, text) for page, lang, text in BLOCKS if lang == "python"]
+    assert len(blocks) > 4
+    for page, text in blocks:
+        compile(text, page, "exec")
+
+
+def test_cuts_of_scripts_without_spaces(capsys):
+    """The example of the page prints what it says."""
+    (text,) = [text for page, lang, text in BLOCKS if (page, lang) == ("scripts.md", "python")]
+    exec(text, {})
+    assert f"# {capsys.readouterr().out.strip()}" == text.splitlines()[-1]
 
 
 def test_pictures_exist_and_are_described():

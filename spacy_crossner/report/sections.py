@@ -294,6 +294,13 @@ def show_errors(
     while len(chosen) > MAX_ERRORS and limit > 1:
         limit -= 1
         chosen = choose_errors(everything, limit)
+    # languages take turns, so that the first errors shown are of all of them
+    turns: Counter[str] = Counter()
+    order = []
+    for sentence in chosen:
+        turns[sentence.lang] += 1
+        order.append(turns[sentence.lang])
+    chosen = [chosen[n] for n in sorted(range(len(chosen)), key=order.__getitem__)]
     rows = [[name, *(str(counts[key][kind]) for key in counts)] for kind, name in KINDS.items()]
     return {
         "errors": {
