@@ -25,6 +25,8 @@ from spacy_crossner.report.examples import EXAMPLES
 from tests.browser import Browser
 from tests.pipelines import TRAIN_DATA, make_examples, make_nlp, train
 
+# the tiny encoder knows few scripts
+pytestmark = pytest.mark.filterwarnings(r"ignore:\[CNW03\]")
 TEXT = TRAIN_DATA[0][0]
 HOSTILE = (
     "<img src=x onerror=\"document.title='hacked'\"> Berlin </script><script>alert(1)</script>"

@@ -1,10 +1,10 @@
 """Names that readers understand: of languages and of pipelines."""
 
-import re
 from pathlib import Path
 
 from spacy.language import Language
-from spacy.util import get_lang_class
+
+from spacy_crossner.data.languages import LANGUAGES
 
 # spaCy's name for a pipeline that nobody has named.
 UNNAMED = "pipeline"
@@ -17,11 +17,9 @@ def language_name(code: str) -> str:
     RETURNS (str): Its English name: "German", "German (news)"; the code if it is not known.
     """
     lang, _, rest = code.partition("-")
-    try:
-        name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", get_lang_class(lang).__name__)
-    except ImportError:
+    name = "Multilingual" if lang == "xx" else LANGUAGES[lang].name if lang in LANGUAGES else ""
+    if not name:
         return code
-    name = "Multilingual" if lang == "xx" else name
     return f"{name} ({rest})" if rest else name
 
 
