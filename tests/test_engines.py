@@ -295,6 +295,13 @@ def test_other_rules_are_another_engine(tmp_path, monkeypatch):
     assert hash_modes(["eng-spa"]) != first
 
 
+HOSTILE = [
+    *("{{", "}}", "{{ }}", "{", "x{{", "[{{", "\\{{", "@{{", "^{{$", "{{{{", "\ufdd0{{", "{\\{"),
+    *("[", "]", "[[", "]]", "[[/]]", "[[t:b:x]]", "[]", "^", "$", "^house<n><sg>$", "^a/b$"),
+    *("\\", "/", "@", "*", "#", "~", "<script", "<!-- {{ -->", "<!--", "</p>", '<p id="3">'),
+    *("<![CDATA[", "&lt;", "&#123;&#123;", "&", "\x00", "\x1b", "\u200b", "\u202e", "\ud800"),
+]
+
 needs_apertium = pytest.mark.skipif(
     shutil.which("apertium") is None, reason="the program apertium is not installed"
 )
@@ -331,6 +338,30 @@ class TestApertium:
         assert together == [apertium.translate([segment])[0] for segment in segments]
         assert together == apertium.translate(segments[::-1])[::-1]
         assert all(isinstance(found, Segment) for found in together)
+
+    def test_hostile_texts_do_not_spoil_their_neighbours(self, apertium):
+        """Markup of the translator's own format, of HTML, and what closes it."""
+        assert len(HOSTILE) >= 34
+        plain = Segment("The house is red and the dog is big.")
+        (expected,) = apertium.translate([plain])
+        hostile = [Segment(f"The dog {one} is big.") for one in HOSTILE]
+        found = apertium.translate([one for text in hostile for one in (plain, text)] + [plain])
+        assert found[::2] == [expected] * (len(HOSTILE) + 1)
+        for text, one in zip(hostile, found[1::2], strict=True):
+            assert isinstance(one, Segment), text
+            assert "perro" in one.text
+            assert "grande" in one.text
+
+    def test_sentences_after_one_that_stops_the_translator(self, monkeypatch):
+        """Where no escape helps, a text fails alone."""
+        engine = ApertiumEngine(["eng-spa"], "0")
+        monkeypatch.setattr("spacy_crossner.translate.engine_apertium._STAND_INS", {})
+        plain = Segment("The house is red.")
+        texts = [plain, Segment("The {{ dog."), plain, plain, Segment("A {{ cat"), plain]
+        found = engine.translate(texts)
+        (expected,) = engine.translate([plain])
+        assert [found[i] for i in (0, 2, 3, 5)] == [expected] * 4
+        assert all(isinstance(found[i], Failure) for i in (1, 4))
 
     def test_unknown_pair(self):
         with pytest.raises(CrossnerError, match=r"CN411.*eng-spa"):

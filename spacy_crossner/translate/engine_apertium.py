@@ -2,6 +2,8 @@
 
 Sentences go through it as the paragraphs of one HTML document, entities as bold text with a number.
 Where no pair of languages is installed directly, up to two languages in between are gone through.
+A word with a known translation follows each sentence: where it comes back untranslated, the
+sentence before it has stopped the translator, and those after it are translated again.
 """
 
 import hashlib
@@ -9,7 +11,7 @@ import html
 import re
 import shutil
 import subprocess
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Optional
@@ -34,9 +36,14 @@ _MODE = re.compile(r"([a-z]{2,3})(_\w+)?-([a-z]{2,3})(_\w+)?")
 _FILE = re.compile(r"'(/[^']+)'")
 _PARAGRAPH = re.compile(r'<p id="(\d+)">(.*?)</p>', re.DOTALL)
 _TAG = re.compile(r'<b id="(\d+)">|</b>')
-# Apertium takes this sign for one of its own and drops it: another one stands in for it.
-_STAND_INS = str.maketrans({"~": "∼"})
-_ORIGINALS = str.maketrans({"∼": "~"})
+# What Apertium reads as markup, or drops, and the private characters that stand in for it.
+_MARKUP = "~{}[]^\\"
+_STAND_INS = {ord(sign): chr(0xF0000 + ord(sign)) for sign in _MARKUP}
+_ORIGINALS = {ord(stand_in): chr(sign) for sign, stand_in in _STAND_INS.items()}
+# Part of the identity: raise it when the same text may become another one.
+_FORMAT = 2
+# Words to try as the sentinel.
+_CANDIDATES = 30
 
 
 class ApertiumEngine:
@@ -49,20 +56,60 @@ class ApertiumEngine:
         version (str): Of the program and its data.
         """
         self.route = list(route)
-        self.identity = f"apertium {version} {' '.join(route)}"
+        self.identity = f"apertium {version} {' '.join(route)} format {_FORMAT}"
+        self._sentinel: Optional[tuple[str, str]] = None
 
     def translate(self, segments: Sequence[Segment]) -> list[Outcome]:
-        """Translate texts with one process per mode. Marks are carried."""
-        document = "\n".join(
-            f'<p id="{index}">{to_html(segment)}</p>' for index, segment in enumerate(segments)
-        )
+        """Translate texts with one process per mode. Marks are carried.
+
+        segments (Sequence[Segment]): The texts.
+        RETURNS (list[Outcome]): Their translations. What one text is made of changes no other.
+        """
+        self._sentinel = self._sentinel or self._find_sentinel(segments)
+        outcomes: list[Outcome] = []
+        while len(outcomes) < len(segments):
+            found = self._translate_until_stopped(segments[len(outcomes) :])
+            if not found:
+                # the first one of the rest stopped the translator: without the others it is tried
+                # again, for what it was that stopped it may lie behind it
+                found = self._translate_until_stopped(segments[len(outcomes) : len(outcomes) + 1])
+            outcomes += found or [Failure("Apertium stopped translating in this text.")]
+        return outcomes
+
+    def _translate_until_stopped(self, segments: Sequence[Segment]) -> list[Outcome]:
+        """RETURNS (list[Outcome]): Translations of the first texts, up to one that stops the
+        translator."""
+        word, expected = self._sentinel or ("", "")
+        bodies = [body for segment in segments for body in (to_html(segment), word)]
+        found = self._run(bodies)
+        outcomes: list[Outcome] = []
+        for body, sentinel in zip(found[::2], found[1::2], strict=True):
+            if body is None or sentinel is None or (word and sentinel.strip() != expected):
+                break
+            outcomes.append(from_html(body))
+        return outcomes
+
+    def _run(self, bodies: Sequence[str]) -> list[Optional[str]]:
+        """RETURNS (list[Optional[str]]): The paragraphs translated, None for those that are lost."""
+        document = "\n".join(f'<p id="{i}">{body}</p>' for i, body in enumerate(bodies))
         for mode in self.route:
             document = run_apertium("-u", "-f", "html", mode, text=document)
         found = {int(number): body for number, body in _PARAGRAPH.findall(document)}
-        return [
-            from_html(found[index]) if index in found else Failure("Apertium returned nothing.")
-            for index in range(len(segments))
-        ]
+        return [found.get(i) for i in range(len(bodies))]
+
+    def _find_sentinel(self, segments: Sequence[Segment]) -> Optional[tuple[str, str]]:
+        """Find a word that is always translated in the same way, and not into itself.
+
+        segments (Sequence[Segment]): Texts in the source language.
+        RETURNS (Optional[tuple[str, str]]): The word and its translation, None if there is none.
+        """
+        counts = Counter(word for segment in segments for word in segment.text.split())
+        words = [w for w, _ in counts.most_common() if w.isalpha() and w.islower()][:_CANDIDATES]
+        found = self._run([*words, *words[::-1]])
+        for word, first, second in zip(words, found, found[::-1], strict=False):
+            if first is not None and first == second and first.strip() not in ("", word):
+                return word, first.strip()
+        return None
 
 
 @ENGINES.register("apertium")
