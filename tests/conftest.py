@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 from safetensors.torch import load_file, save_file
 
+from tests.absence import hide_optional
 from tests.tiny import write_tiny_encoder
 
 # the same examples in every run; HYPOTHESIS_PROFILE=default searches for new ones
@@ -31,6 +32,19 @@ SENTENCES = {
     "de/test.txt": ["t1\tder president war in [LOC Paris]", "t2\tdie bank"],
     "zh/test.txt": ["t1\t[PER 李明]在[ORG 北京大学]。"],
 }
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--without-optional",
+        action="store_true",
+        help="hide system programs and the packages of optional extras",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--without-optional"):
+        hide_optional()
 
 
 @pytest.fixture(scope="session")

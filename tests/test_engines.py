@@ -102,7 +102,7 @@ class TestChoice:
 
     def test_auto_tells_what_is_wrong_with_files(self, tmp_path):
         """Nothing takes the place of a memory that can't be read."""
-        lexicons = {"es": write_small_lexicon(tmp_path / "en-es.tsv", yes="sí")}
+        lexicons = {"es": write_small_lexicon(tmp_path / "en-es.tsv", "es", yes="sí")}
         table = tmp_path / "m.tsv"
         table.write_text("en\tes\nYes.\tSí.\t\n", encoding="utf8")
         with pytest.raises(CrossnerError, match=r"CN426.*m.tsv, line 2"):

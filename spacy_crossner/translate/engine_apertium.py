@@ -90,7 +90,7 @@ class ApertiumEngine:
         return outcomes
 
     def _run(self, bodies: Sequence[str]) -> list[Optional[str]]:
-        """RETURNS (list[Optional[str]]): The paragraphs translated, None for those that are lost."""
+        """RETURNS (list[Optional[str]]): The paragraphs translated; None for one that is lost."""
         document = "\n".join(f'<p id="{i}">{body}</p>' for i, body in enumerate(bodies))
         for mode in self.route:
             document = run_apertium("-u", "-f", "html", mode, text=document)
