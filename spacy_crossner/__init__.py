@@ -13,18 +13,32 @@ from spacy_crossner.about import __version__
 if TYPE_CHECKING:
     from spacy_crossner.api import calibrate, convert, evaluate, package
     from spacy_crossner.distil.annotate import annotate
+    from spacy_crossner.distil.ask import ask
     from spacy_crossner.distil.select import select
+    from spacy_crossner.training.run import train
 
-__all__ = ["__version__", "annotate", "calibrate", "convert", "evaluate", "package", "select"]
+__all__ = [
+    "__version__",
+    "annotate",
+    "ask",
+    "calibrate",
+    "convert",
+    "evaluate",
+    "package",
+    "select",
+    "train",
+]
 
 # Functions of the package, and the modules that have them.
 MODULES = {
     "annotate": "spacy_crossner.distil.annotate",
+    "ask": "spacy_crossner.distil.ask",
     "calibrate": "spacy_crossner.api",
     "convert": "spacy_crossner.api",
     "evaluate": "spacy_crossner.api",
     "package": "spacy_crossner.api",
     "select": "spacy_crossner.distil.select",
+    "train": "spacy_crossner.training.run",
 }
 
 

@@ -16,6 +16,7 @@ from spacy.tokens import Doc
 from spacy_crossner.data import convert as formats
 from spacy_crossner.distil.inputs import as_file
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.pipeline.load import check_output
 from spacy_crossner.report import evaluate as scoring
 from spacy_crossner.ship import package as shipping
 from spacy_crossner.ship.package import Packed
@@ -97,8 +98,7 @@ class Evaluation(Result):
         """RETURNS (Rows): For each file, all entities and each type."""
         rows = []
         for name, scores in self.scores.items():
-            figures = scores if "f" in scores else scores["seqeval"]
-            for label, values in [("all", figures), *sorted(figures["per_type"].items())]:
+            for label, values in [("all", scores), *sorted(scores["per_type"].items())]:
                 rows.append((name, scores["lang"], label, *(values[key] for key in "prf")))
         return ("file", "lang", "label", "P", "R", "F1"), rows
 
@@ -134,12 +134,12 @@ def evaluate(
 class Calibrated(Result):
     """What `calibrate` returns.
 
-    path (Path): The calibrated pipeline.
     components (dict[str, Calibration]): By component name.
+    path (Optional[Path]): The calibrated pipeline, if it was saved.
     """
 
-    path: Path
     components: dict[str, Calibration]
+    path: Optional[Path] = None
 
     @property
     def rows(self) -> Rows:
@@ -153,7 +153,7 @@ class Calibrated(Result):
 
 
 def calibrate(
-    model: AnyPath,
+    model: Union[AnyPath, Language],
     dev: Union[AnyPath, Iterable[Doc]],
     output: Optional[AnyPath] = None,
     *,
@@ -161,17 +161,27 @@ def calibrate(
 ) -> Calibrated:
     """Calibrate a pipeline: make its scores probabilities.
 
-    model (AnyPath): The folder of a trained pipeline.
+    model (Union[AnyPath, Language]): A trained pipeline or its folder. A loaded one is changed.
     dev (Union[AnyPath, Iterable[Doc]]): Labelled source text that was not trained on: a `.spacy`
         file or docs.
-    output (Optional[AnyPath]): The folder to write to. None replaces the pipeline.
+    output (Optional[AnyPath]): The folder to write to. None replaces the pipeline in its folder.
     threshold (bool): Also choose the threshold and the bias.
     RETURNS (Calibrated): What was chosen.
     """
-    path = Path(model if output is None else output)
     with _as_files(dev) as files:
-        found = calibration.calibrate_pipeline(Path(model), files[0], path, fit_threshold=threshold)
-    return Calibrated(path, found)
+        if not isinstance(model, Language):
+            path = Path(model if output is None else output)
+            found = calibration.calibrate_pipeline(
+                Path(model), files[0], path, fit_threshold=threshold
+            )
+            return Calibrated(found, path)
+        docs = scoring.read_labelled(files[0])
+    found = calibration.calibrate(model, docs, fit_threshold=threshold)
+    if output is None:
+        return Calibrated(found)
+    check_output(Path(output))
+    model.to_disk(output)
+    return Calibrated(found, Path(output))
 
 
 @dataclass

@@ -656,6 +656,11 @@ class Errors(metaclass=_Coded):
         "nothing from {out}. Train and calibrate the teacher, lower --confidence, or keep the "
         "annotation with --allow-empty."
     )
+    CN540 = (
+        "None of the {texts} texts of {path} is left to ask for: they are labelled already, or too "
+        "short. Annotate more text."
+    )
+    CN541 = "--ask chooses texts by itself. Leave {option} out."
 
     # 6xx: measuring
     CN601 = (

@@ -58,6 +58,12 @@ def test_convert_evaluate_calibrate(labels, nlp, tmp_path):
         calibrated.components["token_label_ner"].temperature
     )
     assert "temperature" in str(calibrated)
+    again = spacy_crossner.calibrate(nlp, docs)
+    assert again.path is None
+    assert (
+        again.components["token_label_ner"].temperature
+        == nlp.get_pipe("token_label_ner").temperature
+    )
 
 
 def test_annotate_and_select(nlp, tmp_path):

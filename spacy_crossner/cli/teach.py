@@ -7,6 +7,7 @@ import typer
 from wasabi import msg
 
 from spacy_crossner.cli.app import command
+from spacy_crossner.errors import CrossnerError, Errors
 
 
 @command("annotate", "Distillation")
@@ -196,11 +197,37 @@ def select_cli(
         Optional[Path], typer.Option(help="Labelled source text to compare the labels with.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides which texts are chosen.")] = 0,
+    ask: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Choose this many texts that are worth labelling next, uncertain and different "
+            "from each other, and write them with predictions for an annotation tool.",
+        ),
+    ] = 0,
+    format: Annotated[
+        str,
+        typer.Option(help="With --ask, the format of the file; see convert."),
+    ] = "",
+    exclude: Annotated[
+        Optional[list[Path]],
+        typer.Option(help="With --ask, a file of texts that are labelled already; repeat."),
+    ] = None,
     output: Annotated[
         Optional[Path], typer.Option(help="JSON file to write the counts to.")
     ] = None,
 ) -> None:
-    """Choose annotated texts: the sure ones, balanced over languages and labels."""
+    """Choose annotated texts to learn from, or with --ask, those to label next."""
+    if ask:
+        from spacy_crossner.distil.ask import ask as choose
+
+        for option, value in (("--balance", balance), ("--per-language", per_language)):
+            if value:
+                raise CrossnerError(Errors.CN541.format(option=option))
+        asked = choose(path, out, ask, format=format, exclude=exclude or ())
+        print(asked)
+        msg.good(f"{out}: {sum(asked.texts.values())} texts to label")
+        return
     from spacy_crossner.distil.select import list_kept, select, to_json
     from spacy_crossner.files import write_json
 
