@@ -835,6 +835,57 @@ class Errors(metaclass=_Coded):
         "A threshold can only be set for token_label_ner and token_pair_ner, but the pipeline has "
         "{pipeline}. Leave --threshold out."
     )
+    # 8xx: any amount of text
+    CN800 = (
+        "There is no file to read at '{path}'. Give a file, folder or glob of {known}; text and "
+        "JSON Lines may be compressed (.gz, .bz2, .xz)."
+    )
+    CN802 = "'{path}' can't be reached: {reason}. Run: pip install {package}"
+    CN803 = "Parquet needs pyarrow. Run: pip install 'spacy-crossner[parquet]'"
+    CN804 = (
+        "The folder {folder} holds other files, such as {found}. Give a new folder for the output."
+    )
+    CN805 = (
+        "The output {folder} was made with another {setting}: {old}, now {new}. Give another "
+        "folder, or replace the output with --restart."
+    )
+    CN806 = "The input file {path} can't be read to its end: {problem}. Mend or remove it."
+    CN807 = "The batch has no column '{column}', only: {columns}. Name the column of the texts."
+    CN808 = (
+        "The input has a column '{column}', which the output adds. Rename it, or choose the "
+        "columns to pass through with --columns."
+    )
+    CN809 = "Ray is not installed. Run: pip install 'spacy-crossner[ray]'"
+    CN810 = (
+        "Can't connect to Ray at '{address}': {reason}. Check the address with: ray status "
+        "--address {address}"
+    )
+    CN811 = (
+        "Workers died {count} times without finishing a shard in between; often, memory is short. "
+        "Take fewer workers, or a lower --batch-size. Shards that are done are kept."
+    )
+    CN812 = (
+        "The shard '{shard}' ended its worker {count} times, so it was left out; often, memory is "
+        "short. Run the command again to retry it, if need be with fewer workers."
+    )
+    CN813 = (
+        "All {count} texts of a shard failed. The first one is {id}: {reason}. Mend the pipeline "
+        "or the input; shards that are done are kept."
+    )
+    CN815 = (
+        "Parquet needs the same columns and types in all records, and the column '{column}' "
+        "differs at {id}: {problem}. Choose columns with --columns, or write --format jsonl."
+    )
+    CN816 = (
+        "The input file '{path}' was changed or removed since {folder} was written. Give another "
+        "folder, or redo the shards of changed files with --restart."
+    )
+    CN817 = "{path} is damaged: {problem}. Delete the output folder and run the command again."
+    CN818 = (
+        "The output {path} has to be a folder; choose its format with --format jsonl, parquet or "
+        "spacy."
+    )
+    CN819 = "A Ray address and GPUs per worker are for Ray only. Add --on ray."
 
     CN834 = "No target language was given. Name some with --targets it,de"
     CN835 = (

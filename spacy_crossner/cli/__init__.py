@@ -8,6 +8,7 @@ from spacy_crossner.cli import (  # noqa: F401, I001 (the order of the help page
     teach,
     report,
     demo,
+    scale,
     ship,
 )
 from spacy_crossner.cli.app import app, command, explain

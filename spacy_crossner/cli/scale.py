@@ -1,0 +1,101 @@
+"""Text of any amount: a pipeline over files, here or on a cluster."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from wasabi import msg
+
+from spacy_crossner.cli.app import command
+
+# Failures that are printed; the journal of the output has them all.
+SHOWN = 20
+ON = typer.Option(help="local for this machine, ray for a Ray cluster.")
+WORKERS = typer.Option(min=1, help="Processes, or actors on Ray, that share the work.")
+THREADS = typer.Option(min=1, help="Threads of each worker.")
+ADDRESS = typer.Option(
+    help="Address of the Ray cluster, such as auto or ray://host:10001. Without one, RAY_ADDRESS, "
+    "or else a Ray that is started here."
+)
+GPUS = typer.Option(min=0.0, help="GPUs, or the part of one, that Ray reserves for each worker.")
+
+
+@command("apply", "Texts")
+def apply_cli(
+    pipeline: Annotated[str, typer.Argument(help="A pipeline folder, or an installed pipeline.")],
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="IN",
+            help=".txt (a text a line), .jsonl, .parquet or .spacy; a folder or a glob of such "
+            "files; a path or a URL (s3://, gs://, hf://).",
+        ),
+    ],
+    out: Annotated[str, typer.Argument(help="The folder to write; a path or a URL.")],
+    format: Annotated[
+        str, typer.Option("--format", help="Format of the output: jsonl, parquet or spacy.")
+    ] = "jsonl",
+    text_column: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
+    id_column: Annotated[
+        str, typer.Option(help="Column of the ids; texts without one are named by file and line.")
+    ] = "id",
+    columns: Annotated[
+        Optional[str],
+        typer.Option(help="Input columns to pass through: text,url; all if not given."),
+    ] = None,
+    candidates: Annotated[
+        bool, typer.Option("--candidates", help="Also write all spans that have a score.")
+    ] = False,
+    on: Annotated[str, ON] = "local",
+    workers: Annotated[int, WORKERS] = 1,
+    threads: Annotated[int, THREADS] = 1,
+    address: Annotated[str, ADDRESS] = "",
+    gpus_per_worker: Annotated[float, GPUS] = 0.0,
+    gpu: Annotated[bool, typer.Option("--gpu", help="Run local workers on the GPU.")] = False,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Texts that go through the pipeline at once.")
+    ] = 64,
+    shard_size: Annotated[int, typer.Option(min=1, help="Texts per file.")] = 2000,
+    code: Annotated[
+        Optional[Path], typer.Option("--code", help="Python file with registered functions.")
+    ] = None,
+    restart: Annotated[
+        bool,
+        typer.Option("--restart", help="Replace an output with other settings or other texts."),
+    ] = False,
+) -> None:
+    """Find the entities of any amount of text. Continues where it was interrupted."""
+    from spacy_crossner.scale.apply import apply
+    from spacy_crossner.scale.execution import Execution
+
+    result = apply(
+        pipeline,
+        path,
+        out,
+        format=format,
+        text_column=text_column,
+        id_column=id_column,
+        columns=None if columns is None else [name for name in columns.split(",") if name],
+        candidates=candidates,
+        batch_size=batch_size,
+        shard_size=shard_size,
+        execution=Execution(on, workers, threads, address, gpus_per_worker),
+        gpu=gpu,
+        code=code,
+        restart=restart,
+        progress=True,
+    )
+    for name, reason in result.unreadable.items():
+        msg.fail(f"{name}: {reason}")
+    for name, reason in result.failed[:SHOWN]:
+        msg.fail(f"{name}: {reason}")
+    if len(result.failed) > SHOWN:
+        msg.fail(f"and {len(result.failed) - SHOWN} more texts; {out}/_manifest.log has them all")
+    summary = (
+        f"{out}: {result.texts} texts, {result.entities} entities in {result.shards} files, "
+        f"{result.new} of them new"
+    )
+    if not result.is_whole:
+        msg.warn(f"{summary}; {len(result.failed)} texts failed")
+        raise typer.Exit(1)
+    msg.good(summary)
