@@ -63,7 +63,7 @@ class ShardWriter:
         # made one by one, where their words are forgotten afterwards
         inputs = (None if one.problem else one.make_input(vocab) for one in records)
         if self.format == "spacy":
-            found = []
+            found: list[Found] = []
             with predictor.nlp.memory_zone(), tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "docs.spacy"
                 write_docs(path, self._annotate(records, inputs, found))

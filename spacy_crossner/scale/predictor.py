@@ -1,7 +1,7 @@
 """Find entities in batches of columns: what Ray Data, Spark and `apply` hand to a pipeline."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -115,7 +115,7 @@ class Predictor:
                 raise CrossnerError(Errors.CN808.format(column=name))
         texts = batch[self.text_column]
         found = list(self.find(texts.to_pylist() if kind == "pyarrow" else list(texts)))
-        columns = {
+        columns: dict[str, list] = {
             self.entities_column: [one.entities for one in found],
             "candidates": [one.candidates for one in found],
             ERROR: [one.error for one in found],
@@ -124,10 +124,7 @@ class Predictor:
             return add_columns(batch, {name: columns[name] for name in new})
         if kind == "pandas":
             return batch.assign(**{name: columns[name] for name in new})
-        result = dict(batch)
-        for name in new:
-            result[name] = _to_array(columns[name])
-        return result
+        return {**batch, **{name: _to_array(columns[name]) for name in new}}
 
     def map_frames(self, frames: Iterable[Any]) -> Iterator[Any]:
         """Find the entities of data frames, as Spark's `mapInPandas` hands them out.
@@ -137,10 +134,10 @@ class Predictor:
         """
         yield from map(self, frames)
 
-    def find(self, texts: Sequence[Any]) -> Iterator[Found]:
+    def find(self, texts: Iterable[Any]) -> Iterator[Found]:
         """Find the entities of texts, and forget their words again.
 
-        texts (Sequence[Any]): The texts; what is not a text gets an error.
+        texts (Iterable[Any]): The texts; what is not a text gets an error.
         YIELDS (Found): What was found, one for each.
         """
         with self.nlp.memory_zone():
@@ -209,7 +206,8 @@ def _copy_unread(text: Any) -> Any:
 
 
 def _strip(doc: Doc) -> Doc:
-    doc.user_data.pop(ENCODER_OUTPUT, None)
+    user_data: dict[Any, Any] = doc.user_data
+    user_data.pop(ENCODER_OUTPUT, None)
     return doc
 
 
