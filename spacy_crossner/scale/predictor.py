@@ -107,8 +107,8 @@ class Predictor:
         kind = type(batch).__module__.partition(".")[0]
         names = batch.column_names if kind == "pyarrow" else list(batch)
         if self.text_column not in names:
-            columns = ", ".join(map(str, names))
-            raise CrossnerError(Errors.CN807.format(column=self.text_column, columns=columns))
+            known = ", ".join(map(str, names))
+            raise CrossnerError(Errors.CN807.format(column=self.text_column, columns=known))
         new = [self.entities_column, *(["candidates"] if self.candidates else []), ERROR]
         for name in new:
             if name in names:
