@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from spacy_crossner.distil.annotate import annotate
     from spacy_crossner.distil.ask import ask
     from spacy_crossner.distil.select import select
+    from spacy_crossner.scale.apply import apply
     from spacy_crossner.training.run import train
 
 __all__ = [
     "__version__",
     "annotate",
+    "apply",
     "ask",
     "calibrate",
     "convert",
@@ -32,6 +34,7 @@ __all__ = [
 # Functions of the package, and the modules that have them.
 MODULES = {
     "annotate": "spacy_crossner.distil.annotate",
+    "apply": "spacy_crossner.scale.apply",
     "ask": "spacy_crossner.distil.ask",
     "calibrate": "spacy_crossner.api",
     "convert": "spacy_crossner.api",

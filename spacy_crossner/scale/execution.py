@@ -188,28 +188,27 @@ def _run_in_processes(
             if not pending:
                 return
             done, _ = wait(pending, return_when=FIRST_COMPLETED)
+            broken = False
             for future in done:
                 try:
                     result = future.result()
                 except BrokenProcessPool:
+                    broken = True
                     continue
                 name, _ = pending.pop(future)
-                if deaths:
-                    deaths = 0
-                    if alone:
-                        pool.shutdown()
-                        pool = None
+                deaths = 0
                 yield name, result
-            if any(isinstance(f.exception(), BrokenProcessPool) for f in done if f in pending):
+            if broken and alone:
+                ((name, _),) = pending.values()
+                yield name, Lost(Errors.CN812.format(shard=name, count=deaths + 1))
+                deaths = 0
+            elif broken:
+                again.extendleft(reversed(pending.values()))
                 deaths += 1
-                if alone:
-                    ((name, _),) = pending.values()
-                    yield name, Lost(Errors.CN812.format(shard=name, count=deaths))
-                    deaths = 0
-                else:
-                    again.extendleft(reversed(pending.values()))
-                pending.clear()
-                pool.shutdown(wait=True)
+            if broken or (alone and not deaths):
+                if broken:
+                    pending.clear()
+                pool.shutdown()
                 pool = None
     finally:
         if pool is not None:
