@@ -151,6 +151,33 @@ def speed_cli(
     msg.table(rows, header=("what", "median", "times better", "than"), divider=True)
 
 
+@command("names", to=app)
+def names_cli(
+    model: Annotated[str, typer.Argument(help="A pipeline folder, or an installed pipeline.")],
+    corpus: Annotated[
+        Optional[list[Path]],
+        typer.Argument(help=".spacy files of labelled text; by default benchmarks/names.txt."),
+    ] = None,
+    odds: Annotated[
+        str, typer.Option(help="Values of touching_odds with commas.")
+    ] = "1,0.3,0.1,0.03",
+) -> None:
+    """Count how often names of several words are cut, with the same weights and each decoding."""
+    from spacy.vocab import Vocab
+
+    from benchmarks.names import measure_names, read_names
+    from spacy_crossner.data.shards import read_docs
+
+    vocab = Vocab()
+    docs = [doc for path in corpus or () for doc in read_docs(path, vocab)] or read_names()
+    rows = [
+        (name, c.names, c.found, c.whole, f"{c.cut:.1%}", f"{100 * c.f_score:.2f}")
+        for name, c in measure_names(model, docs, [float(part) for part in odds.split(",")]).items()
+    ]
+    header = ("decoding", "names", "found", "whole", "cut", "F1")
+    msg.table(rows, header=header, divider=True, aligns=("l", *"rrrrr"))
+
+
 @command("closeness", to=app)
 def closeness_cli(
     model: Annotated[str, typer.Argument(help="A pipeline folder, or an installed pipeline.")],

@@ -1,5 +1,6 @@
 """Both NER components: one contract, checked on both."""
 
+import pickle
 import subprocess
 import sys
 import threading
@@ -33,7 +34,6 @@ from spacy_crossner.pipeline.scorer import score_entities
 from spacy_crossner.pipeline.scores import write_scores
 from spacy_crossner.pipeline.select import (
     trim_spaces,
-    without_overlap,
     write_entities,
     write_spans,
 )
@@ -149,6 +149,37 @@ def test_several_processes(trained):
     expected = [scored(trained(text)) for text in TEXTS]
     docs = list(trained.pipe(TEXTS, n_process=2, batch_size=2))
     assert [[s[:2] for s in scored(doc)] for doc in docs] == [[s[:2] for s in e] for e in expected]
+
+
+SPREAD = """
+import multiprocessing, sys, spacy
+if __name__ == "__main__":
+    multiprocessing.set_start_method(sys.argv[1])
+    nlp = spacy.load(sys.argv[2])
+    texts = sys.argv[3:]
+    docs = nlp.pipe(texts, n_process=2, batch_size=2)
+    print([[(span.text, span.label_) for span in doc.spans["sc"]] for doc in docs])
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_every_way_to_start_processes(trained, tmp_path, method):
+    """The default is spawn on Windows and macOS, where all components are pickled."""
+    trained.to_disk(tmp_path / "model")
+    (tmp_path / "spread.py").write_text(SPREAD, encoding="utf8")
+    texts = [text for text, _ in TRAIN_DATA]
+    command = [sys.executable, str(tmp_path / "spread.py"), method, str(tmp_path / "model"), *texts]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    expected = [[s[:2] for s in scored(trained(text))] for text in texts]
+    assert result.stdout.strip() == str(expected)
+
+
+def test_pickled_components_predict_the_same(trained):
+    doc = trained.get_pipe("transformer")(trained.make_doc(TEXTS[0]))
+    pipe = trained.get_pipe(name_of(trained))
+    copy = pickle.loads(pickle.dumps(pipe))
+    assert copy.predict([doc]) == pipe.predict([doc])
+    assert copy.predict([doc])[0].entities
 
 
 def test_empty_docs(trained):
@@ -444,17 +475,6 @@ def test_rules_come_first(trained):
         ("Merkel", "RULE"),
         ("Berlin", "LOC"),
     ]
-
-
-def test_without_overlap_takes_the_best():
-    mentions = [
-        Mention((1, 2), "A", 0.9),
-        Mention((2, 3), "B", 0.8),
-        Mention((0, 2), "C", 0.75),
-        Mention((3,), "B", 0.7),
-        Mention((0,), "C", 0.6),
-    ]
-    assert without_overlap(mentions) == [mentions[0], mentions[3], mentions[4]]
 
 
 def test_discontinuous_candidates_are_kept_beside_the_group():

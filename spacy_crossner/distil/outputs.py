@@ -7,9 +7,9 @@ import numpy
 
 from spacy_crossner.data.view import SoftTargets
 from spacy_crossner.distil.probs import TeacherProbs, find_candidates, refine, to_bio
-from spacy_crossner.pipeline.select import without_overlap
 from spacy_crossner.pipeline.units import to_tokens
 from spacy_crossner.schemes import bio, relations
+from spacy_crossner.schemes.best_set import best_set
 from spacy_crossner.types import Mention
 
 # Below this probability of anything but "nothing", a token or pair is not listed.
@@ -105,7 +105,7 @@ def _find_entities(teacher: TeacherProbs, threshold: float) -> list[list[Mention
     if teacher.scheme == "bio":
         found = bio.decode(teacher.probs, teacher.lengths, teacher.labels)
         return [[m for m in mentions if m.score >= threshold] for mentions in found]
-    return [without_overlap(mentions) for mentions in find_candidates(teacher, threshold)]
+    return [best_set(mentions, threshold) for mentions in find_candidates(teacher, threshold)]
 
 
 def make_soft_targets(

@@ -23,14 +23,14 @@ from spacy_crossner.pipeline.gold import Gold, has_same_tokens, read_gold, refer
 from spacy_crossner.pipeline.scores import write_scores
 from spacy_crossner.pipeline.select import (
     trim_spaces,
-    without_overlap,
     write_entities,
     write_spans,
 )
 from spacy_crossner.pipeline.settings import Distil, SelfTraining
 from spacy_crossner.pipeline.storage import LazyPipe
-from spacy_crossner.pipeline.units import to_units
+from spacy_crossner.pipeline.units import to_tokens, to_units
 from spacy_crossner.schemes import bio, relations
+from spacy_crossner.schemes.best_set import best_set
 from spacy_crossner.types import Mention
 
 # What training finds out. The rest of `cfg` comes from the config, which has the last word when a
@@ -71,6 +71,7 @@ class CrossnerNER(LazyPipe):
         distil: Distil,
         self_training: SelfTraining,
         scorer: Optional[Callable],
+        touching_odds: float = 1.0,
         set_score: bool = True,
     ):
         """Set the component up; `initialize` or loading builds its head.
@@ -83,15 +84,19 @@ class CrossnerNER(LazyPipe):
         distil (Distil): Settings for learning soft targets.
         self_training (SelfTraining): Settings for learning confident targets.
         scorer (Optional[Callable]): Scores predictions in `evaluate`.
+        touching_odds (float): Factor on the odds that a name begins directly behind another one of
+            the same type; 1 changes nothing.
         set_score (bool): Whether to set `ent._.score`.
         """
         check_range(f"components.{name}.threshold", threshold, 0.0, 1.0)
+        check_range(f"components.{name}.touching_odds", touching_odds, 0.0, 1.0)
         self.vocab = vocab
         self.model = model
         self.name = name
         self.scorer = scorer
         self.distil = distil
         self.self_training = self_training
+        self.touching_odds = touching_odds
         self.set_score = set_score
         self.cfg: dict[str, Any] = {
             "labels": [],
@@ -478,6 +483,19 @@ def _trim(prediction: Prediction, doc: Doc) -> Prediction:
     )
 
 
-def flat_entities(candidates: list[list[Mention]]) -> list[Prediction]:
-    """RETURNS (List[Prediction]): Candidates of each doc and the best of them without overlap."""
-    return [Prediction(without_overlap(mentions), mentions) for mentions in candidates]
+def flat_entities(
+    candidates: list[list[Mention]], scores: Any, threshold: float
+) -> list[Prediction]:
+    """Choose the entities of each doc.
+
+    candidates (List[List[Mention]]): The candidates, in units, best first.
+    scores (Any): The head's output.
+    threshold (float): Least score of a candidate.
+    RETURNS (List[Prediction]): Candidates and entities, in tokens.
+    """
+    return [
+        Prediction(
+            to_tokens(best_set(mentions, threshold), starts, n), to_tokens(mentions, starts, n)
+        )
+        for mentions, starts, n in zip(candidates, scores.starts, scores.n_tokens, strict=True)
+    ]

@@ -1,4 +1,4 @@
-"""Which of many candidates become a doc's entities, and how both are written down."""
+"""Write entities and candidates to a doc."""
 
 from collections.abc import Iterable
 
@@ -10,21 +10,6 @@ from spacy.tokens.span_group import SpanGroup
 from spacy_crossner.data.groups import SCORES
 from spacy_crossner.pipeline.gold import DISCONTINUOUS
 from spacy_crossner.types import Mention
-
-
-def without_overlap(mentions: Iterable[Mention]) -> list[Mention]:
-    """Take the best mentions that do not overlap.
-
-    mentions (Iterable[Mention]): Best first.
-    RETURNS (List[Mention]): The contiguous ones that fit beside all better ones, best first.
-    """
-    taken: set[int] = set()
-    chosen = []
-    for mention in mentions:
-        if mention.is_contiguous and taken.isdisjoint(mention.tokens):
-            taken.update(mention.tokens)
-            chosen.append(mention)
-    return chosen
 
 
 def write_entities(doc: Doc, entities: list[Mention]) -> None:

@@ -50,6 +50,7 @@ MAX_SPAN_LENGTH = 64
         "model": DEFAULT_MODEL,
         "spans_key": SPANS_KEY,
         "threshold": 0.3,
+        "touching_odds": 0.05,
         "set_score": True,
         "distil": {"weight": 1.0, "temperature": 1.0, "loss": "kl"},
         "self_training": {"weight": 0.0, "confidence": 0.9},
@@ -63,6 +64,7 @@ def make_token_label_ner(
     model: Model[list[Doc], TokenLabelScores],
     spans_key: str,
     threshold: float,
+    touching_odds: float,
     distil: Distil,
     self_training: SelfTraining,
     scorer: Optional[Callable],
@@ -73,6 +75,8 @@ def make_token_label_ner(
     model (Model[List[Doc], TokenLabelScores]): The head with its token vectors.
     spans_key (str): Name of the span group to write all candidates to, with their scores.
     threshold (float): Least score of an entity or candidate.
+    touching_odds (float): Factor on the odds that a name begins directly behind another one of the
+        same type, since heads cut long names; 1.0 changes nothing.
     distil (Distil): Learning of soft targets, on docs that carry them.
     self_training (SelfTraining): Learning of confident targets, on the same docs.
     scorer (Optional[Callable]): The scoring method.
@@ -84,6 +88,7 @@ def make_token_label_ner(
         name,
         spans_key=spans_key,
         threshold=threshold,
+        touching_odds=touching_odds,
         distil=read_block(Distil, distil, f"components.{name}.distil"),
         self_training=read_block(SelfTraining, self_training, f"components.{name}.self_training"),
         scorer=scorer,
@@ -109,13 +114,16 @@ class TokenLabelNER(CrossnerNER):
         return join_labels(logits / logits.sum(axis=1, keepdims=True), scores.glued)
 
     def decode(self, scores: TokenLabelScores, threshold: float) -> list[Prediction]:
-        """Find each doc's best valid sequence, and all spans that could be entities.
+        """Find the best set of entities, and all spans that could be entities.
 
-        scores (TokenLabelScores): What the head said.
+        The set is that of the most probable valid sequence of classes, which also weighs that
+        tokens are outside. Entities of it that score less than the threshold are left out.
+
+        scores (TokenLabelScores): The head's output.
         threshold (float): Least score of an entity or candidate.
         RETURNS (List[Prediction]): One per doc.
         """
-        probs = self.probabilities(scores)
+        probs = bio.favour_whole(self.probabilities(scores), scores.lengths, self.touching_odds)
         best = [
             [m for m in entities if m.score >= threshold]
             for entities in bio.decode(probs, scores.lengths, self.labels)

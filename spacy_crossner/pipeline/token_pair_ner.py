@@ -41,8 +41,7 @@ from spacy_crossner.pipeline.settings import (
     read_block,
 )
 from spacy_crossner.pipeline.soft import dense_classes, dense_relations, find_taught
-from spacy_crossner.pipeline.units import to_tokens
-from spacy_crossner.schemes import relations
+from spacy_crossner.schemes import bio, relations
 
 DEFAULT_CONFIG = """
 [model]
@@ -69,6 +68,7 @@ DEFAULT_MODEL = Config().from_str(DEFAULT_CONFIG)["model"]
         "model": DEFAULT_MODEL,
         "spans_key": SPANS_KEY,
         "threshold": 0.3,
+        "touching_odds": 0.05,
         "set_score": True,
         "loss": {"kind": "bce", "negative_weight": 1.0, "token_weight": 1.0},
         "distil": {"weight": 1.0, "temperature": 1.0, "loss": "kl"},
@@ -84,6 +84,7 @@ def make_token_pair_ner(
     model: Model[list[Doc], TokenPairScores],
     spans_key: str,
     threshold: float,
+    touching_odds: float,
     loss: PairLoss,
     distil: Distil,
     self_training: SelfTraining,
@@ -96,6 +97,8 @@ def make_token_pair_ner(
     model (Model[List[Doc], TokenPairScores]): The head with its token vectors.
     spans_key (str): Name of the span group to write all candidates to, with their scores.
     threshold (float): Least score of an entity or candidate.
+    touching_odds (float): Factor on the odds that a name begins directly behind another one of the
+        same type, since heads cut long names; 1.0 changes nothing.
     loss (PairLoss): Learning of labels.
     distil (Distil): Learning of soft targets, on docs that carry them.
     self_training (SelfTraining): Learning of confident targets, on the same docs.
@@ -110,6 +113,7 @@ def make_token_pair_ner(
         name,
         spans_key=spans_key,
         threshold=threshold,
+        touching_odds=touching_odds,
         distil=read_block(Distil, distil, f"{section}.distil"),
         self_training=read_block(SelfTraining, self_training, f"{section}.self_training"),
         loss=read_block(PairLoss, loss, f"{section}.loss"),
@@ -147,25 +151,44 @@ class TokenPairNER(CrossnerNER):
 
     def probabilities(self, scores: TokenPairScores) -> numpy.ndarray:
         """RETURNS (numpy.ndarray): (n_tokens, max_span_length, n_relations), calibrated."""
-        logits = self.model.ops.to_numpy(scores.logits) / self.temperature + self.bias
+        return self._activate(self.model.ops.to_numpy(scores.logits), scores)
+
+    def _activate(self, logits: numpy.ndarray, scores: TokenPairScores) -> numpy.ndarray:
+        logits = logits / self.temperature + self.bias
         probs = 1.0 / (1.0 + numpy.exp(-numpy.clip(logits, -50.0, 50.0)))
         return join_pairs(probs, scores.lengths, scores.glued)
 
     def decode(self, scores: TokenPairScores, threshold: float) -> list[Prediction]:
-        """Find all spans that could be entities, and the best of them without overlap.
+        """Find all spans that could be entities, and the best set of them without overlap.
 
-        scores (TokenPairScores): What the head said.
+        scores (TokenPairScores): The head's output.
         threshold (float): Least score of an entity or candidate.
         RETURNS (List[Prediction]): One per doc.
         """
-        probs = self.probabilities(scores)
+        probs = self._activate(self._favour_whole(scores), scores)
         found = relations.decode_batch(probs, scores.lengths, self.labels, threshold)
-        return flat_entities(
-            [
-                to_tokens(mentions, starts, n)
-                for mentions, starts, n in zip(found, scores.starts, scores.n_tokens, strict=True)
-            ]
+        return flat_entities(found, scores, threshold)
+
+    def _favour_whole(self, scores: TokenPairScores) -> numpy.ndarray:
+        """RETURNS (numpy.ndarray): The logits, moved as `bio.favour_whole` moves their prior."""
+        logits = self.model.ops.to_numpy(scores.logits)
+        if scores.classes is None or self.touching_odds == 1.0:
+            return logits
+        classes = self.model.ops.to_numpy(scores.classes)
+        classes = numpy.exp(classes - classes.max(axis=1, keepdims=True))
+        classes /= classes.sum(axis=1, keepdims=True)
+        changed = bio.favour_whole(classes, scores.lengths, self.touching_odds)
+        places = numpy.flatnonzero((changed != classes).any(axis=1))
+        if not len(places):
+            return logits
+        # all spans that hold one of these tokens, or end before it
+        rows = numpy.unique(numpy.maximum(places[:, None] - numpy.arange(self.width + 1), 0))
+        after, before = (
+            bio.log_odds(table, scores.lengths, rows, self.width) for table in (changed, classes)
         )
+        logits = logits.copy()
+        logits[rows, :, 1:] += after - before
+        return logits
 
     def zero_gradient(self, scores: TokenPairScores) -> TokenPairScores:
         """RETURNS (TokenPairScores): Zeros. Queries and keys have none until contrast adds some."""
