@@ -66,6 +66,24 @@ def test_a_copy_of_the_teacher_has_nothing_to_learn(taught, tiny_encoder, loss):
     assert figures[0][1] < 0.02 * figures[1][1]
 
 
+def test_a_student_with_the_other_head_learns_from_the_same_file(taught, tiny_encoder):
+    factory, teacher, annotated = taught
+    (other,) = set(FACTORIES) - {factory}
+    nlp = make_nlp(tiny_encoder, seed=3, **{other: {}})
+    optimizer = nlp.initialize(lambda: make_examples(nlp))
+    optimizer.learn_rate = 0.005
+    examples = list(create_parallel_corpus(str(annotated))(nlp))
+    history = []
+    for _ in range(60):
+        losses: dict[str, float] = {}
+        nlp.update(examples, sgd=optimizer, losses=losses)
+        history.append(losses[f"{other}_distil"])
+    assert history[-1] < 0.3 * history[0]
+    texts = [example.text for example in examples]
+    expected = {ent.text for doc in spacy.load(teacher).pipe(texts) for ent in doc.ents}
+    assert expected & {ent.text for doc in nlp.pipe(texts) for ent in doc.ents}
+
+
 @pytest.mark.parametrize("objective", ["distil", "self_training"])
 def test_gradients_of_what_was_annotated(taught, objective):
     """The gradient on the logits equals finite differences of the loss."""

@@ -22,6 +22,7 @@ from spacy_crossner.distil.probs import (
 )
 from spacy_crossner.pipeline.soft import fill_classes, fill_relations
 from spacy_crossner.schemes import bio, relations
+from spacy_crossner.schemes.convert import bio_to_relations, relations_to_bio
 from spacy_crossner.types import Mention
 
 LABELS = ("LOC", "PER")
@@ -301,3 +302,24 @@ def test_expected_f():
     assert expected_f(0.0, 0, 0.0) == 1.0
     assert expected_f(0.0, 0, 2.0) == 0.0
     assert expected_f(1.8, 2, 2.0) == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_classes_survive_the_way_through_relations(seed):
+    """A teacher whose span scores follow from BIO classes teaches BIO students those classes."""
+    rng = numpy.random.default_rng(seed)
+    lengths = [6, 9]
+    probs = rng.dirichlet([4.0, 0.3, 0.3, 0.2, 0.2], size=15).astype("float32")
+    # an I that continues nothing is not part of any span
+    for begin, length in ((0, 6), (6, 9)):
+        for i in range(begin, begin + length):
+            for inside, first in ((2, 1), (4, 3)):
+                reach = probs[i - 1, first : inside + 1].sum() if i > begin else 0.0
+                probs[i, 0] += probs[i, inside] * (1.0 - reach)
+                probs[i, inside] *= reach
+    band = bio_to_relations(probs, lengths, LABELS)
+    back = relations_to_bio(band, lengths, LABELS)
+    assert back.sum(axis=1) == pytest.approx(1.0, abs=1e-5)
+    # spans below the floor are lost, and a continuation depends on what is before it
+    assert numpy.abs(back[:, 1::2] - probs[:, 1::2]).max() < 0.1
+    assert numpy.abs(back - probs).mean() < 0.02

@@ -50,7 +50,7 @@ MAX_SPAN_LENGTH = 64
         "model": DEFAULT_MODEL,
         "spans_key": SPANS_KEY,
         "threshold": 0.3,
-        "touching_odds": 0.05,
+        "touching_odds": 0.02,
         "set_score": True,
         "distil": {"weight": 1.0, "temperature": 1.0, "loss": "kl"},
         "self_training": {"weight": 0.0, "confidence": 0.9},

@@ -68,7 +68,7 @@ DEFAULT_MODEL = Config().from_str(DEFAULT_CONFIG)["model"]
         "model": DEFAULT_MODEL,
         "spans_key": SPANS_KEY,
         "threshold": 0.3,
-        "touching_odds": 0.05,
+        "touching_odds": 0.02,
         "set_score": True,
         "loss": {"kind": "bce", "negative_weight": 1.0, "token_weight": 1.0},
         "distil": {"weight": 1.0, "temperature": 1.0, "loss": "kl"},
