@@ -155,22 +155,32 @@ SPREAD = """
 import multiprocessing, sys, spacy
 if __name__ == "__main__":
     multiprocessing.set_start_method(sys.argv[1])
-    nlp = spacy.load(sys.argv[2])
-    texts = sys.argv[3:]
-    docs = nlp.pipe(texts, n_process=2, batch_size=2)
-    print([[(span.text, span.label_) for span in doc.spans["sc"]] for doc in docs])
+    docs = spacy.load(sys.argv[2]).pipe(sys.argv[3:], n_process=2, batch_size=2)
+    print([[[(s.text, s.label_) for s in doc.spans[key]] for key in FACTORIES] for doc in docs])
 """
 
 
+@pytest.fixture(scope="module")
+def both_heads(tiny_encoder, tmp_path_factory):
+    """A folder with a pipeline of both heads."""
+    nlp = make_nlp(tiny_encoder, **{factory: {"spans_key": factory} for factory in FACTORIES})
+    train(nlp, make_examples(nlp), steps=40)
+    path = tmp_path_factory.mktemp("both") / "model"
+    nlp.to_disk(path)
+    return path
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_every_way_to_start_processes(trained, tmp_path, method):
-    """The default is spawn on Windows and macOS, where all components are pickled."""
-    trained.to_disk(tmp_path / "model")
-    (tmp_path / "spread.py").write_text(SPREAD, encoding="utf8")
+def test_every_way_to_start_processes(both_heads, tmp_path, method):
+    """The default is spawn on Windows and macOS, where components are pickled."""
+    script = tmp_path / "spread.py"
+    script.write_text(SPREAD.replace("FACTORIES", str(FACTORIES)), encoding="utf8")
     texts = [text for text, _ in TRAIN_DATA]
-    command = [sys.executable, str(tmp_path / "spread.py"), method, str(tmp_path / "model"), *texts]
-    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
-    expected = [[s[:2] for s in scored(trained(text))] for text in texts]
+    command = [sys.executable, str(script), method, str(both_heads), *texts]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
+    docs = spacy.load(both_heads).pipe(texts)
+    expected = [[[s[:2] for s in scored(doc, key)] for key in FACTORIES] for doc in docs]
+    assert all(any(doc[head] for doc in expected) for head in (0, 1))
     assert result.stdout.strip() == str(expected)
 
 
