@@ -124,7 +124,7 @@ def measure_names(
     batch_size (int): Docs per batch.
     RETURNS (dict[str, Cuts]): The counts of each decoding.
     """
-    teacher = load_teacher(model)
+    teacher: Any = load_teacher(model)
     nlp: Language = teacher.nlp
     unused = nlp.pipe_names[nlp.pipe_names.index(teacher.name) :]
     decodings = choose_decodings(odds)
