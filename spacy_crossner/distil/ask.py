@@ -24,9 +24,10 @@ from spacy_crossner.data.shards import SUFFIX, find_shards, read_docs, write_doc
 from spacy_crossner.data.view import SoftTargets, View, get_view, set_view
 from spacy_crossner.distil.inputs import find_texts, iter_texts
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.pipeline.select import without_overlap, write_entities, write_spans
+from spacy_crossner.pipeline.select import write_entities, write_spans
 from spacy_crossner.pipeline.soft import fill_classes, fill_relations
 from spacy_crossner.schemes import bio, relations
+from spacy_crossner.schemes.best_set import best_set
 from spacy_crossner.tables import make_frame, render_rows
 from spacy_crossner.types import Mention
 
@@ -285,4 +286,4 @@ def find_predictions(soft: SoftTargets, n_tokens: int, threshold: float) -> list
     labels = [name[4:] for name in soft.classes if name.startswith("THW-")]
     width = 1 + int((soft.index[:, 1] - soft.index[:, 0]).max(initial=0))
     band = fill_relations(soft, starts, width, len(soft.classes))
-    return without_overlap(relations.decode_batch(band, [n_tokens], labels, threshold)[0])
+    return best_set(relations.decode_batch(band, [n_tokens], labels, threshold)[0], threshold)
