@@ -18,7 +18,7 @@ from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.pipeline.load import load_pipeline
 from spacy_crossner.pipeline.ner import CrossnerNER
 from spacy_crossner.report.examples import EXAMPLES
-from spacy_crossner.report.names import language_name, pipeline_name
+from spacy_crossner.report.names import language_name, pipeline_name, pipeline_version
 
 HOST = "127.0.0.1"
 PORT = 8765
@@ -97,7 +97,7 @@ class Analyser:
         ]
         return {
             "name": pipeline_name(self.nlp, self.path),
-            "version": meta["version"],
+            "version": pipeline_version(self.nlp),
             "components": self.nlp.pipe_names,
             "labels": sorted({label for pipe in self.heads for label in pipe.labels}),
             "threshold": self.heads[0].threshold if self.heads else None,

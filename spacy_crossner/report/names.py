@@ -6,8 +6,9 @@ from spacy.language import Language
 
 from spacy_crossner.data.languages import LANGUAGES
 
-# spaCy's name for a pipeline that nobody has named.
+# spaCy's name and version of a pipeline that nobody has named.
 UNNAMED = "pipeline"
+NO_VERSION = "0.0.0"
 
 
 def language_name(code: str) -> str:
@@ -21,6 +22,11 @@ def language_name(code: str) -> str:
     if not name:
         return code
     return f"{name} ({rest})" if rest else name
+
+
+def pipeline_version(nlp: Language) -> str:
+    """RETURNS (str): The version of a pipeline, empty if nobody has given it one."""
+    return "" if nlp.meta["version"] == NO_VERSION else nlp.meta["version"]
 
 
 def pipeline_name(nlp: Language, path: str) -> str:

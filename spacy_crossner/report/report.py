@@ -20,7 +20,7 @@ from spacy_crossner.pipeline.load import load_pipeline
 from spacy_crossner.report.compare import Compared, compare
 from spacy_crossner.report.evaluate import find_tests, predict_file, score, take_name
 from spacy_crossner.report.log import is_log, read_log
-from spacy_crossner.report.names import pipeline_name
+from spacy_crossner.report.names import pipeline_name, pipeline_version
 from spacy_crossner.report.sections import (
     Entries,
     Recipes,
@@ -111,7 +111,7 @@ def report(
     sentences = [sentence for found in compared.values() for sentence in found]
     page = {
         "name": name,
-        "pipeline": f"{nlp.lang}_{nlp.meta['name']} {nlp.meta['version']}",
+        "pipeline": " ".join((pipeline_name(nlp, str(model)), pipeline_version(nlp))).strip(),
         "components": nlp.pipe_names,
         "version": __version__,
         "date": f"{date.today():%-d %B %Y}",

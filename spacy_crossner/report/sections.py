@@ -84,6 +84,7 @@ def show_cards(
                 "lang": compared[key][0].lang,
                 "docs": scores[key]["docs"],
                 **{figure: _cell(scores[key][figure]) for figure in "prf"},
+                "inner": _cell(scores[key]["inner"]["f"]) if "inner" in scores[key] else None,
                 "examples": [_show_sentence(s, colours) for s in choose_examples(compared[key])],
             }
             for key in order
