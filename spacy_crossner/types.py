@@ -1,6 +1,12 @@
 """The values that pass between the floors of the package."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+# A name and a payload; or a name and a result.
+Task = tuple[str, Any]
+# Runs tasks wherever it likes: gets what makes a worker, and tasks; yields names and results.
+Run = Callable[[Callable[[], Callable[[Any], Any]], Iterable[Task]], Iterator[Task]]
 
 
 class Mention(NamedTuple):

@@ -17,7 +17,7 @@ from spacy_crossner.errors import CrossnerError
 from spacy_crossner.scale import Predictor
 from spacy_crossner.scale import records as records_module
 from spacy_crossner.scale.apply import apply
-from spacy_crossner.scale.execution import Execution, in_order, run_tasks
+from spacy_crossner.scale.execution import Execution, run_tasks
 from spacy_crossner.scale.journal import JOURNAL
 from spacy_crossner.scale.outputs import ID
 from spacy_crossner.scale.records import find_sources, iter_chunks, read_chunk
@@ -537,9 +537,3 @@ def test_tasks_are_taken_as_workers_become_free(workers):
     assert max(counts) <= 2 * workers
     with pytest.raises(CrossnerError, match="a user's error"):
         list(run_tasks(make_adder, [("a", -1)], Execution("local", workers)))
-
-
-def test_results_in_order():
-    tasks = [(str(n), n) for n in range(10)]
-    found = in_order(tasks, lambda tasks: reversed(list(tasks)))
-    assert list(found) == tasks

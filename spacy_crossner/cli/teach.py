@@ -7,6 +7,7 @@ import typer
 from wasabi import msg
 
 from spacy_crossner.cli.app import command
+from spacy_crossner.cli.options import ADDRESS, GPUS, ON, THREADS, WORKERS
 from spacy_crossner.errors import CrossnerError, Errors
 
 
@@ -125,10 +126,16 @@ def annotate_cli(
         ),
     ] = False,
     gpu_id: Annotated[int, typer.Option(help="The GPU to use, -1 for the CPU.")] = -1,
+    on: Annotated[str, ON] = "local",
+    workers: Annotated[int, WORKERS] = 1,
+    threads: Annotated[int, THREADS] = 1,
+    address: Annotated[str, ADDRESS] = "",
+    gpus_per_worker: Annotated[float, GPUS] = 0.0,
 ) -> None:
     """Annotate plain text with a teacher, for students to learn from. Resumes where it stopped."""
     from spacy_crossner.data.convert import parse_label_map
     from spacy_crossner.distil.annotate import annotate
+    from spacy_crossner.scale.execution import Execution, make_run
 
     annotation = annotate(
         [teacher, *(more or [])],
@@ -154,7 +161,8 @@ def annotate_cli(
         shard_size=shard_size,
         restart=restart,
         allow_empty=allow_empty,
-        gpu_id=gpu_id,
+        gpu_id=0 if gpus_per_worker else gpu_id,
+        run=make_run(Execution(on, workers, threads, address, gpus_per_worker)),
     )
     for message, count in annotation.survey.problems.items():
         msg.warn(f"{count} lines were skipped: {message}")

@@ -7,6 +7,7 @@ import typer
 from wasabi import msg
 
 from spacy_crossner.cli.app import command
+from spacy_crossner.cli.options import ADDRESS, GPUS, ON, THREADS, WORKERS
 from spacy_crossner.errors import CrossnerError, Errors
 
 
@@ -219,9 +220,15 @@ def translate_cli(
     batch_size: Annotated[
         int, typer.Option(min=1, help="Texts that a model translates at once.")
     ] = 16,
+    on: Annotated[str, ON] = "local",
+    workers: Annotated[int, WORKERS] = 1,
+    threads: Annotated[int, THREADS] = 1,
+    address: Annotated[str, ADDRESS] = "",
+    gpus_per_worker: Annotated[float, GPUS] = 0.0,
 ) -> None:
     """Write translated views with projected labels: each source sentence and its translations."""
     from spacy_crossner.lexicon.codeswitch import parse_lexicons
+    from spacy_crossner.scale.execution import Execution, make_run
     from spacy_crossner.translate.engines import EngineSettings
     from spacy_crossner.translate.run import describe, translate
 
@@ -246,6 +253,7 @@ def translate_cli(
         cache=cache,
         report_path=report,
         progress=True,
+        run=make_run(Execution(on, workers, threads, address, gpus_per_worker)),
     )
     for target, one in result.items():
         msg.divider(f"{source} -> {target}: {one.engine}")

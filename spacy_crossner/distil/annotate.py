@@ -10,8 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Optional, Union
 
 import spacy
@@ -28,15 +30,16 @@ from spacy_crossner.distil.annotator import Annotator, Settings, load_annotator
 from spacy_crossner.distil.inputs import Survey, Text, as_file, find_texts, iter_texts, survey
 from spacy_crossner.distil.manifest import Manifest, Tally, open_folder, write_manifest
 from spacy_crossner.distil.outputs import TeacherOutput
-from spacy_crossner.distil.pipelines import PipelineTeacher, Reading
+from spacy_crossner.distil.pipelines import SAMPLE, PipelineTeacher, Reading
 from spacy_crossner.distil.report import list_tallies
 from spacy_crossner.distil.teachers import (
     Model,
     identify_teacher,
 )
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.files import fingerprint
+from spacy_crossner.files import fingerprint, write_file
 from spacy_crossner.tables import make_frame, render_rows
+from spacy_crossner.types import Run, Task
 
 # An annotation with a larger share of masked tokens and no entity teaches nothing.
 MOST_MASKED = 0.99
@@ -128,6 +131,7 @@ def annotate(
     restart: bool = False,
     allow_empty: bool = False,
     gpu_id: int = -1,
+    run: Optional[Run] = None,
 ) -> Annotation:
     """Annotate texts with teachers.
 
@@ -170,6 +174,9 @@ def annotate(
     allow_empty (bool): Keep an annotation from which a student learns nothing, instead of stopping
         with an error.
     gpu_id (int): The GPU to use, -1 for the CPU.
+    run (Optional[Run]): Runs shards in other processes: it gets a function that makes a worker, and
+        tasks of a name and a payload, and yields names and results. The teachers then have to be
+        given by folder or name.
     RETURNS (Annotation): What was written, and what could not be read.
     """
     settings = Settings(
@@ -202,9 +209,12 @@ def annotate(
         content = identify(annotator, files, lang, langs, shard_size)
         manifest = open_folder(out, content, restart)
         if not manifest.complete or len(manifest.shards) * shard_size < known.texts:
-            _fill(
-                out, annotator, iter_texts(files, lang, langs), manifest, known.texts, allow_empty
-            )
+            found = iter_texts(files, lang, langs)
+            if run is None:
+                run = partial(_run_here, annotator)
+            sample = list(islice(iter_texts(files, lang, langs), SAMPLE))
+            make_worker = partial(ShardWorker, settings, sample, gpu_id)
+            _fill(out, partial(run, make_worker), found, manifest, known.texts, allow_empty)
         check_annotation(manifest, out, allow_empty)
     return Annotation(out, manifest, known)
 
@@ -297,26 +307,80 @@ def find_text_languages(path: Path, lang: str) -> set[str]:
     return {text.lang for text in iter_texts(files, lang or "xx")}
 
 
+class ShardWorker:
+    """Annotates shards in a process that has teachers of its own."""
+
+    def __init__(self, settings: Settings, sample: Sequence[Text], gpu_id: int = -1):
+        """Load the teachers.
+
+        settings (Settings): The settings.
+        sample (Sequence[Text]): The first texts; see `load_annotator`.
+        gpu_id (int): The GPU to use, -1 for the CPU.
+        """
+        if gpu_id >= 0:
+            spacy.require_gpu(gpu_id)
+        self.annotator = load_annotator(settings, sample)
+
+    def __call__(self, payload: tuple[int, Sequence[Text]]) -> tuple[bytes, dict[str, Tally]]:
+        """Annotate a shard.
+
+        payload (tuple[int, Sequence[Text]]): The number of the shard and its texts.
+        RETURNS (tuple[bytes, dict[str, Tally]]): The content of the file, and the counts.
+        """
+        return make_shard(self.annotator, *payload)
+
+
+def make_shard(
+    annotator: Annotator, number: int, texts: Sequence[Text]
+) -> tuple[bytes, dict[str, Tally]]:
+    """Annotate the texts of one shard. The result depends on nothing else.
+
+    annotator (Annotator): The teachers and settings.
+    number (int): The number of the shard, which seeds dropout.
+    texts (Sequence[Text]): The texts.
+    RETURNS (tuple[bytes, dict[str, Tally]]): The content of the file, and the counts of each
+        language.
+    """
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / shard_name(number)
+        tallies = write_shard(path, annotator, texts, number)
+        return path.read_bytes(), tallies
+
+
+def _run_here(annotator: Annotator, make_worker: Callable, tasks: Iterable[Task]) -> Iterator[Task]:
+    for name, payload in tasks:
+        yield name, make_shard(annotator, *payload)
+
+
 def _fill(
     out: Path,
-    annotator: Annotator,
+    run: Callable[[Iterable[Task]], Iterator[Task]],
     texts: Iterator[Text],
     manifest: Manifest,
     total: int,
     allow_empty: bool,
 ) -> None:
+    sizes: dict[str, int] = {}
     with tqdm(total=total, desc=out.name, unit=" texts", disable=None) as progress:
-        for number, shard in iter_shards(texts, manifest.settings["shard size"]):
-            name = shard_name(number)
-            if name not in manifest.shards:
-                manifest.shards[name] = write_shard(
-                    out / name, annotator, shard, number, progress.update
-                )
-                write_manifest(out, manifest)
-                # not after hours
-                check_annotation(manifest, out, allow_empty)
-            else:
-                progress.update(len(shard))
+
+        def iter_tasks() -> Iterator[Task]:
+            for number, shard in iter_shards(texts, manifest.settings["shard size"]):
+                name = shard_name(number)
+                if name in manifest.shards:
+                    progress.update(len(shard))
+                else:
+                    sizes[name] = len(shard)
+                    yield name, (number, shard)
+
+        for name, (content, tallies) in run(iter_tasks()):
+            write_file(out / name, content)
+            manifest.shards[name] = tallies
+            write_manifest(out, manifest)
+            progress.update(sizes.pop(name))
+            # not after hours
+            check_annotation(manifest, out, allow_empty)
+    # workers end in any order
+    manifest.shards = dict(sorted(manifest.shards.items()))
     manifest.complete = True
     write_manifest(out, manifest)
 
@@ -345,7 +409,6 @@ def write_shard(
     annotator: Annotator,
     texts: Sequence[Text],
     number: int,
-    progress: Callable[[int], Any] = lambda done: None,
 ) -> dict[str, Tally]:
     """Annotate the texts of one shard and write them. The result depends on nothing else.
 
@@ -353,7 +416,6 @@ def write_shard(
     annotator (Annotator): The teachers and settings.
     texts (Sequence[Text]): The texts.
     number (int): The number of the shard, which seeds dropout.
-    progress (Callable[[int], Any]): Called with the number of texts that are done since last time.
     RETURNS (dict[str, Tally]): Counts for each language.
     """
     tallies: dict[str, Tally] = {}
@@ -363,7 +425,6 @@ def write_shard(
         annotated = annotator.annotate_docs(texts)
         for text, (doc, output, agreement) in zip(texts, annotated, strict=True):
             tallies.setdefault(text.lang, Tally()).add(_count(doc, output, agreement))
-            progress(1)
             yield doc
 
     with ExitStack() as stack:

@@ -18,6 +18,7 @@ from typing import Any, Optional
 
 from spacy_crossner.checks import check_choice, check_least, check_range
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.types import Run, Task
 
 PLACES = ("local", "ray")
 # Tasks per worker that are taken from the iterator: one to work on, the next to start at once.
@@ -32,7 +33,6 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLIS_N
 
 Worker = Callable[[Any], Any]
 MakeWorker = Callable[[], Worker]
-Task = tuple[str, Any]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Lost:
 
 def run_tasks(
     make_worker: MakeWorker, tasks: Iterable[Task], execution: Execution
-) -> Iterator[tuple[str, Any]]:
+) -> Iterator[Task]:
     """Run tasks on workers. Those of a worker that dies are run again by another one.
 
     make_worker (Callable): Makes a worker. It has to be picklable, as have payloads and results.
@@ -101,26 +101,23 @@ def run_tasks(
                 yield name, worker(payload)
 
 
-def in_order(tasks: Iterable[Task], run: Callable[[Iterable[Task]], Iterator[tuple[str, Any]]]):
-    """Run tasks and yield their results in the order of the tasks.
+def make_run(execution: Execution) -> Optional[Run]:
+    """Make what `annotate` and `translate` take to run in other processes.
 
-    tasks (Iterable[tuple[str, Any]]): The tasks.
-    run (Callable): Runs them and yields results in any order.
-    YIELDS (tuple[str, Any]): The name of each task and its result.
+    execution (Execution): Where to run.
+    RETURNS (Optional[Run]): A function like `run_tasks` for which a lost task is an error, or None
+        for one local worker.
     """
-    names: deque[str] = deque()
-    results: dict[str, Any] = {}
+    if execution.on == "local" and execution.workers == 1:
+        return None
 
-    def note() -> Iterator[Task]:
-        for name, payload in tasks:
-            names.append(name)
-            yield name, payload
+    def run(make_worker: MakeWorker, tasks: Iterable[Task]) -> Iterator[Task]:
+        for name, result in run_tasks(make_worker, tasks, execution):
+            if isinstance(result, Lost):
+                raise CrossnerError(result.reason)
+            yield name, result
 
-    for name, result in run(note()):
-        results[name] = result
-        while names and names[0] in results:
-            done = names.popleft()
-            yield done, results.pop(done)
+    return run
 
 
 @contextmanager
@@ -166,7 +163,7 @@ def _context() -> Any:
 
 def _run_in_processes(
     make_worker: MakeWorker, tasks: Iterator[Task], execution: Execution
-) -> Iterator[tuple[str, Any]]:
+) -> Iterator[Task]:
     again: deque[Task] = deque()
     pending: dict[Future, Task] = {}
     deaths = 0
@@ -302,7 +299,7 @@ def connect(execution: Execution) -> Iterator[Any]:
 
 def _run_on_ray(
     make_worker: MakeWorker, tasks: Iterator[Task], execution: Execution
-) -> Iterator[tuple[str, Any]]:
+) -> Iterator[Task]:
     with connect(execution) as ray:
         actor = ray.remote(num_cpus=execution.threads, num_gpus=execution.gpus_per_worker)(Host)
         arguments = (make_worker, execution.threads)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Optional
 
@@ -23,10 +24,12 @@ from spacy_crossner.translate.engines import (
     Engine,
     EngineSettings,
     Failure,
+    Outcome,
     Segment,
     make_engine,
 )
 from spacy_crossner.translate.views import Projected, make_translation, read_segment, tokenize
+from spacy_crossner.types import Run, Task
 
 INCOMPLETE = ("drop", "unlabelled", "keep")
 CHUNK = 256  # sentences that are translated or aligned at once
@@ -93,6 +96,56 @@ class Pair:
     lexicon: Optional[Lexicon] = None
 
 
+@dataclass
+class _Chunk:
+    """Sentences that are translated into one language at once.
+
+    target (str): The language.
+    docs (Sequence[Doc]): The sentences.
+    keys (list[str]): Their keys in the cache.
+    missing (dict[str, Segment]): What has to be translated, by key.
+    """
+
+    target: str
+    docs: Sequence[Doc]
+    keys: list[str]
+    missing: dict[str, Segment]
+
+
+class EngineWorker:
+    """Translates in a process that has engines of its own."""
+
+    def __init__(self, names: Mapping[str, str], source: str, settings: EngineSettings):
+        """Note the engines; each is loaded when it is first needed.
+
+        names (Mapping[str, str]): The engine of each target language.
+        source (str): The language of the sentences.
+        settings (EngineSettings): What the engines are told.
+        """
+        self.names = names
+        self.source = source
+        self.settings = settings
+        self.engines: dict[str, Engine] = {}
+
+    def __call__(self, payload: tuple[str, Sequence[Segment]]) -> Sequence[Outcome]:
+        """Translate a chunk.
+
+        payload (tuple[str, Sequence[Segment]]): The target language and the sentences.
+        RETURNS (Sequence[Outcome]): A translation or a failure for each.
+        """
+        target, segments = payload
+        if target not in self.engines:
+            found = make_engine(self.names[target], self.source, target, self.settings)
+            self.engines[target] = found[1]
+        return self.engines[target].translate(segments)
+
+
+def _run_here(make_worker: Callable[[], Any], tasks: Iterable[Task]) -> Iterator[Task]:
+    worker = make_worker()
+    for name, payload in tasks:
+        yield name, worker(payload)
+
+
 class Translation:
     """One run over a corpus: a pass that translates, and a pass that puts the labels in place."""
 
@@ -107,6 +160,7 @@ class Translation:
         incomplete: str = "drop",
         vectors: Optional[Vectors] = None,
         labels: Collection[str] = (),
+        settings: Optional[EngineSettings] = None,
     ):
         """Prepare the run.
 
@@ -119,7 +173,9 @@ class Translation:
         vectors (Optional[Vectors]): Turns docs into vectors.
         labels (Collection[str]): Labels of the corpus. A translation that came with other labels is
             taken without them.
+        settings (Optional[EngineSettings]): What engines in other processes are told.
         """
+        self.settings = settings
         self.source = source
         self.pairs = pairs
         self.cache = cache
@@ -129,31 +185,69 @@ class Translation:
         self.vectors = vectors
         self.labels = labels
 
-    def translate(self, docs: Iterable[Doc]) -> None:
+    def translate(self, docs: Iterable[Doc], run: Optional[Run] = None) -> None:
         """Fill the cache with what it lacks, a chunk at a time.
 
         docs (Iterable[Doc]): The corpus, the views of a group one after the other.
+        run (Optional[Run]): Runs the engines in other processes. The translations, and what the
+            cache holds of them, are the same.
         """
-        for groups in _chunks(iter_runs(docs, get_group)):
-            for target in self.pairs:
-                self._translate_chunk(
-                    [doc for _, doc in self._find_sources(groups, target)], target
-                )
+        chunks: dict[str, _Chunk] = {}  # in the order of the corpus
+        done: dict[str, list[Outcome]] = {}
+        pending: set[str] = set()
 
-    def _translate_chunk(self, docs: Sequence[Doc], target: str) -> None:
-        pair, report = self.pairs[target], self.report[target]
+        def iter_tasks() -> Iterator[Task]:
+            for number, groups in enumerate(_chunks(iter_runs(docs, get_group))):
+                for target in self.pairs:
+                    sources = [doc for _, doc in self._find_sources(groups, target)]
+                    name = f"{number} {target}"
+                    chunks[name] = chunk = self._prepare(sources, target, pending)
+                    pending.update(chunk.missing)
+                    if chunk.missing:
+                        yield name, (target, list(chunk.missing.values()))
+                    else:
+                        done[name] = []
+                        finish()
+
+        def finish() -> None:
+            for name in list(chunks):
+                if name not in done:
+                    return
+                chunk = chunks.pop(name)
+                self._finish(chunk, done.pop(name))
+                pending.difference_update(chunk.missing)
+
+        for name, outcomes in (run or _run_here)(self._make_worker(run is None), iter_tasks()):
+            done[name] = outcomes
+            finish()
+
+    def _make_worker(self, here: bool) -> Callable[[], Any]:
+        if here:
+            engines = {target: pair.engine for target, pair in self.pairs.items()}
+            return lambda: lambda payload: engines[payload[0]].translate(payload[1])
+        names = {target: self.report[target].engine for target in self.pairs}
+        return partial(EngineWorker, names, self.source, self.settings or EngineSettings())
+
+    def _prepare(self, docs: Sequence[Doc], target: str, pending: Collection[str]) -> "_Chunk":
         keys = [self._key(doc, target) for doc in docs]
         known = self.cache.get(dict.fromkeys(keys))
         missing = {
-            key: read_segment(doc) for key, doc in zip(keys, docs, strict=True) if key not in known
+            key: read_segment(doc)
+            for key, doc in zip(keys, docs, strict=True)
+            # what an earlier chunk waits for is in the cache by the time it is needed
+            if key not in known and key not in pending
         }
         # sorted, so that a model gets to see the same batches in every run
         order = sorted(missing, key=lambda key: (len(missing[key].text), key))
-        outcomes = pair.engine.translate([missing[key] for key in order]) if order else []
-        new = dict(zip(order, outcomes, strict=True))
+        return _Chunk(target, docs, keys, {key: missing[key] for key in order})
+
+    def _finish(self, chunk: "_Chunk", outcomes: Sequence[Outcome]) -> None:
+        report = self.report[chunk.target]
+        new = dict(zip(chunk.missing, outcomes, strict=True))
+        known = self.cache.get(dict.fromkeys(chunk.keys))
         self.cache.put(new)
-        report.sentences += len(docs)
-        for key, doc in zip(keys, docs, strict=True):
+        report.sentences += len(chunk.docs)
+        for key, doc in zip(chunk.keys, chunk.docs, strict=True):
             outcome = known[key] if key in known else new[key]
             report.reused += key in known and isinstance(outcome, Segment)
             if isinstance(outcome, Failure):
@@ -279,6 +373,7 @@ def translate(
     cache: Optional[Path] = None,
     report_path: Optional[Path] = None,
     progress: bool = False,
+    run: Optional[Run] = None,
 ) -> Report:
     """Write translated views of a corpus, each behind its source, with the entities projected.
 
@@ -297,6 +392,8 @@ def translate(
     cache (Optional[Path]): File that keeps the translations. If None, it is beside the output.
     report_path (Optional[Path]): File to write the report to.
     progress (bool): Show progress bars, if there is a terminal.
+    run (Optional[Run]): Runs the engines in other processes: it gets a function that makes a
+        worker, and tasks of a name and a payload, and yields names and results.
     RETURNS (Report): For each target language, what became of the sentences.
     """
     path, out = Path(path), Path(out)
@@ -330,7 +427,7 @@ def translate(
         return tqdm(docs, title, total, disable=hidden, leave=False, unit=" docs")
 
     store = Cache(cache or out.with_name(f"{out.name}.cache"))
-    run = Translation(
+    translation = Translation(
         source,
         pairs,
         store,
@@ -339,10 +436,11 @@ def translate(
         incomplete=incomplete,
         vectors=vectors,
         labels=labels,
+        settings=settings,
     )
     try:
-        run.translate(iter_with_bar("Translating"))
-        write_docs(out, run.project(iter_with_bar("Projecting labels")))
+        translation.translate(iter_with_bar("Translating"), run)
+        write_docs(out, translation.project(iter_with_bar("Projecting labels")))
     finally:
         store.close()
     if report_path is not None:
