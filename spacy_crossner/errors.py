@@ -885,6 +885,9 @@ class Errors(metaclass=_Coded):
         "The output {path} has to be a folder; choose its format with --format jsonl, parquet or "
         "spacy."
     )
+    CN820 = (
+        "Loaded pipelines can't be sent to other processes. Give the teachers by folder or name."
+    )
     CN819 = "A Ray address and GPUs per worker are for Ray only. Add --on ray."
 
     CN834 = "No target language was given. Name some with --targets it,de"

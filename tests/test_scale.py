@@ -3,6 +3,7 @@
 import gzip
 import json
 import pickle
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,19 @@ from spacy.vocab import Vocab
 from typer.testing import CliRunner
 
 from spacy_crossner.cli import app
-from spacy_crossner.data.shards import read_docs
+from spacy_crossner.data.shards import read_docs, write_docs
+from spacy_crossner.data.view import View, set_view
+from spacy_crossner.distil.annotate import annotate
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.scale import Predictor
 from spacy_crossner.scale import records as records_module
 from spacy_crossner.scale.apply import apply
-from spacy_crossner.scale.execution import Execution, run_tasks
+from spacy_crossner.scale.execution import Execution, make_run, run_tasks
 from spacy_crossner.scale.journal import JOURNAL
 from spacy_crossner.scale.outputs import ID
 from spacy_crossner.scale.records import find_sources, iter_chunks, read_chunk
+from spacy_crossner.translate.engines import EngineSettings
+from spacy_crossner.translate.run import translate
 from tests.pipelines import make_examples, make_nlp, train
 
 TEXTS = [
@@ -283,6 +288,53 @@ def test_other_settings_are_refused(pipeline, corpus, tmp_path):
     assert apply(pipeline, corpus, tmp_path / "out", shard_size=3, restart=True).texts == 15
     apply(pipeline, corpus, tmp_path / "whole", shard_size=3)
     assert read_bytes(tmp_path / "out") == read_bytes(tmp_path / "whole")
+
+
+# ---- annotate and translate -----------------------------------------------------------------
+
+
+def check_annotate(pipeline: Path, folder: Path, execution: Execution) -> None:
+    """Annotate texts here and elsewhere, and compare the files."""
+    path = folder / "texts.txt"
+    path.write_text("\n".join(TEXTS))
+    annotate(pipeline, path, folder / "here", shard_size=2)
+    annotate(pipeline, path, folder / "there", shard_size=2, run=make_run(execution))
+    assert read_bytes(folder / "there") == read_bytes(folder / "here")
+
+
+def check_translate(folder: Path, execution: Execution, monkeypatch) -> None:
+    """Translate sentences here and elsewhere, and compare the files."""
+    monkeypatch.setattr("spacy_crossner.translate.run.CHUNK", 2)
+    sentences = [*TEXTS, TEXTS[0], "the river"]
+    docs = []
+    for number, text in enumerate(sentences):
+        doc = Doc(Vocab(), words=text.split())
+        doc.set_ents([])
+        set_view(doc, View(f"g{number}", "source", "en"))
+        docs.append(doc)
+    write_docs(folder / "in.spacy", docs)
+    lexicon = folder / "de.tsv"
+    lexicon.write_text("the\tder\nriver\tFluss\nbank\tBank\n")
+    settings = EngineSettings(lexicons={"de": lexicon})
+    reports = []
+    for name, run in (("here", None), ("there", make_run(execution))):
+        options = {"source": "en", "targets": ["de"], "engine": "lexicon", "settings": settings}
+        report = translate(folder / "in.spacy", folder / f"{name}.spacy", run=run, **options)
+        reports.append(asdict(report["de"]))
+    assert (folder / "there.spacy").read_bytes() == (folder / "here.spacy").read_bytes()
+    assert reports[0] == reports[1]
+    assert reports[0]["sentences"] == 7
+
+
+def test_annotate_in_processes(pipeline, tmp_path):
+    check_annotate(pipeline, tmp_path, Execution("local", 2))
+    loaded = spacy.load(pipeline)
+    with pytest.raises(CrossnerError, match="CN820"):
+        annotate(loaded, TEXTS, tmp_path / "out", run=make_run(Execution("local", 2)))
+
+
+def test_translate_in_processes(tmp_path, monkeypatch):
+    check_translate(tmp_path, Execution("local", 2), monkeypatch)
 
 
 # ---- what goes wrong ------------------------------------------------------------------------

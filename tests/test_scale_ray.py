@@ -12,6 +12,8 @@ from spacy_crossner.scale.apply import apply  # noqa: E402
 from spacy_crossner.scale.execution import Execution, connect, run_tasks  # noqa: E402
 from tests.test_scale import (  # noqa: E402, F401 (fixtures)
     TEXTS,
+    check_annotate,
+    check_translate,
     code,
     corpus,
     fragile,
@@ -115,6 +117,11 @@ def test_predictor_in_ray_data(pipeline):  # noqa: F811
     assert {row["text"]: [e["label"] for e in row["entities"]] for row in found} == {
         text: [ent.label_ for ent in nlp(text).ents] for text in TEXTS
     }
+
+
+def test_annotate_and_translate(pipeline, tmp_path, monkeypatch):  # noqa: F811
+    check_annotate(pipeline, tmp_path, Execution("ray", 2))
+    check_translate(tmp_path, Execution("ray", 2), monkeypatch)
 
 
 def test_no_cluster(monkeypatch):

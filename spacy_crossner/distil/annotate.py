@@ -196,6 +196,8 @@ def annotate(
         n_process=n_process,
     )
     check_least("shard_size", shard_size)
+    if run is not None and any(isinstance(one, Language) for one in settings.teachers):
+        raise CrossnerError(Errors.CN820)
     out = Path(out)
     if gpu_id >= 0:
         spacy.require_gpu(gpu_id)
