@@ -6,7 +6,7 @@ from typing import Annotated, Optional
 import typer
 from wasabi import msg
 
-from spacy_crossner.cli.app import command
+from spacy_crossner.cli.app import command, split_list
 
 app = typer.Typer(
     name="benchmarks",
@@ -108,9 +108,9 @@ def benchmark_cli(
     )
     if not table_only:
         path = recipe_file or find_folder() / FILE
-        chosen = choose_recipes(read_recipes(path), recipes.split(","), path)
+        chosen = choose_recipes(read_recipes(path), split_list(recipes), path)
         prepare(dataset, setup.corpus, data, unlabelled)
-        benchmark(setup, chosen, [int(seed) for seed in seeds.split(",")])
+        benchmark(setup, chosen, [int(seed) for seed in split_list(seeds)])
     table = write_tables(setup.output, targets, against)
     typer.echo(table.read_text(encoding="utf8"))
     msg.good(f"Wrote {table} and {table.with_suffix('.json')}")
@@ -141,10 +141,10 @@ def speed_cli(
     from benchmarks.speed import measure
     from benchmarks.timing import Job
 
-    paths = tuple(Path(part) for part in pipelines.split(",") if part)
+    paths = tuple(map(Path, split_list(pipelines)))
     job = Job(encoder, texts, runs, limit, peer_python, paths)
     rows = []
-    for figure in measure(what.split(","), job):
+    for figure in measure(split_list(what), job):
         ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
         rows.append((figure.what, f"{figure.value:.3f} {figure.unit}", ratio, figure.against))
         msg.text(" | ".join(rows[-1]))

@@ -4,9 +4,15 @@ Codes are grouped by floor and never reused: 0xx setup and encoder, 1xx componen
 3xx objectives, 4xx translation, 5xx distillation, 6xx measuring, 7xx shipping.
 """
 
+import typer
 
-class CrossnerError(ValueError):
-    """A mistake that the user can mend: the commands print it as one line and exit with 1."""
+# What Typer's programs print in one line. Some of its releases bring a click of their own.
+(ONE_LINE,) = (base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+
+
+class CrossnerError(ONE_LINE, ValueError):  # type: ignore[misc, valid-type]
+    """A mistake that the user can mend. All commands, spaCy's own included, print it without a
+    traceback and exit with 1."""
 
 
 class NoTranslationError(CrossnerError):

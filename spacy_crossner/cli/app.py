@@ -6,13 +6,17 @@ imported inside the commands: `python -m spacy --help` loads this module, and mu
 
 import errno
 import functools
+import inspect
 from collections.abc import Callable
-from typing import Any, Optional
+from typing import Annotated, Any, Optional, get_args
 
 import typer
 from spacy.cli._util import app as spacy_app
+from typer.core import TyperCommand
+from typer.models import OptionInfo
 from wasabi import msg
 
+from spacy_crossner.about import __version__
 from spacy_crossner.errors import CrossnerError, Errors
 
 app = typer.Typer(
@@ -24,7 +28,64 @@ app = typer.Typer(
 )
 spacy_app.add_typer(app, name="crossner")
 
+# One short form for each option that several commands have, as in spaCy's own commands.
+SHORT = {
+    "output": "-o",
+    "gpu_id": "-g",
+    "lang": "-l",
+    "n_process": "-n",
+    "batch_size": "-b",
+    "force": "-F",
+    "quiet": "-q",
+}
+# Names that options had before 0.2. They are understood for one release.
+RENAMED = {"--language": "--lang"}
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Command(TyperCommand):
+    """A command that also understands the former names of its options."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse arguments; see click."""
+        known = {name for parameter in self.params for name in parameter.opts}
+        renamed = {old: new for old, new in RENAMED.items() if old not in known and new in known}
+        for position, word in enumerate(args):
+            name, equals, value = word.partition("=")
+            if name in renamed:
+                args[position] = renamed[name] + equals + value
+        return super().parse_args(ctx, args)
+
+
+@app.callback(invoke_without_command=True, no_args_is_help=True)
+def callback(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Show where in the code an error comes from.")
+    ] = False,
+) -> None:
+    """Cross-lingual NER: train where labels are, ship where none are."""
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+    msg.no_print = quiet
+    State.verbose = verbose
+
+
+class State:
+    """Settings of this call of the program.
+
+    verbose (bool): Whether errors show where in the code they come from.
+    """
+
+    verbose = False
+
+
+def split_list(text: str) -> list[str]:
+    """RETURNS (list[str]): The parts of a list such as "de, es"."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def command(name: str, panel: str = "", *, to: typer.Typer = app) -> Decorator:
@@ -37,21 +98,32 @@ def command(name: str, panel: str = "", *, to: typer.Typer = app) -> Decorator:
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        @to.command(name, rich_help_panel=panel or None)
+        _add_short_forms(function)
+
+        @to.command(name, cls=Command, rich_help_panel=panel or None)
         @functools.wraps(function)
         def shell(*args: Any, **kwargs: Any) -> None:
             try:
                 function(*args, **kwargs)
             except Exception as error:
                 message = explain(error)
-                if message is None:
+                if message is None or State.verbose:
                     raise
+                msg.no_print = False
                 msg.fail(f"{to.info.name} {name}: {message}")
                 raise typer.Exit(1) from None
 
         return shell
 
     return decorate
+
+
+def _add_short_forms(function: Callable[..., Any]) -> None:
+    for name, parameter in inspect.signature(function).parameters.items():
+        for info in get_args(parameter.annotation)[1:]:
+            if name in SHORT and isinstance(info, OptionInfo):
+                names = info.param_decls or (f"--{name.replace('_', '-')}",)
+                info.param_decls = tuple(dict.fromkeys((*names, SHORT[name])))
 
 
 def explain(error: Exception) -> Optional[str]:

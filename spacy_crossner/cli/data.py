@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
-from spacy_crossner.cli.app import command
+from spacy_crossner.cli.app import command, split_list
 
 
 @command("convert", "Data")
@@ -56,7 +56,7 @@ def convert_cli(
         format=format,
         lang=lang,
         label_map=parse_label_map(label_map),
-        drop_labels=[label.strip() for label in drop_labels.split(",") if label.strip()],
+        drop_labels=split_list(drop_labels),
         unlabelled=unlabelled,
         strict=strict,
         limit=limit,
@@ -83,7 +83,7 @@ def sample_cli(
     """Turn the sample corpus into docs that train: source, views, target text and tests."""
     from spacy_crossner.data.sample import make_corpus
 
-    counts = make_corpus(sample, output, [code for code in languages.split(",") if code])
+    counts = make_corpus(sample, output, split_list(languages))
     for name, count in counts.items():
         msg.good(f"{output / name}.spacy: {count} docs")
 

@@ -7,7 +7,7 @@ import typer
 from wasabi import msg
 
 from spacy_crossner.about import __version__
-from spacy_crossner.cli.app import command
+from spacy_crossner.cli.app import command, split_list
 
 
 @command("package", "Shipping")
@@ -52,7 +52,7 @@ def package_cli(
     wheels = package(
         pipeline,
         output,
-        [code for code in languages.split(",") if code],
+        split_list(languages),
         texts or [],
         name=name,
         version=version,

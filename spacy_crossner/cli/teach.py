@@ -6,7 +6,7 @@ from typing import Annotated, Optional
 import typer
 from wasabi import msg
 
-from spacy_crossner.cli.app import command
+from spacy_crossner.cli.app import command, split_list
 from spacy_crossner.cli.options import ADDRESS, GPUS, ON, THREADS, WORKERS
 from spacy_crossner.errors import CrossnerError, Errors
 
@@ -39,7 +39,7 @@ def annotate_cli(
             "--teacher-weight", help="Weight of a teacher in the average; repeat, in their order."
         ),
     ] = None,
-    language: Annotated[str, typer.Option(help="Language code of plain texts.")] = "xx",
+    lang: Annotated[str, typer.Option(help="Language code of plain texts.")] = "xx",
     labels_from: Annotated[
         str,
         typer.Option(help="Where other pipelines have their entities: ents, or spans:KEY."),
@@ -141,13 +141,13 @@ def annotate_cli(
         [teacher, *(more or [])],
         path,
         out,
-        lang=language,
+        lang=lang,
         labels_from=labels_from,
         label_map=parse_label_map(label_map),
         default_score=default_score,
         outside=outside,
         weights=weight or (),
-        student_labels=split_commas(student_labels),
+        student_labels=split_list(student_labels),
         confidence=confidence,
         targets=targets,
         scheme=scheme,
@@ -174,11 +174,6 @@ def annotate_cli(
     tallies = annotation.manifest.sum_up().values()
     shards = len(annotation.manifest.shards)
     msg.good(f"{out}: {sum(tally.docs for tally in tallies)} texts in {shards} files")
-
-
-def split_commas(text: str) -> list[str]:
-    """RETURNS (list[str]): The names between commas, without blanks around them."""
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 @command("select", "Distillation")

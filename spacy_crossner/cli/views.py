@@ -6,7 +6,7 @@ from typing import Annotated, Optional
 import typer
 from wasabi import msg
 
-from spacy_crossner.cli.app import command
+from spacy_crossner.cli.app import command, split_list
 from spacy_crossner.cli.options import ADDRESS, GPUS, ON, THREADS, WORKERS
 from spacy_crossner.errors import CrossnerError, Errors
 
@@ -64,7 +64,7 @@ def lexicon_cli(
     """Make the lexicon of a language pair from dictionaries, or from translations."""
     from spacy_crossner.lexicon.build import make_lexicon, measure_coverage, read_texts
 
-    codes = [code for code in targets.split(",") if code]
+    codes = split_list(targets)
     if len(codes) != 1 and "{lang}" not in out:
         raise CrossnerError(Errors.CN466.format(targets=targets))
     for target in codes:
@@ -236,7 +236,7 @@ def translate_cli(
         path,
         out,
         source=source,
-        targets=[code.strip() for code in targets.split(",") if code.strip()],
+        targets=split_list(targets),
         engine=engine,
         settings=EngineSettings(
             memory=tuple(memory or ()),

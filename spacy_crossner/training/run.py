@@ -483,7 +483,7 @@ def describe(stage: Stage, job: Job, place: Place) -> list[str]:
     options = "".join(f" --{key} {value}" for key, value in stage.recipe.annotate.items())
     return [
         f"{own} crossner annotate {_join((place(stage.needs[0]) / PIPELINE, path, folder))}"
-        f" --language {lang or 'xx'}{options} --seed {job.seed}{gpu}"
+        f" --lang {lang or 'xx'}{options} --seed {job.seed}{gpu}"
         for path, lang in job.inputs.target.items()
     ]
 
