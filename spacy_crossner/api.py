@@ -77,7 +77,8 @@ def convert(inputs: Union[AnyPath, Sequence[AnyPath]], out: AnyPath, **settings:
     inputs (Union[AnyPath, Sequence[AnyPath]]): A file or folder, or several.
     out (AnyPath): A `.spacy` file, another format, or a folder of `.spacy` files.
     settings (Any): Those of `spacy_crossner.data.convert.convert`: format, lang, label_map,
-        drop_labels, unlabelled, strict, limit, tokenizer, misaligned, shard_size.
+        drop_labels, unlabelled, strict, limit, tokenizer, misaligned, shard_size, to,
+        tag_names.
     RETURNS (Conversion): What was written and what was wrong.
     """
     report = formats.convert(_list_paths(inputs), Path(out), **settings)

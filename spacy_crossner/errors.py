@@ -323,8 +323,9 @@ class Errors(metaclass=_Coded):
     CN209 = "{path} holds no sentence: it is empty, or has only comments and blank lines."
     CN210 = "Nothing was written, for no sentence could be used. {problem}"
     CN211 = (
-        "Can't write {path}: the output ends in .spacy, .iob2, .conll or .jsonl, or has no ending "
-        "and is a folder of .spacy files."
+        "Can't write {path}: the output ends in .spacy, .iob2, .conll, .jsonl or .csv, or has no "
+        "ending and is a folder of .spacy files. For other formats name one, e.g. "
+        "--to label-studio for a .json file, or --to brat for a folder without an ending."
     )
     CN212 = (
         "Can't write {path}: there can be no folder {folder}, for a file is in its place. Give "
@@ -373,17 +374,18 @@ class Errors(metaclass=_Coded):
     )
     CN240 = "{where}: this is no JSON: {problem}."
     CN241 = '{where}: expected an object with a "text", but found a {found}.'
-    CN242 = '{where}: there is no "text", or it is empty or no string.'
+    CN242 = '{where}: "{key}" is missing, empty or of the wrong type.'
     CN243 = (
-        "{where}: the \"answer\" is '{answer}', so the record was not accepted by its annotator."
+        "{where}: the answer is '{answer}', so the record was not accepted by its annotator and is "
+        "left out."
     )
-    CN244 = '{where}: "spans" is no list of objects.'
+    CN244 = '{where}: "{key}" is not a list of {kind}.'
     CN245 = '{where}: the span {span} has no whole numbers as "start" and "end".'
-    CN246 = "{where}: the span {span} has the label {label!r}. It needs a string that isn't empty."
+    CN246 = "{where}: the span {span} has the label {label}, not a string that says something."
     CN247 = "{where}: the span {span} holds nothing. Its end must lie behind its start."
     CN248 = "{where}: the span {span} is out of the text, which has {length} characters."
     CN249 = "{where}: the span {span} has blanks at its edges, now cut off: '{content}'."
-    CN250 = "{where}: the spans {first} and {second} overlap. An entity can't share its text."
+    CN250 = "{where}: the fragments {first} and {second} of one entity overlap."
     CN251 = '{where}: "tokens" is no list of objects, each with a "text".'
     CN252 = "{where}: token {number} doesn't fit the text, which goes on with '{rest}'."
     CN255 = "{where}: {found} columns between tabs, where CoNLL-U has 10."
@@ -410,9 +412,8 @@ class Errors(metaclass=_Coded):
     )
     CN267 = "{path} is a file, but a corpus in shards is a folder. Give it another name."
     CN268 = (
-        "{where}: what is nested, overlaps or has gaps in doc.spans['sc'] has no place in flat "
-        "entities: {count} left out. To keep them, convert from .spacy to .spacy with the "
-        "tokenizer gold."
+        "{where}: the format {format} can't hold entities that overlap others or have their parts "
+        "apart: {count} left out. The formats spacy, jsonl and brat can hold them."
     )
     CN269 = (
         "The soft targets of '{text}' are for the types {labels}, and probabilities of types that "
@@ -912,6 +913,97 @@ class Errors(metaclass=_Coded):
     CN838 = (
         "Several files of labels were given for {lang}: {paths}. Join them with `python -m spacy "
         "crossner convert FILE FILE OUT.spacy`."
+    )
+
+    # 9xx: formats of annotation tools
+    CN900 = (
+        "{where}: there is a carriage return inside a line. If the file has line ends of old "
+        "Macs, replace them: tr '\\r' '\\n' < file > copy"
+    )
+    CN901 = (
+        '{where}: "{key}" looks like labels, but was not read: {value}. Name the --format of the '
+        "file, or give --unlabelled if the labels are not wanted."
+    )
+    CN902 = "{where}: the span {span} has the score {score}. It has to be between 0 and 1."
+    CN903 = (
+        "{where}: the span {span} covers '{covered}', but the file gives '{stated}' for it. The "
+        "text was changed after it was annotated, or the offsets do not count characters."
+    )
+    CN904 = "{path} could be in the format {names}. Name the one that it is, e.g. --format {first}"
+    CN905 = '{where}: {found} in "{key}" is not {expected}.'
+    CN906 = (
+        "{where}: the task has only predictions, which no annotator has confirmed. Its text is "
+        "read without labels."
+    )
+    CN907 = (
+        "{where}: {count} annotations of the same task differ. The first was taken. To choose "
+        "another one, mark it as ground truth."
+    )
+    CN908 = (
+        "{where}: a region of the type {kind} can't be read. Only labels on plain text can (a Text "
+        "and a Labels tag)."
+    )
+    CN909 = (
+        "{where}: it is not clear which field is the labelled text: {fields}. Rename that field to "
+        '"text", or leave the others out.'
+    )
+    CN910 = (
+        "{labelled} sentences are annotated, but not one has an entity. If their "
+        "labels were lost, name the --format; if it is target text, give --unlabelled."
+    )
+    CN911 = '{where}: "{key}" is not a list of tokens: {problem}.'
+    CN912 = (
+        "{where}: the label {label} can't be used: 'O' means no entity, and tabs, line breaks and "
+        "NUL characters are not allowed. Rename it with --label-map or in the file."
+    )
+    CN913 = "{where}: there are {tags} tags for {words} tokens."
+    CN914 = (
+        "{path} is a file, or a folder that holds something else. The output is a folder that is "
+        "replaced as a whole; give another name."
+    )
+    CN915 = "{where}: this is not CSV: {problem}."
+    CN916 = (
+        "Not found: the labels {labels} of --label-map or --drop-labels. The labels that occur: "
+        "{there}."
+    )
+    CN917 = (
+        "{where}: the tag {tag} is a number, and {count} names are known. Give the names in order: "
+        "--tag-names O,B-PER,I-PER"
+    )
+    CN918 = (
+        "{count} sentences have entities with scores, as models give them. Their doc.ents are "
+        "used as labels; entities inside others are kept as predictions only."
+    )
+    CN919 = (
+        "{path} holds several splits: {splits}. Convert one at a time, by its folder, so that "
+        "test data stay apart."
+    )
+    CN920 = "{path} can't be read: it is damaged or incomplete ({problem})."
+    CN921 = "To read {path}, pyarrow is needed. Install it: pip install 'spacy-crossner[parquet]'"
+    CN922 = (
+        "{path} has no column of tokens (tokens or words) beside ner_tags. Its columns: {columns}."
+    )
+    CN923 = (
+        "{where}: {count} tokens have no annotation (-), which can't be told apart from having no "
+        "entity. Annotate them, or give --unlabelled."
+    )
+    CN924 = "{path} has no text: the file {text} is missing. Put it beside the annotation."
+    CN925 = "{where}: this is not a line of the format {format}: '{line}'."
+    CN926 = (
+        "The label '{label}' can't be written: in brat, labels have no blanks, commas or bars. "
+        "Rename it with --label-map."
+    )
+    CN927 = (
+        "{path}: it is not clear which layer or feature holds the entities: {layers}. Export only "
+        "the layer of named entities, with a feature named value."
+    )
+    CN928 = (
+        "Only {count} of {labelled} labelled sentences have no entity. A model that rarely sees "
+        "such sentences finds entities in all of them: do not leave them out of the corpus."
+    )
+    CN929 = (
+        "{where}: a sentence of {count} tokens. If these are many sentences, put a blank line "
+        "after each (in CSV, a sentence column)."
     )
 
 

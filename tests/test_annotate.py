@@ -468,7 +468,7 @@ def test_inputs_that_cannot_be_read(teachers, tmp_path):
     for name, content, message in (
         ("a.csv", b"x", r"CN506.*\.txt, \.jsonl, \.spacy"),
         ("empty.txt", b"\n \n", "CN508.*empty"),
-        ("bad.jsonl", b"{}\n", 'CN508.*CN242.*line 1.*no "text"'),
+        ("bad.jsonl", b"{}\n", 'CN508.*CN242.*line 1.*"text" is missing'),
         ("latin.txt", b"M\xfcnchen\n", "CN205.*iconv"),
         ("bad.spacy", b"x", "CN217"),
     ):

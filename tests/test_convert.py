@@ -12,13 +12,6 @@ from spacy.vocab import Vocab
 from typer.testing import CliRunner
 
 from spacy_crossner.cli import app
-from spacy_crossner.data.columns import (
-    decode_tags,
-    guess_layout,
-    is_comment,
-    parse_columns,
-    parse_conllu,
-)
 from spacy_crossner.data.convert import (
     Report,
     convert,
@@ -27,7 +20,16 @@ from spacy_crossner.data.convert import (
     name_groups,
     parse_label_map,
 )
-from spacy_crossner.data.formats import format_iob2, format_jsonl, parse_jsonl
+from spacy_crossner.data.formats.base import Place, Source
+from spacy_crossner.data.formats.columns import (
+    decode_tags,
+    format_iob2,
+    guess_layout,
+    is_comment,
+    parse_columns,
+)
+from spacy_crossner.data.formats.conllu import parse_conllu
+from spacy_crossner.data.formats.jsonl import format_record, parse_record
 from spacy_crossner.data.inspect import inspect
 from spacy_crossner.data.languages import get_tokenizer
 from spacy_crossner.data.sentences import Problem, Sentence, locate_tokens, split_spaces
@@ -279,22 +281,39 @@ def test_nested_entities_are_relabelled(tmp_path):
     assert (row.labelled, row.unannotated, row.masked) == (3, 0, 0)
 
 
-@pytest.mark.parametrize("name", ["out.jsonl", "out.iob2", "out.spacy"])
-def test_what_has_no_place_in_flat_entities_is_told(tmp_path, name):
+@pytest.mark.parametrize(
+    ("to", "lost"), [("iob2", 3), ("csv", 3), ("doccano", 2), ("label-studio", 2), ("gliner", 2)]
+)
+def test_what_a_format_cannot_hold_is_reported(tmp_path, to, lost):
     source = make_nested(tmp_path / "in.spacy")
-    report = convert([source], tmp_path / "flat.spacy", limit=1)
-    tokenizer = "text" if name == "out.spacy" else "gold"
-    report = convert([tmp_path / "flat.spacy"], tmp_path / name, tokenizer=tokenizer)
+    convert([source], tmp_path / "one.spacy", limit=1)
+    report = convert([tmp_path / "one.spacy"], tmp_path / "out.txt", to=to)
     ((_, code), (count, messages)) = next(iter(report.problems.items()))
     assert (code, count) == ("CN268", 1)
-    assert "3 left out" in messages[0]
+    assert f"{lost} left out" in messages[0]
+    assert f"the format {to}" in messages[0]
     assert report.docs == 1
     with pytest.raises(CrossnerError, match="CN268"):
-        convert([source], tmp_path / name, tokenizer=tokenizer, strict=True)
-    if tokenizer == "text":
-        for wanted in ({"unlabelled": True}, {"drop_labels": ["LOC", "ORG"]}):
-            told = convert([source], tmp_path / name, tokenizer=tokenizer, strict=True, **wanted)
-            assert told.docs == 3
+        convert([source], tmp_path / "out.txt", to=to, strict=True)
+
+
+@pytest.mark.parametrize("to", ["jsonl", "prodigy", "brat", "spacy"])
+def test_nested_and_discontinuous_entities_come_back(tmp_path, to):
+    source = make_nested(tmp_path / "in.spacy")
+    convert([source], tmp_path / "one.spacy", limit=1)
+    out = tmp_path / {"brat": "out", "spacy": "out.spacy"}.get(to, "out.jsonl")
+    convert([tmp_path / "one.spacy"], out, to=to, strict=True)
+    convert([out], tmp_path / "back.spacy", tokenizer="text", strict=True)
+    for path in (tmp_path / "one.spacy", tmp_path / "back.spacy"):
+        (doc,) = read_docs(path, Vocab())
+        assert list_ents(doc) == [("Bank of Spain", "ORG")]
+        group = doc.spans["sc"]
+        assert {(span.text, span.label_) for span in group} == {
+            ("Bank of Spain", "ORG"),
+            ("Spain", "LOC"),
+        }
+        torn = sorted([list(tokens), label] for tokens, label in group.attrs["discontinuous"])
+        assert torn == [[[0, 5], "LOC"], [[1, 5], "ORG"]]
 
 
 def test_label_map_is_parsed():
@@ -538,8 +557,8 @@ def test_iob2_comes_back_exactly(sentence):
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(sentences())
 def test_jsonl_comes_back_exactly(sentence):
-    (parsed,) = parse_jsonl([format_jsonl(sentence)], "x")
-    assert parsed.sentence == sentence
+    place = Place("x", 1, Source(Path("x")))
+    assert parse_record(format_record(sentence), place).sentence == sentence
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)

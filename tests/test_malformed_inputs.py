@@ -99,9 +99,23 @@ BAD_SENTENCES = {
     ),
     "json_broken": ("a.jsonl", GOOD_JSON, '{"text": "Ruiz"', "CN240", "line 2", "character 16"),
     "json_list": ("a.jsonl", GOOD_JSON, "[1, 2]", "CN241", "line 2", "found a list"),
-    "text_key_missing": ("a.jsonl", GOOD_JSON, '{"txt": "Ruiz"}', "CN242", "line 2", 'no "text"'),
-    "text_is_number": ("a.jsonl", GOOD_JSON, '{"text": 3}', "CN242", "line 2", 'no "text"'),
-    "text_is_blank": ("a.jsonl", GOOD_JSON, '{"text": " "}', "CN242", "line 2", "it is empty"),
+    "text_key_missing": (
+        "a.jsonl",
+        GOOD_JSON,
+        '{"txt": "Ruiz"}',
+        "CN242",
+        "line 2",
+        '"text" is missing',
+    ),
+    "text_is_number": ("a.jsonl", GOOD_JSON, '{"text": 3}', "CN242", "line 2", '"text" is missing'),
+    "text_is_blank": (
+        "a.jsonl",
+        GOOD_JSON,
+        '{"text": " "}',
+        "CN242",
+        "line 2",
+        "empty or of the wrong type",
+    ),
     "record_rejected": (
         "a.jsonl",
         GOOD_JSON,
@@ -117,7 +131,7 @@ BAD_SENTENCES = {
         '{"text": "a", "spans": [[0, 1, "X"]]}',
         "CN244",
         "line 2",
-        "no list of objects",
+        "not a list of objects",
     ),
     "span_without_end": ("a.jsonl", GOOD_JSON, span(start=0, label="X"), "CN245", "line 2", "end"),
     "span_with_text_offset": (
@@ -134,7 +148,7 @@ BAD_SENTENCES = {
         span(start=0, end=4, label=""),
         "CN246",
         "line 2",
-        "span 0-4 has the label ''",
+        "span 0-4 has the label",
     ),
     "label_no_string": (
         "a.jsonl",
@@ -176,21 +190,13 @@ BAD_SENTENCES = {
         "line 2",
         "the span -2-4 is out of the text",
     ),
-    "spans_overlap": (
+    "fragments_overlap": (
         "a.jsonl",
         GOOD_JSON,
-        json.dumps(
-            {
-                "text": "Ruiz slept",
-                "spans": [
-                    {"start": 0, "end": 4, "label": "X"},
-                    {"start": 0, "end": 4, "label": "X"},
-                ],
-            }
-        ),
+        span(start=0, end=10, label="X", fragments=[[0, 4], [3, 10]]),
         "CN250",
         "line 2",
-        "the spans 0-4 and 0-4 overlap",
+        "the fragments 0-4 and 3-10 of one entity overlap",
     ),
     "tokens_no_objects": (
         "a.jsonl",
@@ -387,7 +393,7 @@ BAD_CALLS = {
         "CN261",
         "no language with the code 'qq'",
     ),
-    "output_ending": (["a.iob2"], "out.csv", {}, "CN211", "ends in .spacy"),
+    "output_ending": (["a.iob2"], "out.xml", {}, "CN211", "ends in .spacy"),
     "output_below_a_file": (["a.iob2"], "file/out.spacy", {}, "CN212", "a file is in its place"),
     "output_is_input": (["a.iob2"], "a.iob2", {}, "CN213", "would replace an input"),
     "output_holds_input": (["full/b.iob2"], "full", {}, "CN213", "would replace an input"),

@@ -1,79 +1,83 @@
-"""From the formats in which labels come to the docs that train, and back.
+"""Convert corpora: from the formats of annotation tools to training docs, and back.
 
-A problem in a file costs one sentence at most, is counted, and is told with its file and line; in
-strict mode the first one ends the conversion. A file whose encoding or layout is wrong as a whole
-always does. An entity that cuts a token is never rounded to the token: its tokens are left
+A problem in a file costs one sentence at most, is counted, and is reported with its file and line;
+in strict mode the first one ends the conversion. A file whose encoding or layout is wrong as a
+whole always does. An entity that cuts a token is never rounded to the token: its tokens are left
 without annotation, which training masks, or the sentence is skipped.
 """
 
+import re
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
-from typing import Optional, cast
+from typing import Optional
 
 import spacy
 from spacy.language import Language
-from spacy.tokens import Doc, Token
+from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from tqdm import tqdm
 
 from spacy_crossner.checks import check_choice
-from spacy_crossner.data.columns import Scheme, guess_layout, parse_columns, parse_conllu
-from spacy_crossner.data.encoding import read_lines
+from spacy_crossner.data.docs import annotate_spans, describe_cut, make_sentence
 from spacy_crossner.data.formats import (
+    AUTO,
+    ENDINGS,
     FORMATS,
     SUFFIXES,
-    format_iob2,
-    format_jsonl,
+    Format,
+    Source,
     guess_format,
-    parse_jsonl,
-    parse_text,
+    list_sources,
 )
-from spacy_crossner.data.groups import count_nested, has_labels, list_labels, relabel_groups
+from spacy_crossner.data.formats.base import shorten
+from spacy_crossner.data.groups import (
+    SCORES,
+    count_gaps,
+    count_nested,
+    has_labels,
+    list_labels,
+    relabel_groups,
+)
 from spacy_crossner.data.languages import find_rules, is_known, split_at
 from spacy_crossner.data.sentences import (
     Parsed,
     Problem,
     Sentence,
-    Span,
+    outermost,
     relabel,
     split_spaces,
 )
-from spacy_crossner.data.shards import (
-    DOCS_PER_SHARD,
-    check_folder,
-    find_files,
-    read_docs,
-    write_docs,
-)
+from spacy_crossner.data.shards import DOCS_PER_SHARD, check_folder, read_docs, write_docs
 from spacy_crossner.data.view import View, get_view, set_view
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.files import temporary_beside
+from spacy_crossner.files import atomic_folder, remove, temporary_beside
 
-HEAD = 500
 SHOWN = 3
-
-Writer = Callable[[Sentence], str]
-WRITERS: dict[str, Writer] = {
-    ".iob2": format_iob2,
-    ".conll": format_iob2,
-    ".jsonl": format_jsonl,
-}
+# Of so many labelled sentences, at least this share should have no entity.
+ENOUGH, SHARE_WITHOUT = 100, 0.02
+# Labels that a file of columns can't hold, or reads as no entity.
+FORBIDDEN = ("\t", "\n", "\r", "\0")
 
 
 @dataclass
 class Report:
-    """What a conversion did.
+    """The counts and problems of a conversion.
 
     docs (int): Sentences that were written.
     tokens (int): Their tokens.
     skipped (int): Sentences that were not.
-    entities (Counter): Entities by label.
+    entities (Counter): Entities by label, without those inside or across others.
+    nested (int): Entities inside or across others, or with their parts apart.
+    labelled (int): Sentences with annotation.
+    empty (int): Sentences with annotation and without an entity.
+    scored (int): Sentences whose entities have scores, as models give them.
     problems (dict): By file and error code: how often, and the first few messages.
+    notes (list): What is suspicious about the corpus as a whole.
     strict (bool): Whether the first problem ends the conversion.
     """
 
@@ -81,7 +85,12 @@ class Report:
     tokens: int = 0
     skipped: int = 0
     entities: Counter[str] = field(default_factory=Counter)
+    nested: int = 0
+    labelled: int = 0
+    empty: int = 0
+    scored: int = 0
     problems: dict[tuple[str, str], tuple[int, list[str]]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     strict: bool = False
 
     def add_problem(self, problem: Problem, path: Path) -> None:
@@ -96,12 +105,19 @@ class Report:
         """Count a doc."""
         self.docs += 1
         self.tokens += len(doc)
-        self.entities.update(list_labels(doc))
+        labels = list_labels(doc)
+        self.entities.update(labels)
+        self.nested += count_nested(doc) if has_labels(doc) else 0
+        view = get_view(doc)
+        if has_labels(doc) and (view is None or view.labelled):
+            self.labelled += 1
+            self.empty += not labels
+            self.scored += any(SCORES in group.attrs for group in doc.spans.values())
 
 
 @dataclass
 class Converter:
-    """Makes docs out of files; `convert` says what the settings mean."""
+    """Makes docs of files; the settings are those of `convert`."""
 
     lang: str
     label_map: Mapping[str, str]
@@ -111,6 +127,8 @@ class Converter:
     misaligned: str
     report: Report
     vocab: Vocab = field(default_factory=Vocab)
+    tag_names: Sequence[str] = ()
+    seen: set[str] = field(default_factory=set)
 
     @cached_property
     def nlp(self) -> Language:
@@ -130,12 +148,12 @@ class Converter:
         format (str): Its format.
         YIELDS (Doc): The docs with their views.
         """
-        is_docbin = format == "spacy" or (format == "auto" and path.suffix == ".spacy")
-        if is_docbin and self.tokenizer == "gold":
+        source = Source(path, self.lang, not self.unlabelled, self.tag_names)
+        chosen = guess_format(source) if format == AUTO else FORMATS[format]
+        if chosen.name == "spacy" and self.tokenizer == "gold":
             docs: Iterator[tuple[Doc, bool]] = map(self.relabel_doc, read_docs(path, self.vocab))
         else:
-            parsed = self.take_apart(path) if is_docbin else read_sentences(path, format, self.lang)
-            docs = self.make_docs(parsed, path)
+            docs = self.make_docs(chosen.read(source), path)
         number = 0
         for number, (doc, labelled) in enumerate(docs, start=1):
             view = get_view(doc) or View(f"{name}-{number}", lang=self.lang)
@@ -146,24 +164,8 @@ class Converter:
         if not number and not any(file == str(path) for file, _ in self.report.problems):
             self.report.add_problem(Problem(Errors.CN209.format(path=path)), path)
 
-    def take_apart(self, path: Path) -> Iterator[Parsed]:
-        """Take the docs of a file apart, whose texts are to be tokenized anew.
-
-        path (Path): A `.spacy` file.
-        YIELDS (Parsed): The sentences.
-        """
-        for number, doc in enumerate(read_docs(path, Vocab()), start=1):
-            where = f"{path}, document {number}"
-            try:
-                sentence = replace(make_sentence(doc), line=number)
-            except CrossnerError as error:
-                yield Parsed(None, (Problem(str(error)),))
-                continue
-            lost = () if self.unlabelled else find_nested(doc, where, self.drop_labels)
-            yield Parsed(sentence, lost)
-
     def make_docs(self, parsed: Iterable[Parsed], path: Path) -> Iterator[tuple[Doc, bool]]:
-        """Make docs of sentences, and put what is wrong with them into the report.
+        """Make docs of sentences, and report their problems.
 
         parsed (Iterable[Parsed]): The sentences.
         path (Path): The file they are from.
@@ -173,12 +175,19 @@ class Converter:
             doc = None
             problems = list(item.problems)
             if item.sentence is not None:
-                sentence = relabel(item.sentence, self.label_map, self.drop_labels)
+                where = f"{path}, line {item.sentence.line}"
+                sentence = item.sentence
                 if self.unlabelled:
-                    sentence = replace(sentence, spans=None)
+                    sentence = replace(sentence, spans=None, gapped=(), scores=None)
+                self.seen.update(iter_labels(sentence))
+                sentence = relabel(sentence, self.label_map, self.drop_labels)
                 labelled = sentence.spans is not None
-                doc, more = self.make_doc(sentence, f"{path}, line {sentence.line}")
-                problems += more
+                problem = check_labels(iter_labels(sentence), where)
+                if problem is None:
+                    doc, more = self.make_doc(sentence, where)
+                    problems += more
+                else:
+                    problems.append(problem)
             for problem in problems:
                 self.report.add_problem(problem, path)
             if doc is None:
@@ -206,7 +215,7 @@ class Converter:
         keep = self.misaligned == "missing"
         problems = [
             Problem(describe_cut(doc, span, where), mended=keep)
-            for span in annotate_spans(doc, sentence.spans)
+            for span in annotate_spans(doc, sentence.spans, sentence.gapped, sentence.scores)
         ]
         return (doc if keep or not problems else None), problems
 
@@ -216,6 +225,9 @@ class Converter:
         doc (Doc): The doc, with or without a view.
         RETURNS (tuple[Doc, bool]): The doc, and whether its view may say that it is labelled.
         """
+        self.seen.update(ent.label_ for ent in doc.ents)
+        for group in doc.spans.values():
+            self.seen.update(span.label_ for span in group)
         if self.unlabelled:
             doc.set_ents([], default="missing")
             doc.spans.clear()
@@ -259,82 +271,34 @@ def relabel_soft(doc: Doc, label_map: Mapping[str, str], drop_labels: Collection
     set_view(doc, replace(view, soft=soft))
 
 
-def annotate_spans(doc: Doc, spans: Iterable[Span]) -> list[Span]:
-    """Set a doc's entities by character offsets; what is no entity is annotated as such.
-
-    doc (Doc): The doc.
-    spans (Iterable[Span]): Start, end and label of spans that don't overlap.
-    RETURNS (list[Span]): Those that cut a token. The tokens they touch have no annotation.
-    """
-    ents = []
-    cut = []
-    missing: set[int] = set()
-    for start, end, label in spans:
-        ent = doc.char_span(start, end, label=label)
-        if ent is None:
-            cut.append((start, end, label))
-            missing.update(token.i for token in find_touched(doc, start, end))
-        else:
-            ents.append(ent)
-    doc.set_ents(ents, missing=[doc[i : i + 1] for i in sorted(missing)])
-    return cut
+def iter_labels(sentence: Sentence) -> Iterator[str]:
+    """YIELDS (str): The label of each entity of a sentence."""
+    yield from (label for _, _, label in sentence.spans or ())
+    yield from (label for _, label in sentence.gapped)
 
 
-def find_touched(doc: Doc, start: int, end: int) -> list[Token]:
-    """RETURNS (list[Token]): The tokens with at least one character between two offsets."""
-    return [token for token in doc if token.idx < end and token.idx + len(token) > start]
+def check_labels(labels: Iterable[str], where: str) -> Optional[Problem]:
+    """RETURNS (Optional[Problem]): What is wrong with a label that not all formats can hold."""
+    for label in labels:
+        if label == "O" or any(char in label for char in FORBIDDEN):
+            return Problem(Errors.CN912.format(where=where, label=shorten(repr(label))))
+    return None
 
 
-def describe_cut(doc: Doc, span: Span, where: str) -> str:
-    """RETURNS (str): The message about an entity that cuts tokens of a doc."""
-    start, end, label = span
-    tokens = " ".join(token.text for token in find_touched(doc, start, end))
-    return Errors.CN260.format(where=where, entity=doc.text[start:end], label=label, tokens=tokens)
-
-
-def read_sentences(path: Path, format: str = "auto", lang: str = "xx") -> Iterator[Parsed]:
-    """Read the sentences of a text file.
+def read_sentences(
+    path: Path, format: str = AUTO, lang: str = "xx", labels: bool = False
+) -> Iterator[Parsed]:
+    """Read the sentences of a file.
 
     path (Path): The file.
-    format (str): One of `FORMATS` except "spacy".
+    format (str): One of `FORMATS`.
     lang (str): The language, for the spacing where the file does not tell it.
+    labels (bool): Whether labels are wanted: if so, label-like keys that are not read are errors.
     YIELDS (Parsed): The sentences in order, with their problems.
     """
-    lines = read_lines(path)
-    head = list(islice(lines, HEAD))
-    lines = chain(head, lines)
-    format = guess_format(path, head) if format == "auto" else format
-    if format == "jsonl":
-        return parse_jsonl(lines, str(path))
-    if format == "text":
-        return parse_text(lines, str(path))
-    if format == "conllu":
-        return parse_conllu(lines, str(path))
-    scheme = None if format == "columns" else cast(Scheme, format)
-    return parse_columns(lines, str(path), guess_layout(head, str(path), scheme), lang)
-
-
-def make_sentence(doc: Doc) -> Sentence:
-    """Take a doc apart again.
-
-    doc (Doc): A doc whose tokens are either all annotated or all not.
-    RETURNS (Sentence): Its text, words and entities.
-    """
-    # unlike is_space, this does not depend on the vocab's language
-    tokens = [token for token in doc if not token.text.isspace()]
-    spaced = not doc.has_unknown_spaces
-    missing = sum(token.ent_iob == 0 for token in doc)
-    if 0 < missing < len(doc):
-        raise CrossnerError(Errors.CN265.format(text=doc.text[:60]))
-    return Sentence(
-        text=doc.text if spaced else doc.text.removesuffix(" "),
-        spans=None
-        if missing
-        else tuple((ent.start_char, ent.end_char, ent.label_) for ent in doc.ents),
-        words=tuple(token.text for token in tokens),
-        offsets=tuple(token.idx for token in tokens),
-        spaced=spaced,
-    )
+    source = Source(path, lang, labels)
+    chosen = guess_format(source) if format == AUTO else FORMATS[format]
+    return chosen.read(source)
 
 
 def parse_label_map(text: str) -> dict[str, str]:
@@ -352,20 +316,18 @@ def parse_label_map(text: str) -> dict[str, str]:
     return label_map
 
 
-def find_inputs(inputs: Sequence[Path], format: str = "auto") -> list[Path]:
+def find_inputs(inputs: Sequence[Path], format: str = AUTO) -> list[Path]:
     """List the files to convert, each once.
 
     inputs (Sequence[Path]): Files and folders.
     format (str): If it is "auto", only files with known endings are taken from a folder.
-    RETURNS (list[Path]): The files, those of a folder sorted.
+    RETURNS (list[Path]): The files, those of a folder sorted; folders that are one data set.
     """
     files: dict[Path, Path] = {}
     for path in inputs:
         if not path.exists():
             raise CrossnerError(Errors.CN202.format(path=path))
-        found = [path]
-        if path.is_dir():
-            found = find_files(path, SUFFIXES if format == "auto" else ())
+        found = list_sources(path, format)
         if not found:
             known = ", ".join(sorted(SUFFIXES))
             raise CrossnerError(Errors.CN203.format(path=path, known=known))
@@ -387,7 +349,8 @@ def convert(
     inputs: Sequence[Path],
     out: Path,
     *,
-    format: str = "auto",
+    format: str = AUTO,
+    to: str = AUTO,
     lang: str = "xx",
     label_map: Optional[Mapping[str, str]] = None,
     drop_labels: Collection[str] = (),
@@ -397,36 +360,46 @@ def convert(
     tokenizer: str = "gold",
     misaligned: str = "missing",
     shard_size: int = 0,
+    tag_names: Sequence[str] = (),
 ) -> Report:
     """Convert corpora into one.
 
     inputs (Sequence[Path]): Files, or folders of files.
-    out (Path): A `.spacy`, `.iob2`, `.conll` or `.jsonl` file, or a folder of `.spacy` shards.
-    format (str): One of `FORMATS`; "auto" goes by each file's ending and first lines.
+    out (Path): The file or folder to write.
+    format (str): The format of the inputs, one of `FORMATS`; "auto" goes by each file's ending and
+        first lines.
+    to (str): The format of the output; "auto" goes by its ending, and without an ending, writes a
+        folder of `.spacy` shards.
     lang (str): Language code of the texts.
     label_map (Mapping[str, str]): New labels by old labels.
     drop_labels (Collection[str]): Labels, by their old names, whose entities become plain text.
-    unlabelled (bool): Take the labels off: the docs are target text.
+    unlabelled (bool): Remove the labels: the docs are target text.
     strict (bool): End with the first problem instead of counting it.
-    limit (int): Stop after so many sentences. 0 takes all.
+    limit (int): Stop after this many sentences. 0 takes all.
     tokenizer (str): "gold" keeps the tokens of the files; "text" tokenizes their texts anew, and
         gives docs that had views new ones.
-    misaligned (str): What becomes of an entity that cuts a token: "missing" takes the annotation
-        off the tokens, "skip" skips the sentence.
-    shard_size (int): Write a folder, of about so many docs a file. 0 leaves that to `out`: what
-        has no ending is a folder.
+    misaligned (str): What becomes of an entity that cuts a token: "missing" removes the annotation
+        of the tokens, "skip" skips the sentence.
+    shard_size (int): Write a folder with about this many docs a file.
+    tag_names (Sequence[str]): Names of tags that are numbers in the files, in order.
     RETURNS (Report): What was written and what was wrong.
     """
-    check_choice("format", format, FORMATS)
+    check_choice("format", format, (AUTO, *FORMATS))
+    writable = [name for name, one in FORMATS.items() if one.write or name == "spacy"]
+    check_choice("output format", to, (AUTO, *writable))
     check_choice("tokenizer", tokenizer, ("gold", "text"))
     check_choice("misaligned", misaligned, ("missing", "skip"))
+    if not is_known(lang):
+        raise CrossnerError(Errors.CN261.format(lang=lang))
+    label_map = label_map or {}
     files = find_inputs(inputs, format)
-    if not out.suffix and not shard_size:
+    if not out.suffix and to in (AUTO, "spacy") and not shard_size:
         shard_size = DOCS_PER_SHARD
-    _check_out(out, files, shard_size)
+    chosen = _choose_output(out, to, shard_size)
+    _check_out(out, files, chosen, shard_size)
     report = Report(strict=strict)
     converter = Converter(
-        lang, label_map or {}, drop_labels, unlabelled, tokenizer, misaligned, report
+        lang, label_map, drop_labels, unlabelled, tokenizer, misaligned, report, tag_names=tag_names
     )
     named = zip(files, name_groups(files), strict=True)
     all_docs = (converter.iter_file(path, name, format) for path, name in named)
@@ -436,42 +409,90 @@ def convert(
         reasons = [message for _, messages in report.problems.values() for message in messages]
         raise CrossnerError(Errors.CN210.format(problem=reasons[0]))
     found: Iterator[Doc] = chain([first], docs)
-    if not shard_size and out.suffix in WRITERS:
-        found = _tell_nested(found, report, out)
+    found = _report_lost(found, report, out, chosen)
     found = tqdm(found, desc=out.name, unit=" docs", disable=None, leave=False)
-    _write(out, _count(found, report), shard_size)
+    _write(out, _count(found, report), chosen, shard_size)
+    report.notes += list_notes(report, converter, label_map, drop_labels, bool(limit))
     return report
 
 
-def _check_out(out: Path, files: Sequence[Path], shard_size: int) -> None:
+def list_notes(
+    report: Report,
+    converter: Converter,
+    label_map: Mapping[str, str],
+    drop_labels: Collection[str],
+    limited: bool,
+) -> list[str]:
+    """List what is suspicious about a corpus.
+
+    report (Report): The counts.
+    converter (Converter): It knows which labels occurred.
+    label_map (Mapping[str, str]): New labels by old labels.
+    drop_labels (Collection[str]): Labels that were to be dropped.
+    limited (bool): Whether only the first sentences were read.
+    RETURNS (list[str]): Messages.
+    """
+    notes = []
+    unused = [label for label in (*label_map, *drop_labels) if label not in converter.seen]
+    if unused and not limited and not converter.unlabelled:
+        names = ", ".join(map(shorten, unused))
+        there = ", ".join(map(shorten, sorted(converter.seen))) or "none"
+        notes.append(Errors.CN916.format(labels=names, there=shorten(there, 200)))
+    if report.labelled >= ENOUGH and report.empty < SHARE_WITHOUT * report.labelled:
+        notes.append(Errors.CN928.format(count=report.empty, labelled=report.labelled))
+    if report.labelled and not report.entities and not report.nested:
+        notes.append(Errors.CN910.format(labelled=report.labelled))
+    if report.scored:
+        notes.append(Errors.CN918.format(count=report.scored))
+    return notes
+
+
+def _choose_output(out: Path, to: str, shard_size: int) -> Format:
+    if shard_size:
+        return FORMATS["spacy"]
+    chosen = FORMATS[to] if to != AUTO else ENDINGS.get(out.suffix)
+    is_folder = chosen is not None and not chosen.ending
+    if chosen is None or (is_folder and out.suffix) or (not is_folder and not out.suffix):
+        raise CrossnerError(Errors.CN211.format(path=out))
+    return chosen
+
+
+def _check_out(out: Path, files: Sequence[Path], chosen: Format, shard_size: int) -> None:
     target = out.resolve()
     if any(target in (path.resolve(), *path.resolve().parents) for path in files):
         raise CrossnerError(Errors.CN213.format(path=out))
     if shard_size:
         check_folder(out)
-    elif out.suffix != ".spacy" and out.suffix not in WRITERS:
-        raise CrossnerError(Errors.CN211.format(path=out))
+    elif not chosen.ending and out.exists():
+        own = out.is_dir() and all(re.fullmatch(r"doc-\d+\.\w+", p.name) for p in out.iterdir())
+        if not own:
+            raise CrossnerError(Errors.CN914.format(path=out))
 
 
-def _tell_nested(docs: Iterable[Doc], report: Report, out: Path) -> Iterator[Doc]:
+def _report_lost(docs: Iterable[Doc], report: Report, out: Path, chosen: Format) -> Iterator[Doc]:
     for number, doc in enumerate(docs, start=1):
-        for problem in find_nested(doc, f"{out}, sentence {number}"):
+        for problem in find_nested(doc, f"{out}, sentence {number}", chosen):
             report.add_problem(problem, out)
         yield doc
 
 
-def find_nested(doc: Doc, where: str, drop_labels: Collection[str] = ()) -> tuple[Problem, ...]:
-    """Find what can't be kept of a doc where entities are flat.
+def find_nested(doc: Doc, where: str, chosen: Format) -> tuple[Problem, ...]:
+    """Find what a format can't hold of a doc.
 
     doc (Doc): The doc.
     where (str): Its place for messages.
-    drop_labels (Collection[str]): Labels that are to be dropped anyway.
+    chosen (Format): The format.
     RETURNS (tuple[Problem, ...]): A problem, or none.
     """
-    count = count_nested(doc, drop_labels)
+    if {"overlaps", "gaps"} <= chosen.holds:
+        return ()
+    count = count_nested(doc)
+    if "overlaps" in chosen.holds:
+        count = count_gaps(doc)
     if not count:
         return ()
-    return (Problem(Errors.CN268.format(where=where, count=count), mended=True),)
+    message = Errors.CN268.format(where=where, count=count, format=chosen.name)
+    return (Problem(message, mended=True),)
 
 
 def _count(docs: Iterable[Doc], report: Report) -> Iterator[Doc]:
@@ -480,33 +501,60 @@ def _count(docs: Iterable[Doc], report: Report) -> Iterator[Doc]:
         yield doc
 
 
-def _write(out: Path, docs: Iterable[Doc], shard_size: int) -> None:
-    if shard_size or out.suffix == ".spacy":
+def _write(out: Path, docs: Iterable[Doc], chosen: Format, shard_size: int) -> None:
+    if chosen.write is None:
         write_docs(out, docs, shard_size)
         return
-    format_sentence = WRITERS[out.suffix]
+    sentences = (fit(make_sentence(doc), chosen) for doc in docs)
+    if not chosen.ending:
+        with atomic_folder(out) as folder:
+            chosen.write(folder, sentences)
+        return
     temporary = temporary_beside(out)
     try:
-        with temporary.open("w", encoding="utf8", newline="\n") as file:
-            for doc in docs:
-                sentence = make_sentence(doc)
-                if sentence.spans is None and format_sentence is format_iob2:
-                    raise CrossnerError(Errors.CN265.format(text=doc.text[:60]))
-                file.write(format_sentence(sentence))
+        chosen.write(temporary, sentences)
         temporary.replace(out)
     finally:
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
+
+
+def fit(sentence: Sentence, chosen: Format) -> Sentence:
+    """Leave out what a format can't hold; `find_nested` has reported it.
+
+    sentence (Sentence): The sentence.
+    chosen (Format): The format.
+    RETURNS (Sentence): The sentence as the format can write it.
+    """
+    spans, scores = sentence.spans, sentence.scores
+    if spans is None:
+        if "unlabelled" not in chosen.holds:
+            raise CrossnerError(Errors.CN265.format(text=sentence.text[:60]))
+        return sentence
+    problem = check_labels(iter_labels(sentence), shorten(sentence.text))
+    if problem is not None:
+        raise CrossnerError(problem.message)
+    if "overlaps" not in chosen.holds:
+        flat = tuple(outermost(spans))
+        by_span = dict(zip(spans, scores or (), strict=False))
+        spans, scores = flat, scores and tuple(by_span[span] for span in flat)
+    return replace(
+        sentence,
+        spans=spans,
+        scores=scores if "scores" in chosen.holds else None,
+        gapped=sentence.gapped if "gaps" in chosen.holds else (),
+    )
 
 
 def describe(report: Report) -> list[str]:
-    """Put the problems of a conversion into lines, file by file.
+    """Put the problems and notes of a conversion into lines, file by file.
 
     report (Report): The report.
     RETURNS (list[str]): For each file and kind of problem, how often it occurred and the first
-        few messages.
+        few messages; then the notes.
     """
     by_file: dict[str, list[str]] = defaultdict(list)
     for (path, code), (count, messages) in report.problems.items():
         more = [f"    ... and {count - len(messages)} more"] if count > len(messages) else []
         by_file[path] += [f"  {code}: {count}", *(f"    {m}" for m in messages), *more]
-    return [line for path, lines in by_file.items() for line in (path, *lines)]
+    lines = [line for path, lines in by_file.items() for line in (path, *lines)]
+    return [*lines, *report.notes]

@@ -1,4 +1,4 @@
-"""Text files are UTF-8. What is something else is named, with the way to change it."""
+"""Read UTF-8 text files. Other encodings raise an error that gives the iconv command."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,19 +26,34 @@ def read_lines(path: Path) -> Iterator[str]:
         _check_head(head, path)
         file.seek(3 if head.startswith(b"\xef\xbb\xbf") else 0)
         for number, raw in enumerate(file, start=1):
-            try:
-                line = raw.decode("utf8")
-            except UnicodeDecodeError as error:
-                # only Windows-1252 has characters at 0x80 to 0x9f
-                windows = any(0x80 <= byte <= 0x9F for byte in raw)
-                message = Errors.CN205.format(
-                    where=f"{path}, line {number}",
-                    byte=f"0x{raw[error.start]:02x}",
-                    guess="WINDOWS-1252" if windows else "ISO-8859-1",
-                    path=path,
-                )
-                raise CrossnerError(message) from None
-            yield line.rstrip("\r\n")
+            yield _decode(raw, path, number).rstrip("\r\n")
+
+
+def read_text(path: Path) -> str:
+    """Read a UTF-8 file as it is, line ends included.
+
+    path (Path): The file; a byte order mark is skipped.
+    RETURNS (str): The text.
+    """
+    raw = path.read_bytes()
+    _check_head(raw[:4096], path)
+    lines = raw.removeprefix(b"\xef\xbb\xbf").splitlines(keepends=True)
+    return "".join(_decode(line, path, number) for number, line in enumerate(lines, start=1))
+
+
+def _decode(raw: bytes, path: Path, number: int) -> str:
+    try:
+        return raw.decode("utf8")
+    except UnicodeDecodeError as error:
+        # only Windows-1252 has characters at 0x80 to 0x9f
+        windows = any(0x80 <= byte <= 0x9F for byte in raw)
+        message = Errors.CN205.format(
+            where=f"{path}, line {number}",
+            byte=f"0x{raw[error.start]:02x}",
+            guess="WINDOWS-1252" if windows else "ISO-8859-1",
+            path=path,
+        )
+        raise CrossnerError(message) from None
 
 
 def _check_head(head: bytes, path: Path) -> None:
@@ -48,6 +63,8 @@ def _check_head(head: bytes, path: Path) -> None:
     for mark, archive in _ARCHIVES.items():
         if head.startswith(mark):
             raise CrossnerError(Errors.CN206.format(path=path, archive=archive))
+    if b"\n" not in head and b"\r" in head.rstrip(b"\r"):
+        raise CrossnerError(Errors.CN900.format(where=path))
     if head.count(b"\0") * 5 > len(head):
         # without a mark: Western characters have their zero byte second in little-endian order
         little = head[1::2].count(b"\0") >= head[::2].count(b"\0")

@@ -1,7 +1,7 @@
-"""What a corpus holds, counted from disk one shard at a time."""
+"""Count what a corpus holds, reading one shard at a time."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -10,7 +10,7 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from wasabi import table
 
-from spacy_crossner.data.groups import annotated_tokens, list_labels
+from spacy_crossner.data.groups import annotated_tokens, list_labels, list_nested
 from spacy_crossner.data.shards import find_shards, read_docs
 from spacy_crossner.data.view import View, get_view
 from spacy_crossner.errors import CrossnerError, Errors
@@ -46,11 +46,12 @@ class Row:
 
 @dataclass
 class Summary:
-    """What a corpus holds.
+    """The counts of a corpus.
 
     shards (int): Its files.
     rows (dict): Counts by kind of view and language.
     labels (dict): Entities by language and label.
+    nested (dict): Entities inside or across those, or with their parts apart, likewise.
     group_sizes (Counter): How many groups have so many views.
     scattered (int): Groups whose views lie in several files, which readers don't put together.
     """
@@ -58,6 +59,7 @@ class Summary:
     shards: int = 0
     rows: dict[tuple[str, str], Row] = field(default_factory=dict)
     labels: dict[str, Counter[str]] = field(default_factory=dict)
+    nested: dict[str, Counter[str]] = field(default_factory=dict)
     group_sizes: Counter[int] = field(default_factory=Counter)
     scattered: int = 0
 
@@ -114,6 +116,8 @@ def _count(doc: Doc, view: View | None, summary: Summary) -> None:
     row.unannotated += missing == len(doc)
     row.masked += missing if missing < len(doc) else 0
     summary.labels.setdefault(lang, Counter()).update(list_labels(doc))
+    if doc.has_annotation("ENT_IOB") and (nested := list_nested(doc)):
+        summary.nested.setdefault(lang, Counter()).update(nested)
     row.labelled += missing < len(doc) if view is None else view.labelled
     if view is not None:
         row.weight += view.weight
@@ -131,7 +135,13 @@ def render(summary: Summary) -> str:
     """
     head = f"{summary.docs} docs, {summary.tokens} tokens, {summary.shards} files"
     return "\n".join(
-        [head, _render_views(summary), _render_groups(summary), _render_labels(summary)]
+        [
+            head,
+            _render_views(summary),
+            _render_groups(summary),
+            _render_labels(summary.labels, "Entities"),
+            *([_render_labels(summary.nested, "Nested")] if summary.nested else []),
+        ]
     )
 
 
@@ -167,13 +177,13 @@ def _render_groups(summary: Summary) -> str:
     return text
 
 
-def _render_labels(summary: Summary) -> str:
-    labels = sorted({label for counts in summary.labels.values() for label in counts})
+def _render_labels(found: Mapping[str, Counter[str]], title: str) -> str:
+    labels = sorted({label for counts in found.values() for label in counts})
     rows = [
         (lang, *(counts[label] for label in labels), sum(counts.values()))
-        for lang, counts in sorted(summary.labels.items())
+        for lang, counts in sorted(found.items())
     ]
-    header = ["Entities", *labels, "All"]
+    header = [title, *labels, "All"]
     return _render_table(header, rows, 1)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from spacy.tokens import Doc
 
-from spacy_crossner.data.convert import annotate_spans, describe_cut
+from spacy_crossner.data.docs import annotate_spans, describe_cut
 from spacy_crossner.data.languages import get_tokenizer, split_at
 from spacy_crossner.data.markup import Marked, read_marked
 from spacy_crossner.data.shards import write_docs
@@ -59,14 +59,14 @@ def make_doc(sentence: Marked, kind: Kind, language: str) -> Doc:
     sentence (Marked): The sentence.
     kind (str): The kind of view.
     language (str): Language code of the text.
-    RETURNS (Doc): The doc; unlabelled if it is target text. Where an entity cuts a token, the
-        token has no annotation.
+    RETURNS (Doc): The doc; unlabelled if it is target text. If it has nested entities, all are in
+        `doc.spans["sc"]`. Where an entity cuts a token, the token has no annotation.
     """
     doc = get_tokenizer(language).make_doc(sentence.text)
     labelled = kind != "target"
-    doc = split_at(doc, (offset for span in sentence.spans for offset in span[:2]))
+    doc = split_at(doc, (offset for span in (*sentence.spans, *sentence.nested) for offset in span[:2]))
     if labelled:
-        for span in annotate_spans(doc, sentence.spans):
+        for span in annotate_spans(doc, (*sentence.spans, *sentence.nested)):
             warnings.warn(describe_cut(doc, span, f"sentence {sentence.id}"), stacklevel=2)
     by_hand = labelled and kind == "translation"
     set_view(doc, View(sentence.id, kind, language, labelled=labelled, by_hand=by_hand))

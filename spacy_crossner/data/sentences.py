@@ -1,12 +1,15 @@
 """What every file format is read into: a sentence, or the reason why it could not be read."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from bisect import bisect
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Optional
 
 from spacy_crossner.data.languages import is_unspaced
 
 Span = tuple[int, int, str]
+# The places of an entity whose parts are apart.
+Fragments = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -14,12 +17,14 @@ class Sentence:
     """One sentence of a file.
 
     text (str): The text.
-    spans (tuple): Entities in order: start and end character offsets, label. None if the file
-        says nothing about entities, which is not the same as having none.
+    spans (tuple): Entities in order: start and end character offsets, label. They may overlap. None
+        if the file says nothing about entities, which is not the same as having none.
     words (tuple): The file's tokens, none of them whitespace; None if it has only the text.
     offsets (tuple): Where each token starts in the text.
     spaced (bool): Whether the text has its real spacing, or tokens joined by default.
     line (int): The line it starts in.
+    gapped (tuple): Entities whose parts are apart: character offsets of the parts, label.
+    scores (tuple): The probability of each span, if a model found them.
     """
 
     text: str
@@ -28,6 +33,8 @@ class Sentence:
     offsets: tuple[int, ...] = ()
     spaced: bool = True
     line: int = 0
+    gapped: tuple[tuple[Fragments, str], ...] = ()
+    scores: Optional[tuple[float, ...]] = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +136,23 @@ def split_spaces(sentence: Sentence) -> tuple[list[str], list[bool]]:
     return words, spaces
 
 
+def outermost(spans: Iterable[Span]) -> list[Span]:
+    """Choose spans that do not overlap, long ones first.
+
+    spans (Iterable[Span]): Any spans.
+    RETURNS (list[Span]): The chosen ones in order.
+    """
+    chosen: list[Span] = []
+    starts: list[int] = []
+    for span in sorted(spans, key=lambda span: (span[0] - span[1], span)):
+        at = bisect(starts, span[0])
+        free_before = at == 0 or chosen[at - 1][1] <= span[0]
+        if free_before and (at == len(chosen) or span[1] <= chosen[at][0]):
+            chosen.insert(at, span)
+            starts.insert(at, span[0])
+    return chosen
+
+
 def relabel(
     sentence: Sentence, label_map: Mapping[str, str], drop_labels: Collection[str]
 ) -> Sentence:
@@ -141,6 +165,19 @@ def relabel(
     """
     if sentence.spans is None:
         return sentence
-    kept = (span for span in sentence.spans if span[2] not in drop_labels)
-    spans = tuple((start, end, label_map.get(label, label)) for start, end, label in kept)
-    return replace(sentence, spans=spans)
+    scores = sentence.scores or (None,) * len(sentence.spans)
+    new: dict[Span, Optional[float]] = {}
+    for (start, end, label), score in zip(sentence.spans, scores, strict=True):
+        if label not in drop_labels:
+            new.setdefault((start, end, label_map.get(label, label)), score)
+    gapped = [
+        (parts, label_map.get(label, label))
+        for parts, label in sentence.gapped
+        if label not in drop_labels
+    ]
+    return replace(
+        sentence,
+        spans=tuple(sorted(new)),
+        gapped=tuple(dict.fromkeys(gapped)),
+        scores=None if sentence.scores is None else tuple(new[span] or 0.0 for span in sorted(new)),
+    )

@@ -50,7 +50,7 @@ def read_gold(example: Example, spans_key: str) -> Gold:
         return Gold([], numpy.zeros((len(predicted),), dtype=bool))
     grouped = spans_key in label_groups(reference)
     known = numpy.ones((len(reference),), dtype=bool)
-    if not grouped:
+    if not grouped or reference.has_annotation("ENT_IOB"):
         known = reference.to_array(ENT_IOB).reshape(-1) != 0
     gold = Gold(
         reference_mentions(reference, spans_key),

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from spacy_crossner.data.encoding import read_lines
-from spacy_crossner.data.formats import check_characters
+from spacy_crossner.data.formats.base import check_characters
 from spacy_crossner.data.markup import read_marked
 from spacy_crossner.data.shards import find_files
 from spacy_crossner.errors import CrossnerError, Errors, NoTranslationError
@@ -129,7 +129,8 @@ def find_language(path: Path, languages: Sequence[str]) -> str:
 def read_labelled(path: Path) -> Iterator[tuple[str, Segment]]:
     """YIELDS (tuple[str, Segment]): The id, the text and the labels of each marked sentence."""
     for marked in read_marked(path):
-        yield marked.id, Segment(marked.text, labels=tuple(Labelled(*one) for one in marked.spans))
+        spans = sorted((*marked.spans, *marked.nested))
+        yield marked.id, Segment(marked.text, labels=tuple(Labelled(*one) for one in spans))
 
 
 def read_conllu(lines: Sequence[str]) -> Iterator[tuple[str, Segment]]:

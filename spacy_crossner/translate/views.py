@@ -9,7 +9,7 @@ import numpy
 from spacy.tokens import Doc, Span
 from spacy.util import get_lang_class
 
-from spacy_crossner.data.convert import annotate_spans
+from spacy_crossner.data.docs import annotate_spans
 from spacy_crossner.data.groups import annotated_tokens, has_gaps, label_groups
 from spacy_crossner.data.languages import find_tokenizer, split_at
 from spacy_crossner.data.view import View, get_view, set_view
@@ -153,7 +153,8 @@ def make_translation(
         ]
 
     labelled = is_labelled(source)
-    groups = label_groups(source) if labelled else {}
+    # what was labelled by hand brings its own nested entities
+    groups = label_groups(source) if labelled and segment.labels is None else {}
     flat = list(source.ents) if labelled else []
     nested = [span for group in groups.values() for span in group]
     entities = [
@@ -191,7 +192,8 @@ def make_translation(
     view = get_view(source)
     assert view is not None
     by_hand = labelled and segment.labels is not None
-    weight = min((place.confidence for place in found if place), default=1.0)
+    # nested entities that are hard to place do not make the others less certain
+    weight = min((place.confidence for place in placements), default=1.0)
     set_view(
         target,
         View(

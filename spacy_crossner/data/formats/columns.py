@@ -1,4 +1,4 @@
-"""Files with a token a line: IOB, IOB2 and BIOES columns, and CoNLL-U.
+"""Files with a token a line: IOB, IOB2 and BIOES columns.
 
 Columns
     Tabs or spaces between the columns; sentences end at a blank line or at `-DOCSTART-`. The
@@ -12,18 +12,16 @@ Columns
 Tags
     `iob2`: B opens, I continues. `iob`: B only opens right after an entity of the same label.
     `bioes` (or BILOU, BMES): E (L) closes, S (U) stands alone, M is I. Where a tag breaks its
-    scheme, the entity is cut where conlleval and seqeval would cut it, and the sentence kept.
-
-CoNLL-U
-    Read as text: the surface tokens (a multiword token `3-4` is one token), without labels.
-"""
+    scheme, the entity is cut where conlleval and seqeval would cut it, and the sentence kept."""
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Literal, cast
 
+from spacy_crossner.data.formats.base import Format, Source, shorten, write_text
 from spacy_crossner.data.sentences import (
     MisfitError,
     Parsed,
@@ -31,12 +29,16 @@ from spacy_crossner.data.sentences import (
     Sentence,
     join_tokens,
     locate_tokens,
+    locate_words,
 )
 from spacy_crossner.errors import CrossnerError, Errors
 
 Scheme = Literal["iob", "iob2", "bioes"]
 Block = list[tuple[int, str]]
 
+SUFFIXES = (".iob", ".iob2", ".bio", ".bioes", ".conll", ".conll02", ".tsv")
+# A sentence of more tokens is probably a whole file without blank lines.
+GIANT = 1000
 FEW = 20
 # Columns beside the token that a row may have which looks like a comment.
 MOST = 3
@@ -44,7 +46,7 @@ MOST = 3
 _KEY = re.compile(r"#\s*[\w.:-]+\s*=")
 # a token such as #a=b
 _GLUED_KEY = re.compile(r"#[^\s=]*=\S")
-_TEXT = re.compile(r"#\s*text\s*=\s?(.*)")
+TEXT_COMMENT = re.compile(r"#\s*text\s*=\s?(.*)")
 _TAG = re.compile(r"O|[BIESLUM]-.+")
 _NO_ENTITY = {"O", "B-O", "I-O", "E-O", "S-O"}
 _SAME_PREFIX = {"L": "E", "U": "S", "M": "I"}
@@ -122,15 +124,20 @@ def guess_layout(lines: Iterable[str], name: str, scheme: Scheme | None = None) 
 
     tagged = [n for n in range(1, width) if is_mostly(_TAG, n, 0.5)]
     if rows and not tagged:
-        raise CrossnerError(Errors.CN208.format(path=name, row=rows[0][:60]))
+        raise CrossnerError(Errors.CN208.format(path=name, row=shorten(rows[0])))
     indexed = any(n > 1 for n in tagged) and is_mostly(re.compile(r"\d+"), 0, 0.9)
     # what stands behind the tags in UNER may look like tags too; elsewhere chunks stand before them
     tag = 0 if not tagged else 2 if indexed and 2 in tagged else tagged[-1]
     tags = [row[tag] for row in table]
-    return Layout(tabs, width, indexed, tag, scheme or _guess_scheme(tags))
+    return Layout(tabs, width, indexed, tag, scheme or guess_scheme(tags))
 
 
-def _guess_scheme(tags: Sequence[str]) -> Scheme:
+def guess_scheme(tags: Sequence[str]) -> Scheme:
+    """Find out the scheme of tags.
+
+    tags (Sequence[str]): Tags of many tokens.
+    RETURNS (Scheme): The scheme.
+    """
     prefixes = Counter(tag[:1] for tag in tags)
     if any(prefixes[prefix] for prefix in "ESLU"):
         return "bioes"
@@ -212,18 +219,21 @@ def _parse_block(block: Block, rows: Block, name: str, layout: Layout, lang: str
         return Parsed(None, tuple(problems))
     text, offsets, spaced = join_tokens(words, lang)
     for number, line in block:
-        given = _TEXT.fullmatch(line)
+        given = TEXT_COMMENT.fullmatch(line)
         if given:
             text, spaced = given[1], True
             try:
                 offsets = locate_tokens(words, text)
             except MisfitError as misfit:
-                return Parsed(None, (_describe_misfit(misfit, words, text, name, number),))
+                return Parsed(None, (describe_misfit(misfit, words, text, name, number),))
+    if len(words) > GIANT:
+        where = f"{name}, line {rows[0][0]}"
+        problems.append(Problem(Errors.CN929.format(where=where, count=len(words)), mended=True))
     found, stray, unfinished = decode_tags(tags, layout.scheme)
     for template, places in ((Errors.CN225, stray), (Errors.CN226, unfinished)):
         for i in places:
             where = f"{name}, line {rows[i][0]}"
-            message = template.format(where=where, tag=tags[i], word=words[i])
+            message = template.format(where=where, tag=shorten(tags[i]), word=shorten(words[i]))
             problems.append(Problem(message, mended=True))
     spans = tuple((offsets[i], offsets[j - 1] + len(words[j - 1]), label) for i, j, label in found)
     sentence = Sentence(text, spans, tuple(words), offsets, spaced, rows[0][0])
@@ -233,95 +243,129 @@ def _parse_block(block: Block, rows: Block, name: str, layout: Layout, lang: str
 def _check_row(fields: list[str], line: str, where: str, layout: Layout) -> str | None:
     if "\0" in line:
         return Errors.CN230.format(where=where)
+    if "\r" in line:
+        return Errors.CN900.format(where=where)
     if len(fields) == 1:
         separator = "tabs" if layout.tabs else "blanks"
-        return Errors.CN220.format(where=where, row=line[:60], separator=separator)
+        return Errors.CN220.format(where=where, row=shorten(line), separator=separator)
     if len(fields) != layout.width:
         return Errors.CN221.format(where=where, found=len(fields), expected=layout.width)
-    if layout.indexed and not re.fullmatch(r"\d+", fields[0]):
-        return Errors.CN228.format(where=where, found=fields[0])
+    if layout.indexed and not re.fullmatch(r"\d{1,9}", fields[0]):
+        return Errors.CN228.format(where=where, found=shorten(fields[0]))
     if not fields[1 if layout.indexed else 0].strip():
         return Errors.CN229.format(where=where)
     tag = fields[layout.tag]
     prefix, hyphen, label = tag.partition("-")
     if tag != "O" and not hyphen:
-        return Errors.CN222.format(where=where, tag=tag)
+        return Errors.CN222.format(where=where, tag=shorten(tag))
     if tag != "O" and prefix not in ("B", "I", "E", "S", "L", "U", "M"):
-        return Errors.CN223.format(where=where, tag=tag, prefix=prefix)
+        return Errors.CN223.format(where=where, tag=shorten(tag), prefix=shorten(prefix))
     if tag != "O" and not label:
-        return Errors.CN224.format(where=where, tag=tag)
+        return Errors.CN224.format(where=where, tag=shorten(tag))
     return None
 
 
-def _describe_misfit(
+def describe_misfit(
     misfit: MisfitError, words: Sequence[str], text: str, name: str, line: int
 ) -> Problem:
+    """Describe tokens that do not fit the text of a comment.
+
+    misfit (MisfitError): The first token out of place.
+    words (Sequence[str]): The tokens.
+    text (str): The text.
+    name (str): The file's name.
+    line (int): The line of the comment.
+    RETURNS (Problem): The problem.
+    """
     where = f"{name}, line {line}"
     rest = text[misfit.position : misfit.position + 30].strip()
     if misfit.index == len(words):
         return Problem(Errors.CN232.format(where=where, rest=rest))
     number, word = misfit.index + 1, words[misfit.index]
-    return Problem(Errors.CN231.format(where=where, number=number, word=word, rest=rest))
+    return Problem(Errors.CN231.format(where=where, number=number, word=shorten(word), rest=rest))
 
 
-def parse_conllu(lines: Iterable[str], name: str) -> Iterator[Parsed]:
-    """Read the text of a CoNLL-U file.
+def format_iob2(sentence: Sentence) -> str:
+    """Write a sentence as IOB2 columns: the inverse of `parse_columns`.
 
-    lines (Iterable[str]): The lines, without their line ends.
-    name (str): The file's name for messages.
-    YIELDS (Parsed): The sentences in order, without annotation.
+    A line break or tab inside the text becomes a blank, for no column can hold it.
+
+    sentence (Sentence): A sentence with words and spans, of which each covers whole words and none
+        overlaps another.
+    RETURNS (str): The comment with the text, if its spacing is known; a line with index, token
+        and tag for each token; a blank line.
     """
-    for block in iter_blocks(lines):
-        rows = [(number, line) for number, line in block if not line.startswith("#")]
-        if rows:
-            yield _parse_conllu_block(block, rows, name)
+    lines = [f"# text = {_flatten(sentence.text)}"] if sentence.spaced else []
+    tagged = enumerate(iter_tagged(sentence), start=1)
+    lines += [f"{number}\t{_flatten(word)}\t{tag}" for number, (word, tag) in tagged]
+    return "\n".join(lines) + "\n\n"
 
 
-def _parse_conllu_block(block: Block, rows: Block, name: str) -> Parsed:
-    words: list[str] = []
-    text = ""
-    expected, covered = 1, 0
-    for number, line in rows:
-        where = f"{name}, line {number}"
-        fields = line.split("\t")
-        if len(fields) != 10:
-            return _refuse(Errors.CN255.format(where=where, found=len(fields)))
-        id_, form, misc = fields[0], fields[1].strip(" "), fields[9]
-        match = re.fullmatch(r"(\d+)(?:([-.])(\d+))?", id_)
-        if match is None:
-            return _refuse(Errors.CN228.format(where=where, found=id_))
-        if match[2] == ".":
-            continue
-        if int(match[1]) != expected:
-            return _refuse(Errors.CN227.format(where=where, expected=expected, found=match[1]))
-        if match[2] == "-":
-            if expected <= covered or int(match[3]) <= expected:
-                return _refuse(Errors.CN256.format(where=where, id=id_))
-            covered = int(match[3])
-        else:
-            expected += 1
-            if expected - 1 <= covered:
-                continue
-        if not form.strip() or "\0" in form:
-            template = Errors.CN230 if "\0" in form else Errors.CN229
-            return _refuse(template.format(where=where))
-        words.append(form)
-        text += form + ("" if "SpaceAfter=No" in misc.split("|") else " ")
-    if covered >= expected:
-        where = f"{name}, line {rows[-1][0]}"
-        return _refuse(Errors.CN257.format(where=where, last=covered, found=expected - 1))
-    text = text.rstrip(" ")
-    for number, line in block:
-        given = _TEXT.fullmatch(line)
-        if given:
-            text = given[1]
-            try:
-                locate_tokens(words, text)
-            except MisfitError as misfit:
-                return Parsed(None, (_describe_misfit(misfit, words, text, name, number),))
-    offsets = locate_tokens(words, text)
-    return Parsed(Sentence(text, None, tuple(words), offsets, True, rows[0][0]))
+def iter_tagged(sentence: Sentence) -> Iterator[tuple[str, str]]:
+    """YIELDS (tuple[str, str]): The words of a sentence with their IOB2 tags."""
+    spans = list(reversed(sentence.spans or ()))
+    opened = None
+    for word, start in locate_words(sentence):
+        while spans and spans[-1][1] <= start:
+            spans.pop()
+        tag = "O"
+        if spans and spans[-1][0] <= start:
+            tag = f"{'I' if spans[-1] == opened else 'B'}-{spans[-1][2]}"
+            opened = spans[-1]
+        yield word, tag
 
 
-def _refuse(message: str) -> Parsed:
-    return Parsed(None, (Problem(message),))
+def _flatten(text: str) -> str:
+    return re.sub(r"[\t\r\n]", " ", text)
+
+
+def sniff(source: Source) -> bool:
+    """RETURNS (bool): Whether a file may hold columns: any text may that is not JSON."""
+    if source.path.suffix.lower() in SUFFIXES:
+        return True
+    return source.is_text and not source.is_json
+
+
+def read(source: Source, scheme: Scheme | None = None) -> Iterator[Parsed]:
+    """Read a file.
+
+    source (Source): The file.
+    scheme (Scheme): The tags' scheme, or None to guess it.
+    RETURNS (Iterator[Parsed]): The sentences.
+    """
+    layout = guess_layout(source.head, source.name, scheme)
+    return parse_columns(source.lines(), source.name, layout, source.lang)
+
+
+def write(path: Path, sentences: Iterable[Sentence]) -> None:
+    """Write a file of IOB2 columns.
+
+    path (Path): The file.
+    sentences (Iterable[Sentence]): The sentences.
+    """
+    write_text(path, map(format_iob2, sentences))
+
+
+def _make(scheme: str, about: str) -> Format:
+    writes = scheme == "iob2"
+    return Format(
+        scheme,
+        about,
+        lambda source: read(source, cast(Scheme, scheme)),
+        lambda source: False,
+        write=write if writes else None,
+        ending=".iob2",
+    )
+
+
+COLUMNS = Format(
+    "columns",
+    "a token and a tag a line; the scheme is guessed",
+    read,
+    sniff,
+    SUFFIXES,
+    is_fallback=True,
+)
+IOB = _make("iob", "columns in IOB: I opens an entity, too")
+IOB2 = _make("iob2", "columns in IOB2: B opens an entity, I continues it")
+BIOES = _make("bioes", "columns in BIOES, BILOU or BMES")

@@ -1,0 +1,528 @@
+"""What all formats share: the source that they read, and the entry that describes a format."""
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain, islice, pairwise
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+from spacy_crossner.data.encoding import read_lines
+from spacy_crossner.data.sentences import Fragments, Parsed, Problem, Sentence, Span
+from spacy_crossner.errors import CrossnerError, Errors
+
+HEAD = 500
+MOST_SHOWN = 60
+HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+# Keys under which tools keep labels. One of these that was not read is an error.
+LABEL_KEYS = frozenset(
+    """annotation annotations completions entities entity ents label labels mentions named_entities
+    ner ner_tags predictions result results spans tags""".split()
+)
+# Where a JSON object keeps the list of its records.
+RECORD_KEYS = ("data", "annotations", "examples", "documents", "records", "sentences")
+
+
+class Mark(NamedTuple):
+    """A labelled piece of text as a file states it, not yet checked.
+
+    start (Any): Offset of the first character.
+    end (Any): Offset behind the last character.
+    label (Any): The label.
+    text (Optional[str]): The text that the file gives for it.
+    score (Optional[float]): The probability that a model gave it.
+    fragments (Fragments): The offsets of the parts, if there are several.
+    """
+
+    start: Any
+    end: Any
+    label: Any
+    text: Optional[str] = None
+    score: Optional[float] = None
+    fragments: Fragments = ()
+
+
+@dataclass
+class Source:
+    """A file, or a folder that is read as one.
+
+    path (Path): The file or folder.
+    lang (str): The language, for the spacing where the file does not tell it.
+    labels (bool): Whether labels are wanted. If so, label-like keys that are not read are errors.
+    tag_names (Sequence[str]): The names of tags that are numbers in the file, in order.
+    """
+
+    path: Path
+    lang: str = "xx"
+    labels: bool = True
+    tag_names: Sequence[str] = ()
+    _lines: Optional[Iterator[str]] = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """RETURNS (str): The path as messages show it."""
+        return str(self.path)
+
+    @cached_property
+    def head(self) -> list[str]:
+        """RETURNS (list[str]): The first lines of a text file."""
+        self._lines = read_lines(self.path)
+        return list(islice(self._lines, HEAD))
+
+    @cached_property
+    def first(self) -> str:
+        """RETURNS (str): The first line that is not blank, or an empty string."""
+        return next((line for line in self.head if line.strip()), "")
+
+    @cached_property
+    def is_text(self) -> bool:
+        """RETURNS (bool): Whether the source is a text file."""
+        return self.path.is_file() and self.path.suffix.lower() not in (
+            ".spacy",
+            ".parquet",
+            ".arrow",
+        )
+
+    @cached_property
+    def is_json(self) -> bool:
+        """RETURNS (bool): Whether the file holds JSON records."""
+        if not self.is_text:
+            return False
+        if self.path.suffix.lower() in (".json", ".jsonl"):
+            return True
+        first = self.first.lstrip()
+        return first.startswith("{") or (first.startswith("[") and _is_json_list(self.head))
+
+    @cached_property
+    def records(self) -> list[Any]:
+        """RETURNS (list[Any]): The first JSON records that can be read."""
+        found = (record for _, _, record in self.iter_records())
+        return [r for r in islice(found, HEAD) if not isinstance(r, CrossnerError)]
+
+    @cached_property
+    def document(self) -> Any:
+        """RETURNS (Any): The JSON value that the file holds."""
+        return load_json("\n".join(self.lines()), self.name)
+
+    def lines(self) -> Iterator[str]:
+        """YIELDS (str): All lines without their line ends."""
+        head, rest = self.head, self._lines
+        # a second pass reads the file again
+        self._lines = None
+        yield from head
+        yield from islice(read_lines(self.path), len(head), None) if rest is None else rest
+
+    def iter_records(self) -> Iterator[tuple[int, str, Any]]:
+        """Read the JSON records of the file: one a line, or those of one JSON document.
+
+        YIELDS (tuple[int, str, Any]): The number of the line or record, its place for messages, and
+            the record, or the error that it could not be read.
+        """
+        if self._is_document():
+            for number, record in enumerate(_list_records(self.document), start=1):
+                yield number, f"{self.name}, record {number}", record
+            return
+        for number, line in enumerate(self.lines(), start=1):
+            if not line.strip():
+                continue
+            where = f"{self.name}, line {number}"
+            try:
+                yield number, where, load_json(line, where)
+            except CrossnerError as error:
+                yield number, where, error
+
+    def _is_document(self) -> bool:
+        lines = [line.strip() for line in self.head if line.strip()]
+        try:
+            record = json.loads(lines[0])
+        except IndexError:
+            return False
+        except (ValueError, RecursionError):
+            # one value over several lines, or lines of which the first is damaged
+            opens_next = len(lines) == 1 or lines[1].startswith("{")
+            is_document = self.path.suffix.lower() == ".json" or lines[0].startswith("[")
+            return is_document or not opens_next
+        if len(lines) > 1:
+            return False
+        # a text with its annotation is a list, too
+        is_text = isinstance(record, list) and record and isinstance(record[0], str)
+        return (isinstance(record, list) and not is_text) or _find_list(record) is not None
+
+
+def _is_json_list(head: Sequence[str]) -> bool:
+    start = " ".join(line.strip() for line in head[:3]).lstrip("[ ")
+    return start.startswith(("{", '"', "]"))
+
+
+def _find_list(record: Any) -> Optional[list[Any]]:
+    if not isinstance(record, dict):
+        return None
+    if "text" in record or "tokens" in record or "tokenized_text" in record:
+        return None
+    # a Label Studio task keeps its text, not a list of records, under "data"
+    found = [record[key] for key in RECORD_KEYS if isinstance(record.get(key), list)]
+    return found[0] if len(found) == 1 and not isinstance(record.get("data"), dict) else None
+
+
+def _list_records(document: Any) -> list[Any]:
+    records = document if isinstance(document, list) else _find_list(document)
+    if records is None:
+        return [document]
+    # some tools end their lists with a null
+    return [record for record in records if record is not None]
+
+
+def load_json(text: str, where: str) -> Any:
+    """Read a JSON value; what cannot be read is an error with its place.
+
+    text (str): The text.
+    where (str): Its place for messages.
+    RETURNS (Any): The value.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"character {error.pos + 1}"
+        if error.lineno > 1:
+            place = f"line {error.lineno}, character {error.colno}"
+        problem = f"{error.msg} at {place}"
+    except RecursionError:
+        problem = "it is nested too deeply"
+    except ValueError:
+        problem = "it holds a number of thousands of digits"
+    raise CrossnerError(Errors.CN240.format(where=where, problem=problem))
+
+
+def shorten(value: Any, most: int = MOST_SHOWN) -> str:
+    """RETURNS (str): A value as messages show it: at most so many characters, in one line."""
+    text = value if isinstance(value, str) else repr(value)
+    text = " ".join(text.split())
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format.
+
+    name (str): Its name for `--format` and `--to`.
+    about (str): What it is, in one line of help.
+    read (Callable[[Source], Iterator[Parsed]]): Reads the sentences of a source.
+    sniff (Callable[[Source], bool]): Tells whether a source is in this format.
+    suffixes (tuple[str, ...]): File endings that are searched for in folders.
+    write (Optional[Callable[[Path, Iterable[Sentence]], None]]): Writes sentences.
+    ending (str): The ending of a written file; empty for a folder.
+    holds (frozenset[str]): What it can express beside flat entities: "overlaps", "gaps", "scores",
+        "unlabelled".
+    is_fallback (bool): Whether it is only taken if no other format fits.
+    """
+
+    name: str
+    about: str
+    read: Callable[[Source], Iterator[Parsed]]
+    sniff: Callable[[Source], bool]
+    suffixes: tuple[str, ...] = ()
+    write: Optional[Callable[[Path, Iterable[Sentence]], None]] = None
+    ending: str = ".jsonl"
+    holds: frozenset[str] = frozenset()
+    is_fallback: bool = False
+
+
+class Place(NamedTuple):
+    """Where a record stands.
+
+    where (str): The place for messages.
+    number (int): Its line or number.
+    source (Source): The source that it is from.
+    """
+
+    where: str
+    number: int
+    source: Source
+
+
+def record_format(
+    name: str,
+    about: str,
+    parse: Callable[[Any, Place], Parsed],
+    sniff: Callable[[Sequence[Any]], bool],
+    format_sentence: Optional[Callable[[Sentence], Any]] = None,
+    *,
+    ending: str = ".jsonl",
+    holds: Iterable[str] = (),
+    is_fallback: bool = False,
+) -> Format:
+    """Describe a format of JSON records, one a line or in one list.
+
+    name (str): The name.
+    about (str): What it is.
+    parse (Callable[[Any, Place], Parsed]): Makes a sentence of a record.
+    sniff (Callable[[Sequence[Any]], bool]): Recognizes the first records.
+    format_sentence (Optional[Callable[[Sentence], Any]]): Makes a record of a sentence.
+    ending (str): The ending of a written file. ".json" writes one list.
+    holds (Iterable[str]): What it can express.
+    is_fallback (bool): Whether it is only taken if no other format fits.
+    RETURNS (Format): The format.
+    """
+
+    def read(source: Source) -> Iterator[Parsed]:
+        for number, where, record in source.iter_records():
+            try:
+                if isinstance(record, CrossnerError):
+                    raise record
+                yield parse(record, Place(where, number, source))
+            except CrossnerError as error:
+                yield Parsed(None, (Problem(str(error)),))
+
+    def write(path: Path, sentences: Iterable[Sentence]) -> None:
+        assert format_sentence is not None
+        lines = (json.dumps(format_sentence(one), ensure_ascii=False) for one in sentences)
+        if ending == ".json":
+            write_text(path, chain(["[\n"], _join(lines), ["\n]\n"]))
+        else:
+            write_text(path, (line + "\n" for line in lines))
+
+    return Format(
+        name,
+        about,
+        read,
+        lambda source: source.is_json and bool(source.records) and sniff(source.records),
+        write=write if format_sentence else None,
+        ending=ending,
+        holds=frozenset(holds),
+        is_fallback=is_fallback,
+    )
+
+
+def _join(lines: Iterable[str]) -> Iterator[str]:
+    for number, line in enumerate(lines):
+        yield (",\n" if number else "") + line
+
+
+def write_text(path: Path, pieces: Iterable[str]) -> None:
+    """Write a text file piece by piece.
+
+    path (Path): The file.
+    pieces (Iterable[str]): What to write.
+    """
+    with path.open("w", encoding="utf8", newline="\n") as file:
+        for piece in pieces:
+            file.write(piece)
+
+
+def take_object(record: Any, where: str) -> dict[str, Any]:
+    """RETURNS (dict[str, Any]): A record that has to be a JSON object."""
+    if not isinstance(record, dict):
+        raise CrossnerError(Errors.CN241.format(where=where, found=type(record).__name__))
+    return record
+
+
+def take_text(record: Mapping[str, Any], where: str, key: str = "text") -> str:
+    """RETURNS (str): The text of a record, checked."""
+    text = record.get(key)
+    if not isinstance(text, str) or not text.strip():
+        raise CrossnerError(Errors.CN242.format(where=where, key=key))
+    if "\0" in text:
+        raise CrossnerError(Errors.CN230.format(where=where))
+    check_characters(text, where)
+    return text
+
+
+def take_list(record: Mapping[str, Any], key: str, kind: type, where: str) -> list[Any]:
+    """RETURNS (list[Any]): A list under a key, of which each item has to be of one kind."""
+    found = record[key]
+    if not isinstance(found, list) or not all(isinstance(item, kind) for item in found):
+        name = "objects" if kind is dict else "lists"
+        raise CrossnerError(Errors.CN244.format(where=where, key=key, kind=name))
+    return found
+
+
+def check_characters(text: str, where: str) -> None:
+    """Refuse what JSON can say and UTF-8 can't.
+
+    text (str): A text.
+    where (str): Its place for messages.
+    """
+    if half := HALF_CHARACTER.search(text):
+        raise CrossnerError(Errors.CN233.format(where=where, found=ascii(half[0])))
+
+
+def check_unread(record: Mapping[str, Any], read: Collection[str], place: Place) -> None:
+    """Refuse a record that may hold labels which were not read.
+
+    record (Mapping[str, Any]): The record.
+    read (Collection[str]): The keys that were read.
+    place (Place): Its place.
+    """
+    if not place.source.labels:
+        return
+    unread = [
+        key
+        for key, value in record.items()
+        if key.lower() in LABEL_KEYS and key not in read and value not in (None, "", [], {})
+    ]
+    if unread:
+        raise CrossnerError(
+            Errors.CN901.format(
+                where=place.where,
+                key=unread[0],
+                value=shorten(json.dumps(record[unread[0]], ensure_ascii=False)),
+            )
+        )
+
+
+def check_answer(accepted: bool, answer: Any, where: str) -> None:
+    """Refuse a record that its annotator has not accepted."""
+    if not accepted:
+        raise CrossnerError(Errors.CN243.format(where=where, answer=shorten(answer)))
+
+
+def make_parsed(
+    text: str,
+    marks: Optional[Iterable[Mark]],
+    place: Place,
+    *,
+    words: Optional[tuple[str, ...]] = None,
+    offsets: tuple[int, ...] = (),
+    problems: Iterable[Problem] = (),
+) -> Parsed:
+    """Check the marks of a text and make a sentence of both.
+
+    text (str): The text.
+    marks (Optional[Iterable[Mark]]): The labelled pieces; None if the text is not annotated.
+    place (Place): Where the record stands.
+    words (Optional[tuple[str, ...]]): The tokens, where they are given.
+    offsets (tuple[int, ...]): Where each token starts.
+    problems (Iterable[Problem]): What is known to be wrong.
+    RETURNS (Parsed): The sentence; its spans may overlap.
+    """
+    found = list(problems)
+    if marks is None:
+        sentence = Sentence(text, None, words, offsets, line=place.number)
+        return Parsed(sentence, tuple(found))
+    spans: dict[Span, Optional[float]] = {}
+    gaps: dict[tuple[Fragments, str], None] = {}
+    for mark in _fix_offsets(text, list(marks)):
+        fragments, label, mended = _check_mark(text, mark, place.where)
+        found += mended
+        if len(fragments) > 1:
+            gaps[fragments, label] = None
+        else:
+            span = (*fragments[0], label)
+            spans[span] = spans[span] if span in spans else _check_score(mark, place.where)
+    ordered = sorted(spans)
+    scores = tuple(spans[span] for span in ordered)
+    sentence = Sentence(
+        text,
+        tuple(ordered),
+        words,
+        offsets,
+        line=place.number,
+        gapped=tuple(sorted(gaps)),
+        scores=None if None in scores else scores or None,  # type: ignore[arg-type]
+    )
+    return Parsed(sentence, tuple(found))
+
+
+def _check_score(mark: Mark, where: str) -> Optional[float]:
+    score = mark.score
+    if score is None:
+        return None
+    if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 1:
+        span = f"{mark.start}-{mark.end}"
+        raise CrossnerError(Errors.CN902.format(where=where, span=span, score=shorten(score)))
+    return float(score)
+
+
+def _check_mark(text: str, mark: Mark, where: str) -> tuple[Fragments, str, list[Problem]]:
+    """RETURNS (tuple): The places of a mark, its label, and what had to be mended."""
+    if type(mark.start) is not int or type(mark.end) is not int:
+        span = shorten(json.dumps({"start": mark.start, "end": mark.end}))
+        raise CrossnerError(Errors.CN245.format(where=where, span=span))
+    span = f"{mark.start}-{mark.end}"
+    if not isinstance(mark.label, str) or not mark.label.strip():
+        raise CrossnerError(Errors.CN246.format(where=where, span=span, label=shorten(mark.label)))
+    check_characters(mark.label, where)
+    problems = []
+    pieces: list[tuple[int, int]] = []
+    for start, end in sorted(mark.fragments) or [(mark.start, mark.end)]:
+        span = f"{start}-{end}"
+        if start < 0 or end > len(text):
+            raise CrossnerError(Errors.CN248.format(where=where, span=span, length=len(text)))
+        content = text[start:end]
+        if start >= end or not content.strip():
+            raise CrossnerError(Errors.CN247.format(where=where, span=span))
+        if content != content.strip():
+            message = Errors.CN249.format(where=where, span=span, content=shorten(content))
+            problems.append(Problem(message, mended=True))
+            start += len(content) - len(content.lstrip())
+            end -= len(content) - len(content.rstrip())
+        pieces.append((start, end))
+    for (first, last), (start, end) in pairwise(pieces):
+        if start < last:
+            both = {"first": f"{first}-{last}", "second": f"{start}-{end}"}
+            raise CrossnerError(Errors.CN250.format(where=where, **both))
+    pieces = _join_pieces(text, pieces)
+    stated = mark.text
+    if stated is not None:
+        covered = " ".join(text[start:end] for start, end in pieces)
+        if _squeeze(covered) != _squeeze(stated):
+            raise CrossnerError(
+                Errors.CN903.format(
+                    where=where,
+                    span=f"{mark.start}-{mark.end}",
+                    covered=shorten(covered),
+                    stated=shorten(stated),
+                )
+            )
+    return tuple(pieces), mark.label.strip(), problems
+
+
+def _join_pieces(text: str, pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """RETURNS (list[tuple[int, int]]): Pieces, those with only blanks between them as one."""
+    joined = pieces[:1]
+    for start, end in pieces[1:]:
+        if text[joined[-1][1] : start].strip():
+            joined.append((start, end))
+        else:
+            joined[-1] = (joined[-1][0], end)
+    return joined
+
+
+def _squeeze(text: str) -> str:
+    # tools write a line break as a blank, or as a backslash and an n
+    return "".join(text.replace("\\n", " ").split())
+
+
+def _fix_offsets(text: str, marks: list[Mark]) -> list[Mark]:
+    """Turn offsets that count as JavaScript and Java do into characters.
+
+    text (str): The text.
+    marks (list[Mark]): The marks.
+    RETURNS (list[Mark]): The marks, moved if only that makes all of them fit their texts.
+    """
+    if text.isascii() or not any(ord(char) > 0xFFFF for char in text):
+        return marks
+    if not marks or any(mark.text is None or type(mark.start) is not int for mark in marks):
+        return marks
+    if all(_fits(text, mark) for mark in marks):
+        return marks
+    units = [0]
+    for char in text:
+        units.append(units[-1] + 1 + (ord(char) > 0xFFFF))
+    places = {unit: place for place, unit in enumerate(units)}
+    moved = [
+        mark._replace(
+            start=places.get(mark.start, mark.start),
+            end=places.get(mark.end, mark.end),
+            fragments=tuple((places.get(a, a), places.get(b, b)) for a, b in mark.fragments),
+        )
+        for mark in marks
+    ]
+    return moved if all(_fits(text, mark) for mark in moved) else marks
+
+
+def _fits(text: str, mark: Mark) -> bool:
+    pieces = mark.fragments or ((mark.start, mark.end),)
+    return _squeeze("".join(text[a:b] for a, b in pieces)) == _squeeze(mark.text or "")

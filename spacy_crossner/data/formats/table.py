@@ -1,0 +1,188 @@
+"""CSV and TSV with a token a row: `token,tag`, with or without a sentence column.
+
+The header names the columns; without one, the first is the token and the one that looks like tags
+is the tag. In Kaggle's form ("Sentence #", "Word", "POS", "Tag") only the first row of a sentence
+has its number. Without a sentence column, blank rows end sentences.
+"""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+from spacy_crossner.data.formats.base import Format, Place, Source, shorten
+from spacy_crossner.data.formats.columns import GIANT, iter_tagged
+from spacy_crossner.data.formats.tokens import check_words, parse_tags
+from spacy_crossner.data.sentences import Parsed, Problem, Sentence
+from spacy_crossner.errors import CrossnerError, Errors
+
+TOKEN_NAMES = ("token", "tokens", "word", "words", "form")
+TAG_NAMES = ("tag", "tags", "ner", "ner_tag", "ner_tags", "bio", "iob", "label", "labels", "entity")
+SENTENCE_NAMES = ("sentence #", "sentence", "sentence_id", "sentence id", "sent_id", "sent")
+SEPARATORS = (",", "\t", ";")
+_TAG = re.compile(r"O|[BIESLUM]-.+")
+_LARGEST_CELL = 1 << 28
+
+
+class Columns(NamedTuple):
+    """Which columns a table has.
+
+    token (int): The tokens.
+    tag (int): The tags.
+    sentence (Optional[int]): What tells the sentences apart, if anything.
+    width (int): The number of columns.
+    has_header (bool): Whether the first row names them.
+    """
+
+    token: int
+    tag: int
+    sentence: Optional[int]
+    width: int
+    has_header: bool
+
+
+def find_separator(line: str) -> str:
+    """RETURNS (str): What separates the columns of a line."""
+    return max(SEPARATORS, key=line.count)
+
+
+def read_rows(source: Source) -> Iterator[tuple[int, list[str]]]:
+    """Read the rows of a table.
+
+    source (Source): The file.
+    YIELDS (tuple[int, list[str]]): The line in which a row ends, and its cells; none if
+        it is blank.
+    """
+    csv.field_size_limit(_LARGEST_CELL)
+    lines = (line + "\n" for line in source.lines())
+    reader = csv.reader(lines, delimiter=find_separator(source.first))
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            where = f"{source.name}, line {reader.line_num}"
+            raise CrossnerError(Errors.CN915.format(where=where, problem=error)) from None
+        yield reader.line_num, row if any(cell.strip() for cell in row) else []
+
+
+def find_columns(source: Source) -> Optional[Columns]:
+    """Find out which columns a table has from its first lines.
+
+    source (Source): The file.
+    RETURNS (Optional[Columns]): The columns, or None if it is not a table of tokens and tags.
+    """
+    separator = find_separator(source.first)
+    table = [row for row in csv.reader(source.head, delimiter=separator) if row]
+    if not table or len(table[0]) < 2:
+        return None
+    names = [name.strip().lower() for name in table[0]]
+    token = next((names.index(name) for name in TOKEN_NAMES if name in names), None)
+    tag = next((names.index(name) for name in TAG_NAMES if name in names), None)
+    if token is not None and tag is not None:
+        sentence = next((names.index(name) for name in SENTENCE_NAMES if name in names), None)
+        return Columns(token, tag, sentence, len(names), True)
+    if separator == "\t":
+        return None  # IOB columns, which have their own reader
+    width = len(names)
+    rows = [row for row in table if len(row) == width]
+    for column in range(width - 1, 0, -1):
+        if sum(bool(_TAG.fullmatch(row[column].strip())) for row in rows) * 2 >= len(rows):
+            return Columns(0, column, None, width, False)
+    return None
+
+
+def sniff(source: Source) -> bool:
+    """RETURNS (bool): Whether a file is a table of tokens and tags."""
+    if not source.is_text or source.is_json or source.path.suffix.lower() in (".conllu", ".iob2"):
+        return False
+    if not any(separator in source.first for separator in SEPARATORS):
+        return False
+    return find_columns(source) is not None
+
+
+def read(source: Source) -> Iterator[Parsed]:
+    """Read a table.
+
+    source (Source): The file.
+    YIELDS (Parsed): The sentences.
+    """
+    columns = find_columns(source)
+    if columns is None:
+        raise CrossnerError(Errors.CN208.format(path=source.path, row=shorten(source.first)))
+    rows = read_rows(source)
+    if columns.has_header:
+        next(rows, None)
+    for block in _iter_blocks(rows, columns):
+        yield _parse_block(block, columns, source)
+
+
+def _iter_blocks(
+    rows: Iterable[tuple[int, list[str]]], columns: Columns
+) -> Iterator[list[tuple[int, list[str]]]]:
+    block: list[tuple[int, list[str]]] = []
+    current = ""
+    for number, row in rows:
+        ended = not row
+        if row and columns.sentence is not None and len(row) > columns.sentence:
+            name = row[columns.sentence].strip()
+            ended = bool(name) and name != current
+            current = name or current
+        if ended and block:
+            yield block
+            block = []
+        if row:
+            block.append((number, row))
+    if block:
+        yield block
+
+
+def _parse_block(
+    block: Sequence[tuple[int, list[str]]], columns: Columns, source: Source
+) -> Parsed:
+    place = Place(f"{source.name}, line {block[0][0]}", block[0][0], source)
+    problems = []
+    for number, row in block:
+        if len(row) != columns.width:
+            where = f"{source.name}, line {number}"
+            message = Errors.CN221.format(where=where, found=len(row), expected=columns.width)
+            problems.append(Problem(message))
+    if problems:
+        return Parsed(None, tuple(problems))
+    try:
+        words = check_words([row[columns.token].strip() for _, row in block], "token", place.where)
+        parsed = parse_tags(words, [row[columns.tag].strip() for _, row in block], place)
+    except CrossnerError as error:
+        return Parsed(None, (Problem(str(error)),))
+    if len(words) > GIANT:
+        message = Errors.CN929.format(where=place.where, count=len(words))
+        return replace(parsed, problems=(*parsed.problems, Problem(message, mended=True)))
+    return parsed
+
+
+def write(path: Path, sentences: Iterable[Sentence]) -> None:
+    """Write a table with the columns sentence, token and tag.
+
+    path (Path): The file.
+    sentences (Iterable[Sentence]): Sentences with words, of which each entity covers whole ones.
+    """
+    with path.open("w", encoding="utf8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["sentence", "token", "tag"])
+        for number, sentence in enumerate(sentences, start=1):
+            for word, tag in iter_tagged(sentence):
+                writer.writerow([number, word, tag])
+
+
+TABLE = Format(
+    "csv",
+    "CSV or TSV with a token and a tag a row (also Kaggle's)",
+    read,
+    sniff,
+    (".csv",),
+    write,
+    ".csv",
+)

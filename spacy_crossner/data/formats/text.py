@@ -1,0 +1,31 @@
+"""Plain text, a sentence a line."""
+
+from collections.abc import Iterable, Iterator
+
+from spacy_crossner.data.formats.base import Format, Source
+from spacy_crossner.data.sentences import Parsed, Problem, Sentence
+from spacy_crossner.errors import Errors
+
+
+def parse_text(lines: Iterable[str], name: str) -> Iterator[Parsed]:
+    """Read plain text, a sentence a line; blank lines are skipped.
+
+    lines (Iterable[str]): The lines, without their line ends.
+    name (str): The file's name for messages.
+    YIELDS (Parsed): The sentences in order, without tokens and without annotation.
+    """
+    for number, line in enumerate(lines, start=1):
+        if "\0" in line:
+            message = Errors.CN230.format(where=f"{name}, line {number}")
+            yield Parsed(None, (Problem(message),))
+        elif line.strip():
+            yield Parsed(Sentence(line.strip(), None, line=number))
+
+
+def read(source: Source) -> Iterator[Parsed]:
+    """RETURNS (Iterator[Parsed]): The sentences of a file."""
+    return parse_text(source.lines(), source.name)
+
+
+# never guessed: any file could be text
+TEXT = Format("text", "plain text, a sentence a line", read, lambda source: False)
