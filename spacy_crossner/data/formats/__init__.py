@@ -105,7 +105,7 @@ def list_sources(path: Path, format: str = AUTO) -> list[Path]:
         return [path]
     texts = list_texts(path) if format in (AUTO, BRAT.name) else []
     if format == BRAT.name:
-        return texts
+        return texts or find_files(path, (".txt",))
     files = find_files(path, SUFFIXES if format == AUTO else ())
     others = [file for file in files if file.suffix.lower() != ANNOTATION]
     return sorted({*texts, *(others if format == AUTO else files)})

@@ -30,10 +30,10 @@ _LABEL = re.compile(r"[^\s;|,]+")
 
 
 def sniff(source: Source) -> bool:
-    """RETURNS (bool): Whether a file is an annotation or a text that has one."""
+    """RETURNS (bool): Whether a file is an annotation, or a text beside annotations."""
     suffix = source.path.suffix.lower()
     return suffix == ANNOTATION or (
-        suffix == TEXT and source.path.with_suffix(ANNOTATION).is_file()
+        suffix == TEXT and next(source.path.parent.glob(f"*{ANNOTATION}"), None) is not None
     )
 
 

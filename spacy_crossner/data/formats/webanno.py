@@ -7,7 +7,7 @@ numbered `1-2.1` is a part of token 2. The layer of named entities is read, or t
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from spacy_crossner.data.formats.base import Format, Mark, Place, Source, make_parsed, shorten
 from spacy_crossner.data.formats.columns import iter_blocks
@@ -93,13 +93,25 @@ def _parse_block(
         pieces.append((len(words) - 1, start - start_of_token, end - start, fields[column]))
     _, offsets_of = locate(words, text, place.where)
     placed = []
+    edges: set[int] = set()
     for token_index, skipped, length, values in pieces:
         word = words[token_index]
         first = _count_characters(word, skipped)
         last = _count_characters(word, skipped + length)
-        placed.append((offsets_of[token_index] + first, offsets_of[token_index] + last, values))
+        start, end = offsets_of[token_index] + first, offsets_of[token_index] + last
+        placed.append((start, end, values))
+        edges.update((start, end))
     marks = _collect(placed)
-    return make_parsed(text, marks, place, words=tuple(words), offsets=offsets_of)
+    # an annotated part of a token is a token
+    tokens = [
+        (start, end)
+        for word, first in zip(words, offsets_of, strict=True)
+        for start, end in pairwise(
+            sorted({*edges.intersection(range(first, first + len(word) + 1))})
+        )
+    ]
+    parts = tuple(text[start:end] for start, end in tokens)
+    return make_parsed(text, marks, place, words=parts, offsets=tuple(a for a, _ in tokens))
 
 
 def _count_characters(word: str, units: int) -> int:
