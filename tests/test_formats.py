@@ -156,6 +156,8 @@ def test_entities_are_written_exactly(tmp_path, converted, name, to):
             assert len(new_spans or ()) == surfaces.total()
         else:
             assert (new_text, new_spans) == (text, spans)
+    if name == "text.conllu" and to == "brat":
+        return  # a folder of texts without annotation could be anything
     # and a written file is recognized
     guessed = guess_format(Source(find_inputs([out])[0])).name
     same = {"iob2": "columns", "prodigy": "jsonl"}
