@@ -64,7 +64,9 @@ def make_doc(sentence: Marked, kind: Kind, language: str) -> Doc:
     """
     doc = get_tokenizer(language).make_doc(sentence.text)
     labelled = kind != "target"
-    doc = split_at(doc, (offset for span in (*sentence.spans, *sentence.nested) for offset in span[:2]))
+    doc = split_at(
+        doc, (offset for span in (*sentence.spans, *sentence.nested) for offset in span[:2])
+    )
     if labelled:
         for span in annotate_spans(doc, (*sentence.spans, *sentence.nested)):
             warnings.warn(describe_cut(doc, span, f"sentence {sentence.id}"), stacklevel=2)

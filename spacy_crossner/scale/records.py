@@ -17,7 +17,7 @@ from typing import Any, Optional
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
-from spacy_crossner.data.formats import check_characters
+from spacy_crossner.data.formats.base import check_characters
 from spacy_crossner.data.shards import read_docs
 from spacy_crossner.errors import CrossnerError, Errors
 
