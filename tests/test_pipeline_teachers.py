@@ -1,5 +1,7 @@
 """Any pipeline as a teacher: rules, spaCy's own components, plug-ins with scores, and mixtures."""
 
+import random
+
 import numpy
 import pytest
 import spacy
@@ -9,7 +11,9 @@ from spacy.training import Example
 from spacy.vocab import Vocab
 from typer.testing import CliRunner
 
+from spacy_crossner import evaluate
 from spacy_crossner.cli import app
+from spacy_crossner.data.readers import create_parallel_corpus
 from spacy_crossner.data.shards import write_docs
 from spacy_crossner.data.view import from_dict, get_view, to_dict
 from spacy_crossner.distil.annotate import annotate
@@ -27,6 +31,7 @@ from spacy_crossner.errors import CrossnerError
 from spacy_crossner.schemes import bio, relations
 from spacy_crossner.types import Mention
 from tests.pipelines import TRAIN_DATA, make_examples, make_nlp, train
+from tests.tiny import write_tiny_encoder
 
 TEXTS = [
     "Angela Merkel visited Berlin.",
@@ -398,3 +403,59 @@ def test_docs_with_nothing_to_align(tmp_path):
     )
     docs = read(annotate(make_ruler(), tmp_path / "in.spacy", tmp_path / "out"))
     assert [ents(doc) for doc in docs] == [[("Paris", "LOC")]] * 2
+
+
+# ---- what a student makes of it -------------------------------------------------------------
+
+SYLLABLES = [first + second for first in "bdglmnrstv" for second in "aeiou"]
+TEMPLATES = [
+    "el president {PER} fue en {LOC} .",
+    "la city {LOC} es y {PER} fue by the river",
+    "{PER} visited {LOC}",
+    "the company of {PER} works in {LOC}",
+    "la bank en la city fue by the river",
+    "{PER} lives in {LOC} , the city",
+    "el times of the bank was new",
+]
+
+
+def make_names(rng: random.Random) -> list[str]:
+    return ["".join(rng.choices(SYLLABLES, k=3)).capitalize() for _ in range(60)]
+
+
+def write_texts(names: dict[str, list[str]], count: int, seed: int) -> list[Doc]:
+    """RETURNS (List[Doc]): Labelled texts with names that stand where such names stand."""
+    rng, nlp, docs = random.Random(seed), spacy.blank("xx"), []
+    for _ in range(count):
+        words, ents = [], []
+        for word in rng.choice(TEMPLATES).split():
+            label = word.strip("{}")
+            words.append(rng.choice(names[label]) if label in names else word)
+            ents.append(f"B-{label}" if label in names else "O")
+        docs.append(Doc(nlp.vocab, words=words, ents=ents))
+    return docs
+
+
+def test_a_student_beats_the_recall_of_its_rules(tmp_path):
+    """Rules know half of the names; a student learns from the places where names stand."""
+    rng = random.Random(0)
+    names = {"PER": make_names(rng), "LOC": make_names(rng)}
+    rules = make_ruler(
+        [{"label": label, "pattern": name} for label, known in names.items() for name in known[:20]]
+    )
+    texts = write_texts({label: known[:40] for label, known in names.items()}, 300, 1)
+    held = write_texts(names, 100, 2)
+    annotation = annotate(rules, texts, tmp_path / "out", outside=0.2)
+    encoder = write_tiny_encoder(tmp_path / "encoder", layers=2)
+    nlp = make_nlp(encoder, token_label_ner={})
+    examples = list(create_parallel_corpus(str(annotation.path))(nlp))
+    labels = annotation.manifest.settings["labels"]
+    nlp.config["initialize"]["components"]["token_label_ner"] = {"labels": labels}
+    optimizer = nlp.initialize(lambda: examples)
+    optimizer.learn_rate = 0.002
+    for _ in range(250):
+        nlp.update(rng.sample(examples, 16), sgd=optimizer)
+    of_rules, of_student = evaluate(rules, held), evaluate(nlp, held)
+    recall = {name: e.rows[1][0][4] for name, e in (("rules", of_rules), ("student", of_student))}
+    assert recall["rules"] < 50
+    assert recall["student"] > recall["rules"] + 5, recall
