@@ -1,6 +1,7 @@
 """`python -m benchmarks COMMAND`: the laboratory, run from a checkout."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Optional
 
 import typer
@@ -204,6 +205,58 @@ def closeness_cli(
     ]
     header = ("lang", "sentences", "found", "found back", "tokens", "same label", "silhouette")
     msg.table(rows, header=header, divider=True, aligns=("l", *"rrrrrr"))
+
+
+@command("scale", to=app)
+def scale_cli(
+    what: Annotated[
+        str, typer.Option(help="Some of bytes,memory,overhead,driver, with commas between.")
+    ] = "bytes,memory,overhead,driver",
+    pipeline: Annotated[
+        Optional[Path],
+        typer.Option(help="A pipeline to measure bytes and overhead with; else rules for names."),
+    ] = None,
+    counts: Annotated[str, typer.Option(help="Numbers of texts for memory.")] = "10000,1000000",
+    texts: Annotated[int, typer.Option(help="Texts for bytes and overhead.")] = 100_000,
+    kills: Annotated[int, typer.Option(help="Runs with a killed worker, local and on Ray.")] = 10,
+    runs: Annotated[int, typer.Option(help="Runs of each comparison of speed.")] = 5,
+    rate: Annotated[float, typer.Option(help="Texts per second of a worker, for driver.")] = 100.0,
+) -> None:
+    """Measure `apply`: bytes with killed workers, memory, overhead, and the driver's cost."""
+    from benchmarks import scale
+
+    chosen = what.split(",")
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        pipeline = pipeline or scale.write_pipeline(folder / "pipeline")
+        path = scale.write_texts(folder / "texts.jsonl", texts)
+        measured = {
+            "bytes": (
+                ("run", "seconds", "killed", "same bytes"),
+                lambda: scale.compare_bytes(pipeline, path, folder, kills),
+            ),
+            "memory": (
+                ("texts", "in the output", "ids once", "seconds", "peak MiB"),
+                lambda: scale.measure_memory(pipeline, [int(n) for n in counts.split(",")], folder),
+            ),
+            "overhead": (
+                ("what", "ratio of speed"),
+                lambda: scale.measure_overhead(pipeline, path, folder, runs),
+            ),
+            "driver": (
+                ("where", "CPU ms per shard", "ms per shard", "workers fed"),
+                lambda: scale.measure_saturation(200, rate, folder),
+            ),
+        }
+        for title, (header, measure) in measured.items():
+            if title in chosen:
+                msg.divider(title)
+                rows = []
+                for row in measure():
+                    cells = (f"{cell:.3g}" if isinstance(cell, float) else cell for cell in row)
+                    rows.append(tuple(map(str, cells)))
+                    print(*rows[-1], sep=" | ", flush=True)
+                msg.table(rows, header=header, divider=True)
 
 
 if __name__ == "__main__":

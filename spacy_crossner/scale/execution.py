@@ -333,7 +333,9 @@ def _run_on_ray(
                     result = ray.get(ref)
                 except ray.exceptions.RayTaskError as error:
                     raise _unwrap(error) from None
-                except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError):
+                except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError) as error:
+                    if ref in starting and "creation task" in str(error):
+                        raise  # it would fail again, such as for a module that is not there
                     host = running[ref][0] if ref in running else starting.pop(ref)
                     lost = list(queues.pop(host, ()))
                     deaths += 1

@@ -1,0 +1,284 @@
+"""Text of any amount: same bytes with killed workers, overhead, memory, and the driver's cost."""
+
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import spacy
+
+from spacy_crossner.scale.apply import apply
+from spacy_crossner.scale.execution import Execution, connect, run_tasks
+from spacy_crossner.scale.journal import write_bytes
+from spacy_crossner.scale.outputs import ShardWriter
+from spacy_crossner.scale.predictor import Predictor
+from spacy_crossner.scale.records import find_sources, iter_chunks
+
+WORDS = "Berlin Paris London Angela Merkel Maria the a in of visited works lives city river".split()
+# Texts per shard where workers are killed: enough shards for all of them.
+SHARD = 500
+
+
+# for the workers of Ray, which do not start in this folder
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")])
+)
+
+
+def write_pipeline(folder: Path) -> Path:
+    """Write a pipeline that costs almost nothing: rules for a few names.
+
+    folder (Path): The folder to make.
+    RETURNS (Path): The folder.
+    """
+    nlp = spacy.blank("xx")
+    rules: Any = nlp.add_pipe("entity_ruler")
+    rules.add_patterns([{"label": "LOC", "pattern": word} for word in WORDS[:3]])
+    nlp.to_disk(folder)
+    return folder
+
+
+def write_texts(path: Path, count: int, length: int = 8) -> Path:
+    """Write short texts of words and numbers, the same in every run.
+
+    path (Path): The JSON Lines file to write.
+    count (int): Number of texts.
+    length (int): Words of each.
+    RETURNS (Path): The file.
+    """
+    rng = random.Random(0)
+    with path.open("w", encoding="utf8") as file:
+        for number in range(count):
+            text = " ".join([*rng.choices(WORDS, k=length - 1), str(number)])
+            file.write(json.dumps({"id": number, "text": text}) + "\n")
+    return path
+
+
+def read_output(folder: Path) -> dict[str, bytes]:
+    """RETURNS (dict[str, bytes]): The content of each file of a folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def compare_bytes(pipeline: Path, texts: Path, folder: Path, kills: int) -> Iterator[tuple]:
+    """Apply a pipeline in several ways, and with killed workers, and compare the bytes.
+
+    pipeline (Path): The pipeline.
+    texts (Path): The input.
+    folder (Path): A folder for the outputs.
+    kills (int): Runs in which a worker is killed at a random moment, for each kind of workers.
+    YIELDS (tuple): The run, its seconds, workers killed, and whether the bytes are the same.
+    """
+    start = time.perf_counter()
+    apply(pipeline, texts, folder / "here", shard_size=SHARD)
+    yield "local 1", time.perf_counter() - start, 0, True
+    expected = read_output(folder / "here")
+    runs = [(on, n, False) for on, n in (("local", 2), ("local", 4), ("ray", 1), ("ray", 2))]
+    runs += [("ray", 4, False)]
+    runs += [(on, 2, True) for on in ("local", "ray") for _ in range(kills)]
+    with connect(Execution("ray", 4)):
+        for number, (on, workers, kill) in enumerate(runs):
+            out = folder / f"run-{number}"
+            killer = _Killer(on, number) if kill else None
+            start = time.perf_counter()
+            result = apply(pipeline, texts, out, shard_size=SHARD, execution=Execution(on, workers))
+            seconds = time.perf_counter() - start
+            killed = killer.stop() if killer else 0
+            same = result.is_whole and read_output(out) == expected
+            shutil.rmtree(out)
+            yield f"{on} {workers}", seconds, killed, same
+
+
+class _Killer:
+    """Kills one worker at a random moment after the first shard."""
+
+    def __init__(self, on: str, seed: int):
+        self.on = on
+        self.rng = random.Random(seed)
+        self.killed = 0
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        while not self.ended.wait(0.2):
+            found = find_workers(self.on)
+            if found:
+                self.ended.wait(self.rng.uniform(0.0, 4.0))
+                found = find_workers(self.on)
+                if found and not self.ended.is_set():
+                    os.kill(self.rng.choice(found), signal.SIGKILL)
+                    self.killed += 1
+                    return
+
+    def stop(self) -> int:
+        self.ended.set()
+        self.thread.join()
+        return self.killed
+
+
+def find_workers(on: str) -> list[int]:
+    """RETURNS (list[int]): Processes that work on shards, of this process and its children."""
+    if on == "local":
+        return [process.pid for process in multiprocessing.active_children() if process.pid]
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if path.read_bytes().startswith(b"ray::Host.run"):
+                found.append(int(path.parent.name))
+        except OSError:
+            continue  # it has ended meanwhile
+    return found
+
+
+def peak_mebibytes() -> float:
+    """RETURNS (float): The most memory that this process has taken."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def measure_memory(pipeline: Path, counts: list[int], folder: Path) -> Iterator[tuple]:
+    """Apply a pipeline to more and more texts, each in a fresh process.
+
+    pipeline (Path): The pipeline.
+    counts (list[int]): Numbers of texts.
+    folder (Path): A folder for the files.
+    YIELDS (tuple): Texts, texts in the output, ids that are there once, seconds, and the peak of
+        memory in MiB of driver and worker, which are one process.
+    """
+    context = multiprocessing.get_context("spawn")
+    for count in counts:
+        path = write_texts(folder / f"{count}.jsonl", count)
+        out = folder / f"out-{count}"
+        queue: Any = context.Queue()
+        process = context.Process(target=_apply_and_tell, args=(pipeline, path, out, queue))
+        process.start()
+        texts, seconds, mebibytes = queue.get()
+        process.join()
+        seen = bytearray(count)
+        for shard in out.glob("*.jsonl"):
+            with shard.open(encoding="utf8") as file:
+                for line in file:
+                    seen[json.loads(line)["id"]] += 1
+        yield count, texts, sum(one == 1 for one in seen), seconds, mebibytes
+        shutil.rmtree(out)
+        path.unlink()
+
+
+def _apply_and_tell(pipeline: Path, path: Path, out: Path, queue: Any) -> None:
+    start = time.perf_counter()
+    texts = apply(pipeline, path, out).texts
+    queue.put((texts, time.perf_counter() - start, peak_mebibytes()))
+
+
+def measure_overhead(pipeline: Path, texts: Path, folder: Path, runs: int) -> Iterator[tuple]:
+    """Compare `apply` with bare `nlp.pipe`, and workers with one process; loading is left out.
+
+    pipeline (Path): A pipeline that takes its time.
+    texts (Path): The input.
+    folder (Path): A folder for the outputs.
+    runs (int): Runs of each.
+    YIELDS (tuple): What is compared, and the median of the ratios of speed.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    (source,) = find_sources(str(texts))
+    predictor = Predictor(pipeline)
+    writer = ShardWriter(predictor, "jsonl")
+    lines = [json.loads(line)["text"] for line in texts.open(encoding="utf8")]
+    size = max(len(lines) // 16, 1)
+    list(predictor.find(lines[:64]))
+
+    def pipe() -> None:
+        with predictor.nlp.memory_zone():
+            for _ in predictor.nlp.pipe(lines, batch_size=predictor.batch_size):
+                pass
+
+    def here() -> None:
+        for number, chunk in enumerate(iter_chunks(source, size)):
+            (folder / f"{number}.jsonl").write_bytes(writer(chunk).data)
+
+    ratios: list[float] = []
+    single: list[float] = []
+    for _ in range(runs):
+        bare, ours = _time(pipe), _time(here)
+        ratios.append(bare / ours)
+        single.append(ours)
+    yield "local 1 against nlp.pipe", median(ratios)
+    for on in ("local", "ray"):
+        with connect(Execution("ray", 2)):
+            found = []
+            for one in single:
+                chunks = ((str(n), c) for n, c in enumerate(iter_chunks(source, size)))
+                tasks = chain([("warm 1", None), ("warm 2", None)], chunks)
+                make_worker = partial(make_warm_worker, ShardWriter(Predictor(pipeline), "jsonl"))
+                results = run_tasks(make_worker, tasks, Execution(on, 2))
+                next(results), next(results)
+                start = time.perf_counter()
+                for number, (_, data) in enumerate(results):
+                    (folder / f"{number}.jsonl").write_bytes(data)
+                found.append(one / (time.perf_counter() - start))
+            yield f"{on} 2 against local 1", median(found)
+
+
+def make_warm_worker(writer: ShardWriter) -> Any:
+    """Make a worker that has loaded its pipeline.
+
+    writer (ShardWriter): Writes shards.
+    RETURNS (Callable): Gets a chunk, or None to warm up, and returns bytes.
+    """
+    list(writer.predictor.find(WORDS))
+
+    def work(chunk: Any) -> bytes:
+        if chunk is None:
+            time.sleep(1.0)  # so that each worker gets one
+            return b""
+        return writer(chunk).data
+
+    return work
+
+
+def measure_saturation(chunks: int, texts_per_second: float, folder: Path) -> Iterator[tuple]:
+    """Measure what a shard costs the driver, with workers that do nothing.
+
+    chunks (int): Shards of 2,000 texts.
+    texts_per_second (float): What one worker does; for the number of workers that the driver feeds.
+    folder (Path): A folder for the files.
+    YIELDS (tuple): Where, milliseconds of the driver per shard, and workers that saturate it.
+    """
+    size = 2000
+    (source,) = find_sources(str(write_texts(folder / "many.jsonl", chunks * size)))
+    filesystem = source.filesystem
+    for on in ("local", "ray"):
+        with connect(Execution("ray", 2)):
+            tasks: Iterator = ((str(n), c) for n, c in enumerate(iter_chunks(source, size)))
+            results = run_tasks(make_echo, chain([("", None)], tasks), Execution(on, 2))
+            next(results)
+            start, used = time.perf_counter(), time.process_time()
+            for name, data in results:
+                write_bytes(filesystem, str(folder / f"{name}.out"), data)
+            used = time.process_time() - used
+            wall = time.perf_counter() - start
+            cost = max(used, wall) / chunks
+            yield on, 1000 * used / chunks, 1000 * wall / chunks, size / texts_per_second / cost
+
+
+def make_echo() -> Any:
+    """RETURNS (Callable): A worker that answers with as many bytes as a shard has."""
+    return lambda chunk: b"" if chunk is None else chunk.data * 3
+
+
+def _time(task: Any) -> float:
+    start = time.perf_counter()
+    task()
+    return time.perf_counter() - start
