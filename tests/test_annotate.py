@@ -21,6 +21,7 @@ from spacy_crossner.distil.annotator import JUDGEMENT, Annotator, choose_labels
 from spacy_crossner.distil.manifest import MANIFEST, read_manifest
 from spacy_crossner.distil.teachers import load_teacher
 from spacy_crossner.errors import CrossnerError
+from spacy_crossner.files import _HOST as HOST
 from spacy_crossner.schemes import bio
 from tests.pipelines import make_examples, make_nlp, train
 
@@ -234,7 +235,7 @@ def test_stopped_work_goes_on_and_gives_the_same_shards(
         monkeypatch.undo()
         assert not read_manifest(out).complete
     # what a killed process leaves behind
-    (out / f".part-00002.spacy.tmp{NO_PROCESS}").write_bytes(b"half")
+    (out / f".part-00002.spacy.tmp-{HOST}-{NO_PROCESS}-0123abcd").write_bytes(b"half")
     annotate(teacher, texts, out, **settings)
     assert read_bytes(out) == whole
     assert not list(out.glob(".*"))
@@ -482,6 +483,24 @@ def test_inputs_that_cannot_be_read(teachers, tmp_path):
     assert not out.exists()
 
 
+def test_damaged_and_exchanged_shards_are_made_anew(teachers, texts, tmp_path):
+    teacher, out = [str(teachers["token_label_ner"])], tmp_path / "out"
+    annotate(teacher, texts, out, shard_size=2)
+    whole = read_bytes(out)
+    first, second = sorted(out.glob("part-*"))[:2]
+    damaged = bytearray(first.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    first.write_bytes(damaged)
+    annotate(teacher, texts, out, shard_size=2)
+    assert read_bytes(out) == whole
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+    annotate(teacher, texts, out, shard_size=2)
+    assert read_bytes(out) == whole
+    assert list(read_manifest(out).files) == sorted(path.name for path in out.glob("part-*"))
+
+
 def test_outputs_that_hold_something_else(teachers, texts, tmp_path):
     teacher = [str(teachers["token_label_ner"])]
     with pytest.raises(CrossnerError, match=r"CN267"):
@@ -499,7 +518,7 @@ def test_outputs_that_hold_something_else(teachers, texts, tmp_path):
         ".cache.tmpdir",
     }
     (tmp_path / "killed").mkdir()
-    (tmp_path / "killed" / f".{MANIFEST}.tmp{NO_PROCESS}").write_bytes(b"{")
+    (tmp_path / "killed" / f".{MANIFEST}.tmp-{HOST}-{NO_PROCESS}-0123abcd").write_bytes(b"{")
     annotate(teacher, texts, tmp_path / "killed")
     assert not list((tmp_path / "killed").glob(".*"))
     with pytest.raises(CrossnerError, match=r"CN213"):

@@ -10,9 +10,11 @@ import re
 import shutil
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from typer.testing import CliRunner
 
 from spacy_crossner import cli
 from spacy_crossner.errors import CrossnerError
+from spacy_crossner.files import _HOST as HOST
 from spacy_crossner.files import atomic_folder, is_disk_full, temporary_beside, write_file
 from spacy_crossner.ml import versions
 from spacy_crossner.ml.versions import check_versions
@@ -196,17 +199,23 @@ def test_errors_of_ours_are_not_dressed_up():
     assert "corpus/dev.spacy: Permission denied" in cli.explain(denied)
 
 
+def left_by(process: int, name: str) -> str:
+    """RETURNS (str): The temporary name that a process of this machine gives."""
+    return f".{name}.tmp-{HOST}-{process}-0123abcd"
+
+
 @needs_fork
 def test_leftovers_of_the_dead_are_cleared_away(tmp_path):
     dead = os.fork()
     if dead == 0:
         os._exit(0)
     os.waitpid(dead, 0)
-    alive, other = os.getppid(), tmp_path / ".b.json.tmp1"
     for number in (dead, os.getpid()):
-        (tmp_path / f".a.json.tmp{number}").mkdir()
-        (tmp_path / f".a.json.tmp{number}" / "half").touch()
-    kept = {f".a.json.tmp{alive}", other.name, ".a.json.tmpfile"}
+        write_file(tmp_path / left_by(number, "a.json") / "half", "")
+    elsewhere = left_by(dead, "a.json").replace(HOST, "0" * len(HOST))
+    mine = temporary_beside(tmp_path / "a.json").name
+    kept = {left_by(os.getppid(), "a.json"), left_by(dead, "b.json"), elsewhere, mine}
+    kept |= {".a.json.tmpfile", ".a.json.tmp-file"}
     for name in kept:
         (tmp_path / name).touch()
     temporary = temporary_beside(tmp_path / "a.json")
@@ -222,6 +231,59 @@ def test_missing_folders_are_made(tmp_path):
         with pytest.raises(CrossnerError, match=r"CN212.*file/c.*a file is in its place"):
             write_file(path, "content")
     assert read_all(tmp_path) == {"a/b/file": b"content"}
+
+
+def test_links_and_permissions_are_kept(tmp_path):
+    target, link = tmp_path / "data" / "target", tmp_path / "link"
+    write_file(target, "old")
+    target.chmod(0o640)
+    link.symlink_to(target)
+    write_file(link, "new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+    folder = tmp_path / "folder"
+    folder.symlink_to(tmp_path / "data")
+    (tmp_path / "data").chmod(0o750)
+    with atomic_folder(folder) as scratch:
+        write_file(scratch / "file", "newest")
+    assert folder.is_symlink()
+    assert read_all(tmp_path / "data") == {"file": b"newest"}
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o750
+    (tmp_path / "dangling").symlink_to(tmp_path / "made")
+    write_file(tmp_path / "dangling", "content")
+    assert (tmp_path / "made").read_text() == "content"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_devices_and_pipes_are_written_to(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_bytes)
+        write_file(pipe, "content")
+        assert read.result() == b"content"
+    assert pipe.is_fifo()
+    write_file(Path(os.devnull), "content")
+    assert Path(os.devnull).is_char_device()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_threads_and_processes_write_one_file(tmp_path):
+    path = tmp_path / "file"
+    contents = [str(number) * 1000 for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: write_file(path, contents[number % 8]), range(400)))
+    assert path.read_text() in contents
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("name", ["x" * 250, "ü" * 125, "x" * 243])
+def test_long_names(tmp_path, name):
+    write_file(tmp_path / name, "content")
+    with atomic_folder(tmp_path / f"f{name[1:]}") as scratch:
+        write_file(scratch / "file", "content")
+    assert read_all(tmp_path) == {name: b"content", f"f{name[1:]}/file": b"content"}
 
 
 def test_folders_are_written_whole_or_not_at_all(tmp_path):
@@ -262,7 +324,7 @@ def test_a_folder_that_was_moved_away_by_a_killed_process_is_put_back(tmp_path):
     folder = tmp_path / "folder"
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
-    left = tmp_path / f".folder.tmp{process.pid}"
+    left = tmp_path / left_by(process.pid, "folder")
     write_file(left / "old" / "file", "old")
     write_file(left / "new" / "file", "new")
     temporary_beside(folder)

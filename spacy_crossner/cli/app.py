@@ -28,6 +28,8 @@ app = typer.Typer(
 )
 spacy_app.add_typer(app, name="crossner")
 
+# What is wrong with a place and not with us.
+PLACES = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR)
 # One short form for each option that several commands have, as in spaCy's own commands.
 SHORT = {
     "output": "-o",
@@ -139,6 +141,6 @@ def explain(error: Exception) -> Optional[str]:
     path = getattr(error, "filename", None) or "what the command writes"
     if is_disk_full(error):
         return Errors.CN015.format(path=path)
-    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if isinstance(error, OSError) and error.errno in PLACES:
         return Errors.CN016.format(path=path, reason=error.strerror)
     return None

@@ -55,7 +55,7 @@ from spacy_crossner.data.sentences import (
 from spacy_crossner.data.shards import DOCS_PER_SHARD, check_folder, read_docs, write_docs
 from spacy_crossner.data.view import View, get_view, set_view
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.files import atomic_folder, remove, temporary_beside
+from spacy_crossner.files import atomic_folder, replacing
 
 SHOWN = 3
 # Of so many labelled sentences, at least this share should have no entity.
@@ -510,12 +510,8 @@ def _write(out: Path, docs: Iterable[Doc], chosen: Format, shard_size: int) -> N
         with atomic_folder(out) as folder:
             chosen.write(folder, sentences)
         return
-    temporary = temporary_beside(out)
-    try:
+    with replacing(out) as temporary:
         chosen.write(temporary, sentences)
-        temporary.replace(out)
-    finally:
-        remove(temporary)
 
 
 def fit(sentence: Sentence, chosen: Format) -> Sentence:

@@ -18,7 +18,7 @@ from srsly.msgpack import Packer, Unpacker
 
 from spacy_crossner.data.view import USER_DATA_KEY, get_group
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.files import atomic_folder, remove, temporary_beside
+from spacy_crossner.files import atomic_folder, replacing
 
 T = TypeVar("T")
 
@@ -167,13 +167,9 @@ def write_docs(out: Path, docs: Iterable[Doc], shard_size: int = 0) -> int:
                 docbin.to_disk(folder / f"part-{number:05d}{SUFFIX}")
                 count += len(docbin)
         return count
-    temporary = temporary_beside(out)
-    try:
+    with replacing(out) as temporary:
         docbin = _make_docbin(docs)
         docbin.to_disk(temporary)
-        temporary.replace(out)
-    finally:
-        remove(temporary)
     return len(docbin)
 
 

@@ -9,7 +9,7 @@ import srsly
 
 from spacy_crossner.data.shards import SUFFIX
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.files import is_temporary, write_json
+from spacy_crossner.files import fingerprint, is_temporary, write_json
 
 MANIFEST = "manifest.json"
 
@@ -56,11 +56,13 @@ class Manifest:
     settings (dict): All that decides what the shards hold.
     shards (dict): Of each shard that is done, the tally of each language.
     complete (bool): Whether all texts are annotated.
+    files (dict): The fingerprint of each of these shards, sorted by name.
     """
 
     settings: dict[str, Any]
     shards: dict[str, dict[str, Tally]] = field(default_factory=dict)
     complete: bool = False
+    files: dict[str, str] = field(default_factory=dict)
 
     def sum_up(self) -> dict[str, Tally]:
         """RETURNS (dict[str, Tally]): The tally of each language over all shards."""
@@ -81,6 +83,10 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         name: {lang: vars(tally) for lang, tally in tallies.items()}
         for name, tallies in manifest.shards.items()
     }
+    # of a shard that is new; what was there before keeps the fingerprint that it was written with
+    for name in shards.keys() - manifest.files.keys():
+        manifest.files[name] = fingerprint(folder / name)
+    manifest.files = {name: manifest.files[name] for name in sorted(shards)}
     write_json(folder / MANIFEST, {**vars(manifest), "shards": shards})
 
 
@@ -102,7 +108,9 @@ def read_manifest(folder: Path) -> Manifest:
             }
             for name, tallies in msg["shards"].items()
         }
-        return Manifest(msg["settings"], shards, msg["complete"])
+        return Manifest(msg["settings"], shards, msg["complete"], dict(msg.get("files", {})))
+    except RecursionError:
+        raise CrossnerError(Errors.CN509.format(path=path, problem="nested too deeply")) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CrossnerError(Errors.CN509.format(path=path, problem=repr(error))) from None
 
@@ -145,11 +153,19 @@ def _go_on(folder: Path, settings: dict[str, Any]) -> Manifest:
             raise CrossnerError(
                 Errors.CN505.format(path=folder, setting=name, old=_short(old), new=_short(value))
             )
-    # what someone deleted is made anew
-    manifest.shards = {
-        name: tallies for name, tallies in manifest.shards.items() if (folder / name).exists()
-    }
+    # what someone deleted, and what was damaged or exchanged since, is made anew
+    kept = {name for name in manifest.shards if _is_whole(folder / name, manifest.files.get(name))}
+    if kept != manifest.shards.keys():
+        manifest.complete = False
+    manifest.shards = {name: one for name, one in manifest.shards.items() if name in kept}
+    manifest.files = {name: one for name, one in manifest.files.items() if name in kept}
     return manifest
+
+
+def _is_whole(path: Path, expected: Optional[str]) -> bool:
+    """RETURNS (bool): Whether a shard is as it was written; where no fingerprint was kept, whether
+    it is there."""
+    return path.is_file() and expected in (None, fingerprint(path))
 
 
 def _short(value: Any) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from spacy_crossner.about import __version__
-from spacy_crossner.files import temporary_beside
+from spacy_crossner.files import replacing
 
 # The oldest date that a zip file can hold: with the real one, no two wheels would be the same.
 TIMESTAMP = (1980, 1, 1, 0, 0, 0)
@@ -71,19 +71,14 @@ def write_wheel(
     if notices:
         texts[f"{info}/licenses/THIRD_PARTY_NOTICES.md"] = notices
     target = output / f"{name}-{version}-py3-none-any.whl"
-    scratch = temporary_beside(target)
     rows = []
-    try:
-        with zipfile.ZipFile(scratch, "w") as archive:
-            for member, path in sorted(files.items()):
-                rows.append(_add(archive, member, path.read_bytes()))
-            for member, text in texts.items():
-                rows.append(_add(archive, member, text.encode("utf8")))
-            rows.append(f"{info}/RECORD,,")
-            _add(archive, f"{info}/RECORD", ("\n".join(rows) + "\n").encode("utf8"))
-        scratch.replace(target)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with replacing(target) as scratch, zipfile.ZipFile(scratch, "w") as archive:
+        for member, path in sorted(files.items()):
+            rows.append(_add(archive, member, path.read_bytes()))
+        for member, text in texts.items():
+            rows.append(_add(archive, member, text.encode("utf8")))
+        rows.append(f"{info}/RECORD,,")
+        _add(archive, f"{info}/RECORD", ("\n".join(rows) + "\n").encode("utf8"))
     return target
 
 
