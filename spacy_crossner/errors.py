@@ -230,6 +230,16 @@ class Errors(metaclass=_Coded):
         "This pipeline was saved with {name} {there}, but {here} is installed: its tokens may "
         'differ. To have the same tokens: python -m pip install "{name}=={there}"'
     )
+    CN056 = (
+        "'{name}' needs the vectors of '{upstream}', which has not read this text: it was disabled "
+        "or excluded, or stands behind '{name}'. Load the pipeline with it, or keep it in "
+        "nlp.select_pipes."
+    )
+    CN057 = (
+        "{path} is damaged or was changed by hand: {reason}. Copy the pipeline again, or install "
+        "its wheel again: pip install --force-reinstall --no-deps WHEEL"
+    )
+
     # 1xx: components
     CN101 = "A mention has the label '{label}', but the labels here are: {labels}."
     CN103 = (

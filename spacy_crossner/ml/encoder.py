@@ -39,9 +39,10 @@ from thinc.types import Floats2d, Ints1d, Ints2d, Ragged
 from transformers import PreTrainedTokenizerFast
 from transformers.utils import ModelOutput
 
-from spacy_crossner.errors import CrossnerError, Errors, Warnings
+from spacy_crossner.errors import CrossnerError, Errors, Warnings, shorten
 from spacy_crossner.ml.loading import EncoderShim, load_encoder
 from spacy_crossner.ml.precision import Precision
+from spacy_crossner.ml.saved import check_sum, read_saved, sum_message
 from spacy_crossner.ml.unknown import TRIMMED_TO
 from spacy_crossner.ml.windows import (
     align_by_offsets,
@@ -93,17 +94,30 @@ class TextBatch(FullTransformerBatch):
 class EncoderModel(Model[list[Doc], FullTransformerBatch]):
     """The model around an encoder, which holds no more than one copy of what it loads."""
 
+    def to_bytes(self) -> bytes:
+        """Save to bytes, with a checksum of all of them.
+
+        RETURNS (bytes): What `from_bytes` reads.
+        """
+        message = self.to_dict()
+        return srsly.msgpack_dumps({**message, "checksum": sum_message(message)})
+
     def from_bytes(self, bytes_data: bytes) -> "EncoderModel":
         """Load from bytes.
 
         bytes_data (bytes): What `to_bytes` made.
         RETURNS (EncoderModel): The model itself.
         """
-        saved = srsly.msgpack_loads(bytes_data)
+        saved = read_saved(bytes_data, "nodes", "shims")
         del bytes_data  # Thinc would keep it, and what it holds, to the end
+        check_sum(saved)
         shims = saved["shims"]
-        self.from_dict({**saved, "shims": [[] for _ in shims]})
-        get_shim(self).from_bytes(shims.pop().pop())
+        try:
+            self.from_dict({**saved, "shims": [[] for _ in shims]})
+            data = shims.pop().pop()
+        except Exception as error:  # a damaged message fails anywhere
+            raise CrossnerError(Errors.CN054.format(reason=shorten(error))) from None
+        get_shim(self).from_bytes(data)
         return self
 
 

@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import zlib
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -39,6 +40,35 @@ def read_saved(data: bytes, *keys: str) -> dict[str, Any]:
     if missing or not isinstance(saved, dict):
         raise CrossnerError(Errors.CN054.format(reason=f"it lacks {', '.join(missing)}"))
     return saved
+
+
+def sum_message(message: Mapping[str, Any]) -> int:
+    """Compute the checksum of a saved model: against damage, not against forgery.
+
+    message (Mapping[str, Any]): What Thinc's `to_dict` returned, or what was read back.
+    RETURNS (int): The checksum of everything but an earlier checksum.
+    """
+    rest = {key: value for key, value in message.items() if key not in ("checksum", "shims")}
+    total = zlib.crc32(srsly.msgpack_dumps(rest))
+    for shims in message["shims"]:
+        for data in shims:
+            total = zlib.crc32(data, total)
+    return total
+
+
+def check_sum(message: Mapping[str, Any]) -> None:
+    """Refuse a saved model that does not have its checksum. Older ones have none.
+
+    message (Mapping[str, Any]): The model, unpacked.
+    """
+    if "checksum" not in message:
+        return
+    try:
+        fits = sum_message(message) == message["checksum"]
+    except (TypeError, ValueError):
+        fits = False
+    if not fits:
+        raise CrossnerError(Errors.CN054.format(reason="the encoder does not fit its checksum"))
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:

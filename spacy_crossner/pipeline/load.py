@@ -6,7 +6,7 @@ from typing import Union
 import spacy
 from spacy.language import Language
 
-from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.errors import CrossnerError, Errors, shorten
 
 
 def check_output(folder: Path) -> None:
@@ -29,5 +29,7 @@ def load_pipeline(model: Union[str, Path]) -> Language:
         return spacy.load(model)
     except CrossnerError:
         raise
-    except (OSError, ValueError) as error:
-        raise CrossnerError(Errors.CN611.format(model=model, reason=error)) from None
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file fails in msgpack, srsly, numpy or anywhere else
+        raise CrossnerError(Errors.CN611.format(model=model, reason=shorten(error))) from None

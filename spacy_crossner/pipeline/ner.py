@@ -37,6 +37,8 @@ from spacy_crossner.types import Mention
 # pipeline is loaded.
 LEARNED = ("labels", "nI", "temperature", "bias")
 SAMPLE = 10
+# How spacy-transformers names the node that hands vectors over, and where they lie.
+LISTENER, VECTORS = "transformer-listener", "trf_data"
 # Class of a token that nothing may be learned from.
 UNKNOWN = -1
 # Suffix of the loss column, loss, and a function that adds the gradient to a total.
@@ -190,7 +192,21 @@ class CrossnerNER(LazyPipe):
             return [Prediction([], []) for _ in docs]
         if self.cfg["nI"] is None:
             raise CrossnerError(Errors.CN115.format(name=self.name))
+        self._check_vectors(docs)
         return self.find(docs, self.model.predict(docs), self.threshold)
+
+    def _check_vectors(self, docs: list[Doc]) -> None:
+        """Refuse docs that the encoder has not read: a listener would take zeros for them."""
+        for node in self.model.walk():
+            if node.name != LISTENER:
+                continue
+            read = Doc.has_extension(VECTORS) and all(
+                not len(doc) or doc._.get(VECTORS) is not None for doc in docs
+            )
+            if not read:
+                upstream = getattr(node, "upstream_name", "transformer")
+                upstream = "transformer" if upstream == "*" else upstream
+                raise CrossnerError(Errors.CN056.format(name=self.name, upstream=upstream))
 
     def find(self, docs: Iterable[Doc], scores: Any, threshold: float) -> list[Prediction]:
         """Decode, and cut white space off.

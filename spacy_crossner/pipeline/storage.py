@@ -9,6 +9,12 @@ import srsly
 from spacy import util
 from spacy.pipeline.trainable_pipe import TrainablePipe
 
+from spacy_crossner.errors import CrossnerError, Errors, shorten
+from spacy_crossner.files import fingerprint
+
+CHECKSUMS = "checksums.json"
+TOKENIZER = "tokenizer"
+
 
 class LazyPipe(TrainablePipe):
     """A component that builds its module from what it saved, and loads the weights after that.
@@ -38,6 +44,21 @@ class LazyPipe(TrainablePipe):
         util.from_bytes(bytes_data, deserialize, exclude)
         return self
 
+    def to_disk(
+        self, path: Union[str, Path], *, exclude: Iterable[str] = util.SimpleFrozenList()
+    ) -> None:
+        """Save to disk, with checksums.
+
+        path (Union[str, Path]): The folder to make.
+        exclude (Iterable[str]): Names of parts to leave out.
+        """
+        super().to_disk(path, exclude=exclude)
+        files = [Path(path) / name for name in ("cfg", "model")]
+        # the pipeline's: spaCy writes it before the components, and reads it before them
+        files.append(Path(path).parent / TOKENIZER)
+        sums = {file.name: fingerprint(file) for file in files if file.is_file()}
+        srsly.write_json(Path(path) / CHECKSUMS, sums)
+
     def from_disk(
         self, path: Union[str, Path], *, exclude: Iterable[str] = util.SimpleFrozenList()
     ) -> "LazyPipe":
@@ -47,6 +68,7 @@ class LazyPipe(TrainablePipe):
         exclude (Iterable[str]): Names of parts to leave out.
         RETURNS (LazyPipe): The component itself.
         """
+        check_files(Path(path))
         deserialize = {
             "cfg": lambda p: self.load_cfg(srsly.read_json(p)),
             "vocab": lambda p: self.vocab.from_disk(p, exclude=exclude),
@@ -54,3 +76,23 @@ class LazyPipe(TrainablePipe):
         }
         util.from_disk(path, deserialize, exclude)
         return self
+
+
+def check_files(folder: Path) -> None:
+    """Refuse the files of a component that are not as they were saved. Older ones have no checksum.
+
+    folder (Path): The component's folder in a pipeline.
+    """
+    path = folder / CHECKSUMS
+    if not path.is_file():
+        return
+    try:
+        sums = dict(srsly.read_json(path))
+    except (ValueError, TypeError) as error:
+        raise CrossnerError(Errors.CN057.format(path=path, reason=shorten(error))) from None
+    for name, expected in sums.items():
+        file = (folder.parent if name == TOKENIZER else folder) / Path(str(name)).name
+        # what was left out when the pipeline was copied or saved anew is spaCy's to judge
+        if file.is_file() and fingerprint(file) != expected:
+            reason = f"its checksum is not the one in {path}"
+            raise CrossnerError(Errors.CN057.format(path=file, reason=reason))
