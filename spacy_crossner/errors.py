@@ -34,7 +34,7 @@ def shorten(value: object) -> str:
     RETURNS (str): The text; for an error without one, its type.
     """
     text = " ".join(str(value).split())
-    if not text or isinstance(value, KeyError):
+    if isinstance(value, KeyError) or (isinstance(value, Exception) and not text):
         text = f"{type(value).__name__} {text}".strip()
     return text if len(text) <= QUOTED else f"{text[: QUOTED - 3]}..."
 
@@ -238,6 +238,11 @@ class Errors(metaclass=_Coded):
     CN057 = (
         "{path} is damaged or was changed by hand: {reason}. Copy the pipeline again, or install "
         "its wheel again: pip install --force-reinstall --no-deps WHEEL"
+    )
+
+    CN058 = (
+        "{path} has {size} KB, but unpacks to more than {limit} MB: it is damaged, or made to fill "
+        "the memory. Re-create it with the command that wrote it."
     )
 
     # 1xx: components

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 import srsly
-from spacy.tokens import DocBin
+from spacy.tokens import Doc, DocBin, Span
+from spacy.vocab import Vocab
 
 from spacy_crossner.data.convert import convert, describe, parse_label_map
+from spacy_crossner.data.shards import read_docs, read_groups
+from spacy_crossner.data.view import USER_DATA_KEY, View, set_view
 from spacy_crossner.errors import CrossnerError
+from spacy_crossner.translate.cache import Cache
 
 GOOD = "Ruiz\tB-PER\nslept\tO\n\n"
 INDEXED = "1\tRuiz\tB-PER\n2\tslept\tO\n\n"
@@ -437,6 +441,98 @@ def test_a_bad_call_is_refused(tmp_path, case):
 def test_a_bad_label_map_is_refused(text):
     with pytest.raises(CrossnerError, match="CN214"):
         parse_label_map(text)
+
+
+def test_lines_that_end_in_a_carriage_return(tmp_path):
+    for name, end in (("mac", "\r"), ("mixed", "\r\r\n"), ("dos", "\r\n")):
+        path = tmp_path / f"{name}.iob2"
+        path.write_bytes("Ruiz\tB-PER\nslept\tO\n\nAna\tB-PER\n".replace("\n", end).encode())
+        convert([path], tmp_path / "out.spacy", lang="en")
+        docs = list(DocBin().from_disk(tmp_path / "out.spacy").get_docs(Vocab()))
+        if name != "mixed":
+            assert [doc.text.strip() for doc in docs] == ["Ruiz slept", "Ana"]
+        assert all(doc.ents[0].text in ("Ruiz", "Ana") for doc in docs if doc.ents)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl", "[" * 100_000 + "]" * 100_000 + "\n"),
+        ("a.jsonl", '{"text": "Ruiz", "spans": [{"start": ' + "9" * 5000 + "}]}\n"),
+        ("a.iob2", INDEXED * 20 + "9" * 5000 + "\tRuiz\tB-PER\n"),
+        ("a.iob2", GOOD * 20 + "Ruiz\t" + "X" * 5000 + "-PER\n"),
+        ("a.conllu", GOOD_CONLLU + GOOD_CONLLU.replace("1", "9" * 5000)),
+    ],
+)
+def test_what_no_parser_expects(tmp_path, name, content):
+    """A place and at most a line of it, not a traceback."""
+    path = tmp_path / name
+    path.write_text(content, encoding="utf8")
+    with pytest.raises(CrossnerError, match=rf"CN\d+.*{name}") as caught:
+        convert([path], tmp_path / "out.spacy", strict=True)
+    assert len(str(caught.value)) < 600
+
+
+def make_docbin(path: Path, change) -> Path:
+    """Write one doc with a view and an entity, changed after it was packed."""
+    doc = Doc(Vocab(), ["Ruiz", "slept"])
+    doc.set_ents([Span(doc, 0, 1, "PER")])
+    set_view(doc, View("g", "source", "en"))
+    docbin = DocBin(docs=[doc], store_user_data=True)
+    message = srsly.msgpack_loads(zlib.decompress(docbin.to_bytes()))
+    change(message)
+    path.write_bytes(zlib.compress(srsly.msgpack_dumps(message)))
+    return path
+
+
+def change_view(**values):
+    def change(message):
+        user_data = srsly.msgpack_loads(message["user_data"][0])
+        user_data[USER_DATA_KEY].update(values)
+        message["user_data"] = [srsly.msgpack_dumps(user_data)]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *({"group": 7}, {"kind": ["source"]}, {"lang": None}, {"links": "x"}, {"labelled": "no"}),
+        *({"weight": "heavy"}, {"weight": float("nan")}, {"soft": {"scheme": 1}}, {"soft": [1]}),
+    ],
+)
+def test_views_with_wrong_types(tmp_path, values):
+    path = make_docbin(tmp_path / "a.spacy", change_view(**values))
+    with pytest.raises(CrossnerError, match="CN201"):
+        list(read_docs(path, Vocab()))
+    with pytest.raises(CrossnerError, match="CN201"):
+        read_groups(path, Vocab())
+
+
+def test_strings_that_a_docbin_lacks(tmp_path):
+    def drop(message):
+        message["strings"] = [one for one in message["strings"] if one != "PER"]
+
+    path = make_docbin(tmp_path / "a.spacy", drop)
+    with pytest.raises(CrossnerError, match=r"CN217.*a\.spacy"):
+        list(read_docs(path, Vocab()))
+
+
+def test_a_small_file_that_unpacks_to_a_large_one(tmp_path):
+    path = tmp_path / "bomb.spacy"
+    path.write_bytes(zlib.compress(b"\x90" * 200_000_000, 9))
+    assert path.stat().st_size < 200_000
+    with pytest.raises(CrossnerError, match=r"CN058.*bomb\.spacy"):
+        list(read_docs(path, Vocab()))
+
+
+@pytest.mark.parametrize("value", ["{", "[" * 100_000, "7", "[]", "[1, null, null]", "{}"])
+def test_damaged_rows_of_a_cache(tmp_path, value):
+    cache = Cache(tmp_path / "cache")
+    cache._database.execute("INSERT INTO translations VALUES ('key', ?)", [value])
+    with pytest.raises(CrossnerError, match=r"CN406.*cache"):
+        cache.get(["key"])
+    cache.close()
 
 
 def test_there_is_no_kind_of_problem_without_a_test():

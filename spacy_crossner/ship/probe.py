@@ -12,7 +12,7 @@ NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "sock
 
 
 def cut_network(event, args):
-    """An audit hook: what refuses here can't be gone around by any code in this process."""
+    """Refuse connections: an audit hook, which finds mistakes but stops no attack."""
     if event in NETWORK:
         raise OSError(f"the network is cut off, but something called {event}{args[1:]}")
 

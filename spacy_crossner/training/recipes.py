@@ -200,6 +200,6 @@ def parse_settings(values: Iterable[str]) -> dict[str, Any]:
             raise CrossnerError(Errors.CN636.format(value=value))
         try:
             settings[key.strip()] = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             settings[key.strip()] = text
     return settings

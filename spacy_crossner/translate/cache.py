@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.errors import CrossnerError, Errors, shorten
 from spacy_crossner.files import is_disk_full
 from spacy_crossner.translate.engines import Failure, Labelled, Mark, Outcome, Segment
 
@@ -46,7 +46,7 @@ class Cache:
             query = f"SELECT key, value FROM translations WHERE key IN ({marks})"
             with self._naming():
                 rows = self._database.execute(query, some).fetchall()
-            found.update((key, _read(value)) for key, value in rows)
+            found.update((key, self._read(value)) for key, value in rows)
         return found
 
     def put(self, translations: Mapping[str, Outcome]) -> None:
@@ -61,6 +61,13 @@ class Cache:
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+    def _read(self, value: str) -> Outcome:
+        try:
+            return _read(value)
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            problem = f"a translation in it can't be read: {shorten(error)}"
+            raise CrossnerError(Errors.CN406.format(path=self.path, problem=problem)) from None
 
     @contextmanager
     def _naming(self) -> Iterator[None]:
@@ -98,6 +105,8 @@ def _read(value: str) -> Outcome:
     if isinstance(found, dict):
         return Failure(found["failed"], found.get("missing", False))
     text, marks, labels = found
+    if not isinstance(text, str):
+        raise TypeError(f"{text!r} is not a text")
     return Segment(
         text,
         None if marks is None else tuple(Mark(*mark) for mark in marks),

@@ -153,7 +153,7 @@ def read_json_lines(lines: Sequence[str], path: Path) -> Iterator[Mapping[str, s
             continue
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
             raise CrossnerError(Errors.CN424.format(path=path, line=number, found=line[:60]))
