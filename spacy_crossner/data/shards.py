@@ -153,7 +153,11 @@ def _take_user_data(docbin: DocBin) -> list[dict]:
         if not isinstance(values, dict):
             raise TypeError("user data that is not a table")
         if USER_DATA_KEY in values:
-            from_dict(values[USER_DATA_KEY])
+            try:
+                from_dict(values[USER_DATA_KEY])
+            except CrossnerError as error:
+                # without the file it would be of little use
+                raise ValueError(str(error)) from None
         user_data.append(values)
     docbin.user_data = []
     return user_data
