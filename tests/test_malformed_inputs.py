@@ -443,17 +443,6 @@ def test_a_bad_label_map_is_refused(text):
         parse_label_map(text)
 
 
-def test_lines_that_end_in_a_carriage_return(tmp_path):
-    for name, end in (("mac", "\r"), ("mixed", "\r\r\n"), ("dos", "\r\n")):
-        path = tmp_path / f"{name}.iob2"
-        path.write_bytes("Ruiz\tB-PER\nslept\tO\n\nAna\tB-PER\n".replace("\n", end).encode())
-        convert([path], tmp_path / "out.spacy", lang="en")
-        docs = list(DocBin().from_disk(tmp_path / "out.spacy").get_docs(Vocab()))
-        if name != "mixed":
-            assert [doc.text.strip() for doc in docs] == ["Ruiz slept", "Ana"]
-        assert all(doc.ents[0].text in ("Ruiz", "Ana") for doc in docs if doc.ents)
-
-
 @pytest.mark.parametrize(
     ("name", "content"),
     [

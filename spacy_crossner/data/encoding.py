@@ -1,6 +1,6 @@
 """Read UTF-8 text files. Other encodings raise an error that gives the iconv command."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from spacy_crossner.errors import CrossnerError, Errors
@@ -25,7 +25,7 @@ def read_lines(path: Path) -> Iterator[str]:
         head = file.read(4096)
         _check_head(head, path)
         file.seek(3 if head.startswith(b"\xef\xbb\xbf") else 0)
-        for number, raw in enumerate(_split(file), start=1):
+        for number, raw in enumerate(file, start=1):
             yield _decode(raw, path, number).rstrip("\r\n")
 
 
@@ -54,15 +54,6 @@ def _decode(raw: bytes, path: Path, number: int) -> str:
             path=path,
         )
         raise CrossnerError(message) from None
-
-
-def _split(file: Iterable[bytes]) -> Iterator[bytes]:
-    """YIELDS (bytes): Lines, also where a carriage return alone ends them."""
-    for raw in file:
-        if b"\r" in raw[:-2]:
-            yield from raw.splitlines(keepends=True)
-        else:
-            yield raw
 
 
 def _check_head(head: bytes, path: Path) -> None:
