@@ -1,4 +1,4 @@
-"""Everything in the README that can be run is run, on small data and a tiny encoder."""
+"""What can be run in the README and the pages for users is run, on small data, a tiny encoder."""
 
 import contextlib
 import io
@@ -22,10 +22,10 @@ from thinc.api import Config
 from transformers import BertConfig, BertModel
 from typer.testing import CliRunner
 
+from benchmarks.__main__ import app as laboratory
 from spacy_crossner import cli
 from spacy_crossner.data.convert import convert
 from spacy_crossner.data.sample import make_corpus
-from spacy_crossner.errors import Errors, Warnings
 from spacy_crossner.lexicon.dictionaries import freedict_indexes
 from spacy_crossner.translate.engine_memory import read_rows
 from tests.pipelines import TRAIN_DATA, make_examples, make_nlp, train
@@ -33,8 +33,14 @@ from tests.test_lexicon import write_dictd
 from tests.tiny import write_tiny_encoder
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf8")
+PAGES = [
+    ROOT / "README.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("own-data", "views", "recipes", "benchmark")),
+]
+README = PAGES[0].read_text(encoding="utf8")
+ALL = "\n".join(path.read_text(encoding="utf8") for path in PAGES)
 SPACY = ["python", "-m", "spacy"]
+BENCHMARKS = ["python", "-m", "benchmarks"]
 CROSSNER = [*SPACY, "crossner"]
 
 # Commands that are only looked at, by their beginnings, and why.
@@ -42,23 +48,20 @@ NOT_RUN = {
     "python -m pip install -c constraints.txt": "installs this package, which is there",
     "python -m pytest": "is running",
     "python -m spacy project run all": "takes half an hour; test_project runs its parts",
-    "python -m spacy crossner verify": "makes an environment for each wheel; see test_package",
     "python -m spacy crossner encoder --source xlm-roberta-base": "needs the model hub",
     "python -m spacy train configs/crossner.cfg --output training/xlmr": "needs that encoder",
     "python -m spacy train configs/crossner.cfg --output training/teacher": "there is one",
-    "python -m spacy crossner benchmark uner": "trains for hours; see test_benchmark",
+    "python -m benchmarks benchmark uner": "trains for hours; see test_benchmark",
 }
 # What makes a command quick, behind what the README says.
 QUICK = {
     "python -m spacy crossner encoder": "--source {tiny} --force",
     "python -m spacy train": "--training.max_steps 2 --training.eval_frequency 2",
-    "python -m spacy crossner speed": "--what prediction,training --runs 1 --limit 2",
-    "python -m pip install packages/": "--no-deps --no-index --quiet --target {site}",
+    "python -m spacy crossner train": "--steps 2",
+    "python -m benchmarks speed": "--what prediction,training --runs 1 --limit 2",
 }
 # Target languages of the sample that the README speaks of.
 LANGUAGES = ("de", "es", "fr")
-# Blocks in no language: a picture.
-PICTURES = ["labels ── corpus"]
 
 
 @dataclass
@@ -76,8 +79,8 @@ class Block:
 
 
 BLOCKS = [
-    Block(found[1], found[2], README[: found.start()].count("\n") + 2)
-    for found in re.finditer(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    Block(found[1], found[2], ALL[: found.start()].count("\n") + 2)
+    for found in re.finditer(r"^```(\w*)\n(.*?)^```$", ALL, re.MULTILINE | re.DOTALL)
 ]
 COMMANDS = [
     (command, block.line)
@@ -85,7 +88,7 @@ COMMANDS = [
     if block.lang == "bash"
     for command in block.commands()
 ]
-PROSE = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
+PROSE = re.sub(r"^```.*?^```$", "", ALL, flags=re.MULTILINE | re.DOTALL)
 OURS = typer.main.get_command(cli.app).commands
 # Commands and options that the text speaks of.
 MENTIONED = sorted(
@@ -108,8 +111,8 @@ def parse(command: str) -> tuple[typer.core.TyperCommand, dict, list[str]]:
     RETURNS (tuple): The command, its parameters, and what is left over.
     """
     words = shlex.split(command)
-    assert words[:3] == SPACY, command
-    found, words = typer.main.get_command(app), words[3:]
+    assert words[:3] in (SPACY, BENCHMARKS), command
+    found, words = typer.main.get_command(laboratory if words[:3] == BENCHMARKS else app), words[3:]
     while hasattr(found, "commands") and words != ["--help"]:
         assert words[0] in found.commands, f"there is no {words[0]!r}: {command}"
         found, words = found.commands[words[0]], words[1:]
@@ -182,8 +185,8 @@ def run_command(command: str) -> None:
     if words[0] == "cd":
         assert Path(words[1]).is_dir()
         return
-    if words[:3] == SPACY:
-        result = CliRunner().invoke(app, words[3:])
+    if words[:3] in (SPACY, BENCHMARKS):
+        result = CliRunner().invoke(app if words[:3] == SPACY else laboratory, words[3:])
         assert result.exit_code == 0, (command, result.output, result.exception)
         return
     done = subprocess.run(
@@ -214,16 +217,26 @@ def check_config(config: Config, text: str) -> Config:
 
 
 def test_no_block_is_overlooked():
-    fences = [line for line in README.splitlines() if line.strip().startswith(("```", "~~~"))]
+    fences = [line for line in ALL.splitlines() if line.strip().startswith(("```", "~~~"))]
     assert len(fences) == 2 * len(BLOCKS)
-    assert {block.lang for block in BLOCKS} <= {"", "python", "bash", "ini", "conll", "json", "tsv"}
-    pictures = [block.text for block in BLOCKS if not block.lang]
-    assert all(text.startswith(one) for text, one in zip(pictures, PICTURES, strict=True))
+    assert {block.lang for block in BLOCKS} <= {
+        "text",
+        "python",
+        "bash",
+        "ini",
+        "conll",
+        "json",
+        "tsv",
+    }
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 260
 
 
 @pytest.mark.parametrize(("command", "line"), COMMANDS, ids=[f"line{n}" for _, n in COMMANDS])
 def test_commands_exist_with_their_options(command, line):
-    if shlex.split(command)[:3] != SPACY:
+    if shlex.split(command)[:3] not in (SPACY, BENCHMARKS):
         assert find((*NOT_RUN, *QUICK, "cd "), command), command
         return
     check_command(command)
@@ -251,6 +264,7 @@ def test_commands_and_options_in_the_text_exist(code):
         parse(code if code.startswith("python") else " ".join([*CROSSNER, code]))
     elif "." not in code and code != "--help":
         known = [*OURS.values(), typer.main.get_command(app).commands["train"]]
+        known += typer.main.get_command(laboratory).commands.values()
         options = {one for command in known for p in command.params for one in p.opts}
         options |= {one for command in known for p in command.params for one in p.secondary_opts}
         assert code.split()[0] in options
@@ -259,32 +273,16 @@ def test_commands_and_options_in_the_text_exist(code):
 def test_names_exist():
     """Those of registries and of relative links."""
     names = {point.name for point in distribution("spacy-crossner").entry_points}
-    assert set(re.findall(r"spacy-crossner\.\w+\.v\d", README)) <= names
+    assert set(re.findall(r"spacy-crossner\.\w+\.v\d", ALL)) <= names
     anchors = {
         re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
         for title in re.findall(r"^#+ (.+)$", README, re.MULTILINE)
     }
-    for link in re.findall(r"\]\(([^)]+)\)", PROSE):
+    for link in re.findall(r"\]\(([^)]+)\)", README):
         if link.startswith("#"):
             assert link[1:] in anchors
         elif "://" not in link:
             assert (ROOT / link).exists(), link
-
-
-@pytest.mark.parametrize("quoted", re.findall(r"`(\[CN.+?)`", PROSE))
-def test_messages_are_quoted_as_they_are(quoted):
-    code = quoted[1 : quoted.index("]")]
-    message = getattr(Warnings if code.startswith("CNW") else Errors, code)
-    place = 0
-    for part in quoted.split("..."):
-        place = message.find(part.strip(), place)
-        assert place >= 0, f"{part!r} is not in {message!r}"
-
-
-def test_the_quoted_messages_are_those_of_beginners():
-    """What the first hour can bring: no encoder, wrong files, no labels, no engine, no test."""
-    floors = {code[2] for code in re.findall(r"`\[(CN\d+)\]", PROSE)}
-    assert floors >= set("0124567")
 
 
 def test_blocks_run(workspace, dictionary, monkeypatch):

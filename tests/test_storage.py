@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from spacy.util import load_model_from_config
 from transformers import AutoModel
 
-from spacy_crossner.ml import small
+from spacy_crossner.ml import half
 from spacy_crossner.ml.encoder import get_shim
 from spacy_crossner.ml.half import HalfEmbedding, lossless_half, store_embeddings_half
 from tests.pipelines import TRAIN_DATA, make_config, make_examples, make_nlp, scored, train
@@ -46,7 +46,7 @@ def test_smallest_loses_nothing(dtype, size):
     scale = 1.0 if dtype == torch.float16 else 2**-30
     weights = (torch.rand(size, 3) * scale).to(dtype).float()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(small, "CHUNK", 7)
+        patch.setattr(half, "CHUNK", 7)
         stored = lossless_half(weights)
     assert torch.equal(stored.float(), weights)
     assert size == 0 or stored.dtype == dtype

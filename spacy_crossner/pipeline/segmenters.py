@@ -44,6 +44,8 @@ def _load_jieba(language: str) -> Segment:
         warnings.simplefilter("ignore")  # invalid escapes, and a deprecated way to read its data
         import jieba
     # Not the shared tokenizer, to which an application may add words; and no cache in /tmp.
+    # it announces on the console that it loads
+    jieba.setLogLevel("WARNING")
     tokenizer = jieba.Tokenizer()
     tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
     tokenizer.initialized = True
