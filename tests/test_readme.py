@@ -35,7 +35,7 @@ from tests.tiny import write_tiny_encoder
 ROOT = Path(__file__).parent.parent
 PAGES = [
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("own-data", "views", "recipes", "benchmark")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("own-data", "recipes", "views", "benchmark")),
 ]
 README = PAGES[0].read_text(encoding="utf8")
 ALL = "\n".join(path.read_text(encoding="utf8") for path in PAGES)
