@@ -23,7 +23,7 @@ from spacy.vocab import Vocab
 from tqdm import tqdm
 
 from spacy_crossner.checks import check_choice
-from spacy_crossner.data.docs import annotate_spans, describe_cut, make_sentence
+from spacy_crossner.data.docs import annotate_spans, describe_cuts, make_sentence
 from spacy_crossner.data.formats import (
     AUTO,
     ENDINGS,
@@ -213,10 +213,8 @@ class Converter:
         if sentence.spans is None:
             return doc, []
         keep = self.misaligned == "missing"
-        problems = [
-            Problem(describe_cut(doc, span, where), mended=keep)
-            for span in annotate_spans(doc, sentence.spans, sentence.gapped, sentence.scores)
-        ]
+        cut = annotate_spans(doc, sentence.spans, sentence.gapped, sentence.scores)
+        problems = [Problem(message, mended=keep) for message in describe_cuts(doc, cut, where)]
         return (doc if keep or not problems else None), problems
 
     def relabel_doc(self, doc: Doc) -> tuple[Doc, bool]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Optional
 
-from spacy.tokens import Doc, Span, SpanGroup, Token
+from spacy.tokens import Doc, Span, SpanGroup
 
 from spacy_crossner.data import sentences
 from spacy_crossner.data.groups import DISCONTINUOUS, SCORES, SPANS_KEY, has_labels, label_groups
@@ -18,6 +18,7 @@ from spacy_crossner.data.sentences import Fragments, Parsed, Problem, Sentence, 
 from spacy_crossner.errors import CrossnerError, Errors
 
 Gapped = tuple[Fragments, str]
+MOST_SHOWN = 60
 
 
 def annotate_spans(
@@ -79,18 +80,26 @@ def annotate_spans(
     return cut
 
 
-def find_touched(doc: Doc, start: int, end: int) -> list[Token]:
-    """RETURNS (list[Token]): The tokens with at least one character between two offsets."""
-    span = doc.char_span(start, end, alignment_mode="expand")
-    return [] if span is None else list(span)
+def describe_cuts(doc: Doc, cut: Iterable[sentences.Span], where: str) -> list[str]:
+    """Describe entities that cut tokens of a doc.
 
-
-def describe_cut(doc: Doc, span: sentences.Span, where: str) -> str:
-    """RETURNS (str): The message about an entity that cuts tokens of a doc."""
-    start, end, label = span
-    tokens = " ".join(token.text for token in find_touched(doc, start, end))
-    entity = doc.text[start : min(end, start + 60)]
-    return Errors.CN260.format(where=where, entity=entity, label=label, tokens=tokens[:60])
+    doc (Doc): The doc.
+    cut (Iterable[Span]): The entities.
+    where (str): The place of the doc for messages.
+    RETURNS (list[str]): A message for each.
+    """
+    text = doc.text
+    starts = [token.idx for token in doc]
+    ends = [token.idx + len(token) for token in doc]
+    messages = []
+    for start, end, label in cut:
+        touched = range(bisect_right(ends, start), bisect_left(starts, end))
+        tokens = " ".join(doc[i].text for i in touched[:MOST_SHOWN])
+        entity = text[start : min(end, start + MOST_SHOWN)]
+        messages.append(
+            Errors.CN260.format(where=where, entity=entity, label=label, tokens=tokens[:MOST_SHOWN])
+        )
+    return messages
 
 
 def make_sentence(doc: Doc) -> Sentence:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from spacy.tokens import Doc
 
-from spacy_crossner.data.docs import annotate_spans, describe_cut
+from spacy_crossner.data.docs import annotate_spans, describe_cuts
 from spacy_crossner.data.languages import get_tokenizer, split_at
 from spacy_crossner.data.markup import Marked, read_marked
 from spacy_crossner.data.shards import write_docs
@@ -68,8 +68,11 @@ def make_doc(sentence: Marked, kind: Kind, language: str) -> Doc:
         doc, (offset for span in (*sentence.spans, *sentence.nested) for offset in span[:2])
     )
     if labelled:
-        for span in annotate_spans(doc, (*sentence.spans, *sentence.nested)):
-            warnings.warn(describe_cut(doc, span, f"sentence {sentence.id}"), stacklevel=2)
+        cut = annotate_spans(doc, (*sentence.spans, *sentence.nested))
+        # a name inside a compound word has no tokens, and the compound keeps its label
+        flat = [span for span in cut if span in sentence.spans]
+        for message in describe_cuts(doc, flat, f"sentence {sentence.id}"):
+            warnings.warn(message, stacklevel=2)
     by_hand = labelled and kind == "translation"
     set_view(doc, View(sentence.id, kind, language, labelled=labelled, by_hand=by_hand))
     return doc
