@@ -1,5 +1,6 @@
 """`python -m benchmarks COMMAND`: the laboratory, run from a checkout."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Optional
@@ -257,6 +258,41 @@ def scale_cli(
                     rows.append(tuple(map(str, cells)))
                     print(*rows[-1], sep=" | ", flush=True)
                 msg.table(rows, header=header, divider=True)
+
+
+@command("faults", to=app)
+def faults_cli(
+    pipeline: Annotated[Path, typer.Argument(help="Folder of a pipeline.")],
+    texts: Annotated[int, typer.Option(min=0, help="Number of hostile texts.")] = 10_000,
+    files: Annotated[int, typer.Option(min=0, help="Number of damaged files.")] = 1000,
+    malformed: Annotated[int, typer.Option(min=0, help="Number of malformed files.")] = 700,
+    kills: Annotated[int, typer.Option(min=0, help="Number of killed commands.")] = 100,
+    seed: Annotated[int, typer.Option(help="Seed of all choices.")] = 0,
+) -> None:
+    """Inject faults: hostile texts, damaged and malformed files, killed commands."""
+    from benchmarks.faults.files import convert_malformed, damage_data, damage_pipeline
+    from benchmarks.faults.kills import kill_commands
+    from benchmarks.faults.texts import check_texts, make_texts
+    from spacy_crossner.pipeline.load import load_pipeline
+
+    rows: list[tuple[str, str, int]] = []
+
+    def add(title: str, figures: Mapping[str, int]) -> None:
+        for name, value in figures.items():
+            print(title, name, value, sep=" | ", flush=True)
+            rows.append((title, name, value))
+
+    if texts:
+        add("hostile texts", check_texts(load_pipeline(pipeline), make_texts(texts, seed)))
+    if files:
+        add("damaged pipeline", damage_pipeline(pipeline, files // 2, seed))
+        for name, found in damage_data(files // 6, seed).items():
+            add(f"damaged {name}", found)
+    if malformed:
+        add("malformed files", convert_malformed(malformed, seed))
+    if kills:
+        add("killed commands", kill_commands(pipeline, kills, seed))
+    msg.table(rows, header=("fault", "outcome", "number"), divider=True)
 
 
 if __name__ == "__main__":
