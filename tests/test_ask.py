@@ -121,3 +121,12 @@ def test_mistakes(corpus, tmp_path):
     write_docs(tmp_path / "short.spacy", [annotated("Roma", 0.5)])
     with pytest.raises(CrossnerError, match=r"CN540.*1 texts"):
         ask(tmp_path / "short.spacy", tmp_path / "out.spacy", 3)
+
+
+@pytest.mark.parametrize("format", ["prodigy", "doccano", "label-studio"])
+def test_files_for_annotation_tools_have_the_predictions(corpus, tmp_path, format):
+    out = tmp_path / ("ask.json" if format == "label-studio" else "ask.jsonl")
+    ask(corpus, out, 3, format=format)
+    text = out.read_text(encoding="utf8")
+    assert "Torino" in text
+    assert "LOC" in text
