@@ -834,6 +834,51 @@ class Errors(metaclass=_Coded):
         "layers = {layers} is not possible: the encoder has {most} layers. Give a number from 1 to "
         "{most}, or leave it out for all of them."
     )
+    CN733 = (
+        "This pipeline runs on ONNX Runtime, which is not installed. Install it with:\n"
+        "pip install 'spacy-crossner[onnx]'"
+    )
+    CN734 = (
+        "This pipeline was packaged with --runtime onnx, which is for prediction only. Train the "
+        "pipeline that it was made from, and package that again."
+    )
+    CN735 = (
+        "Only a pipeline with token_label_ner or token_pair_ner over one encoder can be packaged "
+        "with --runtime onnx, but this one has: {pipeline}. Package it with --runtime torch."
+    )
+    CN736 = (
+        "These components use the encoder, but can't run on ONNX Runtime: {others}. Remove them "
+        "from the pipeline, or package it with --runtime torch."
+    )
+    CN737 = (
+        "The ONNX graph of {name} differs from the torch module: its {output} by {difference}. "
+        "Package the pipeline with --runtime torch."
+    )
+    CN738 = (
+        "Packaging with --runtime onnx needs onnx and onnxruntime. Install them with:\n"
+        "pip install 'spacy-crossner[export]'"
+    )
+    CN739 = (
+        "On ONNX Runtime {name} loses {loss:.2f} F1 on the development text (from {before:.2f} to "
+        "{after:.2f}), more than --max-loss {limit} allows. Package it with --weights float32 or "
+        "--runtime torch, or allow more."
+    )
+    CN740 = (
+        "{wheel} can't be uploaded. Install spacy-huggingface-hub, log in with "
+        "`huggingface-cli login`, and run:\n"
+        "python -m spacy huggingface-hub push {wheel}"
+    )
+    CN741 = (
+        "No labelled document in {paths} is in the language '{language}', so the loss of F1 on "
+        "ONNX Runtime can't be measured. Name another --dev, or leave it out."
+    )
+    CN742 = (
+        "{wheel} agrees with its pipeline on {found:.1%} of the entities, and {weights} weights "
+        "should agree on {wanted:.0%}.  Package it with --weights float32 or --runtime torch."
+    )
+    CN743 = (
+        "{wheel} should work without {modules}, but loading it or predicting with it imported them."
+    )
     CN720 = "{wheel} is no wheel. Name the .whl files that the command package wrote."
     CN721 = "{wheel} does not work in a clean environment: {reason}"
     CN722 = (

@@ -89,7 +89,7 @@ def test_alignment_by_offsets():
 def test_training_in_groups_is_training_in_one_pass(tiny_encoder, monkeypatch, freeze_layers):
     gradients, passes = [], []
     for budget in (sys.maxsize, 24, 1):
-        monkeypatch.setattr("spacy_crossner.ml.encoder.TRAIN_BUDGET", budget)
+        monkeypatch.setattr("spacy_crossner.ml.pieces.TRAIN_BUDGET", budget)
         settings = {"freeze_layers": freeze_layers, "window": 12, "stride": 8}
         nlp = make_nlp(tiny_encoder, transformer=settings, token_label_ner={})
         examples = make_examples(nlp)
@@ -297,7 +297,7 @@ def test_long_text_is_read_to_the_end(tiny_encoder):
 
 
 def test_giant_tokens_do_not_drown_what_follows(tiny_encoder, monkeypatch):
-    monkeypatch.setattr("spacy_crossner.ml.encoder._warned_of_giant", False)
+    monkeypatch.setattr("spacy_crossner.ml.pieces._warned_of_giant", False)
     nlp = make_nlp(tiny_encoder)
     nlp.initialize()
     with pytest.warns(UserWarning, match="CNW01"):

@@ -127,7 +127,8 @@ def test_meta_and_config(wheels):
         assert "sentence_contrast" not in config
         # nothing of the machine that trained it
         assert "/" not in config.replace('"@', "")
-        assert "Some corpus: CC0-1.0" in read_member(wheels[name], f"{inner}/README.md")
+        card = read_member(wheels[name], f"{inner}/README.md")
+        assert "Some corpus (https://example.org): CC0-1.0" in card
     meta = json.loads(read_member(wheels["zh_crossner_trf"], "zh_crossner_trf/meta.json"))
     assert meta["performance"] == {}
 

@@ -1,4 +1,4 @@
-"""The architectures under the names that configs use."""
+"""The architectures that need torch and transformers, under the names that configs use."""
 
 from spacy import registry
 
@@ -8,10 +8,6 @@ from spacy_crossner.ml.versions import check_versions
 check_versions()
 
 from spacy_crossner.ml.encoder import Tok2VecTransformer, TransformerModel  # noqa: E402
-from spacy_crossner.ml.heads import TokenLabelHead, TokenPairHead_v1, TokenPairHead_v2  # noqa: E402
 
 registry.architectures.register("spacy-crossner.TransformerModel.v1", func=TransformerModel)
 registry.architectures.register("spacy-crossner.Tok2VecTransformer.v1", func=Tok2VecTransformer)
-registry.architectures.register("spacy-crossner.TokenLabelHead.v1", func=TokenLabelHead)
-registry.architectures.register("spacy-crossner.TokenPairHead.v1", func=TokenPairHead_v1)
-registry.architectures.register("spacy-crossner.TokenPairHead.v2", func=TokenPairHead_v2)

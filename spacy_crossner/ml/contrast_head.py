@@ -1,18 +1,19 @@
 """What the contrastive components train: projections of token vectors, or of their means."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Optional, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, cast
 
 import numpy
-import torch
 from spacy import registry
 from spacy.tokens import Doc
 from thinc.api import Model
 from thinc.types import Floats2d, Ints1d
-from torch import nn
 
 from spacy_crossner.ml.heads import flatten, split
 from spacy_crossner.ml.lazy import LazyTorch, build_module
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class Items(NamedTuple):
@@ -46,7 +47,9 @@ def ContrastHead(  # noqa: N802 (a Thinc layer)
     RETURNS (Model[Items, Floats2d]): The model. Its output has shape (n_items, nO).
     """
 
-    def build(n_in: int, n_out: int) -> nn.Module:
+    def build(n_in: int, n_out: int) -> "nn.Module":
+        from torch import nn
+
         if hidden is None:
             return nn.Linear(n_in, n_out)
         return nn.Sequential(nn.Linear(n_in, hidden), nn.GELU(), nn.Linear(hidden, n_out))
@@ -69,6 +72,8 @@ def build_projection(model: Model, n_in: int) -> None:
     model (Model): What `ContrastHead` made.
     n_in (int): Width of the token vectors.
     """
+    import torch
+
     head = model.get_ref("head")
     # all random numbers outside stay as they are without the component
     with torch.random.fork_rng(devices=[]):

@@ -7,17 +7,14 @@ original text, and windows of similar length are read together. Everything downs
 """
 
 import os
-import sys
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Optional, cast
 
 import numpy
 import srsly
 import torch
-from spacy.tokens import Doc, Token
+from spacy.tokens import Doc
 from spacy_transformers.data_classes import (
     FullTransformerBatch,
     HFObjects,
@@ -36,48 +33,23 @@ from thinc.api import (
 )
 from thinc.layers.pytorchwrapper import forward as pytorch_forward
 from thinc.types import Floats2d, Ints1d, Ints2d, Ragged
-from transformers import PreTrainedTokenizerFast
 from transformers.utils import ModelOutput
 
-from spacy_crossner.errors import CrossnerError, Errors, Warnings, shorten
+from spacy_crossner.errors import CrossnerError, Errors, shorten
 from spacy_crossner.ml.loading import EncoderShim, load_encoder
+from spacy_crossner.ml.pieces import (
+    PieceBatch,
+    PieceTokenizer,
+    ReadText,
+    ids_of,
+    read_text,
+    run_texts,
+)
 from spacy_crossner.ml.precision import Precision
 from spacy_crossner.ml.saved import check_sum, read_saved, sum_message
 from spacy_crossner.ml.unknown import TRIMMED_TO
-from spacy_crossner.ml.windows import (
-    align_by_offsets,
-    cut_windows,
-    pack_by_length,
-    truncate_long_tokens,
-)
 
-# Longer than any word: only what is no word at all reaches it.
-MAX_TOKEN_PIECES = 96
-# Padded pieces in one forward pass of prediction. On a CPU, few enough that what one layer hands to
-# the next stays in the cache; a GPU is only busy with many.
-PREDICT_BUDGET = 1024
-PREDICT_BUDGET_GPU = 16384
-# The same of training. Texts of as many tokens differ much in their pieces: read in one pass, half
-# of a batch would be padding. On a GPU one pass is faster, and the gradient scaler knows no more.
-TRAIN_BUDGET = 512
-TRAIN_BUDGET_GPU = sys.maxsize
 OUTPUT = "last_hidden_state"
-NOTHING = numpy.zeros((0,), dtype="int64")
-_warned_of_giant = False
-
-
-@dataclass
-class PieceBatch:
-    """Windows of a batch, padded, and where the vector of each piece stands in them.
-
-    input_ids (Ints2d): (n_windows, longest) piece ids.
-    mask (Ints2d): (n_windows, longest) 1 where there is a piece.
-    rows (Ints1d): (n_pieces,) index of each piece in the flattened windows.
-    """
-
-    input_ids: Ints2d
-    mask: Ints2d
-    rows: Ints1d
 
 
 class TextBatch(FullTransformerBatch):
@@ -245,6 +217,17 @@ def get_shim(model: Model) -> EncoderShim:
     return cast(EncoderShim, model.layers[0].shims[0])
 
 
+def get_tokenizer(shim: EncoderShim) -> PieceTokenizer:
+    """RETURNS (PieceTokenizer): What cuts texts into the encoder's pieces."""
+    tokenizer = shim._hfmodel.tokenizer
+    return PieceTokenizer(
+        tokenizer.backend_tokenizer,
+        tokenizer.unk_token_id,
+        str(tokenizer.unk_token),
+        tokenizer.pad_token_id,
+    )
+
+
 def init(
     model: Model,
     X: Optional[list[Doc]] = None,
@@ -267,8 +250,7 @@ def init(
             layers,
         ),
     )
-    n_special = sum(map(len, special_ids(shim._hfmodel.tokenizer)))
-    check_window(shim, window, n_special)
+    check_window(shim, window, get_tokenizer(shim).n_special)
 
 
 def check_window(shim: EncoderShim, window: int, n_special: int) -> None:
@@ -290,33 +272,16 @@ def forward(
     _limit_threads_after_fork()
     if not model.attrs["has_transformer"]:
         raise CrossnerError(Errors.CN027)
-    wrapper: Model[PieceBatch, Floats2d] = model.layers[0]
-    tokenizer = get_shim(model)._hfmodel.tokenizer
-    texts = [read_text(doc, tokenizer) for doc in docs]
-    get_shim(model).watch.check(
-        docs,
-        [NOTHING if text is None else text.ids for text in texts],
-        tokenizer.unk_token_id,
-        getattr(get_shim(model)._model.config, TRIMMED_TO, None),
-    )
-    prefix, suffix = special_ids(tokenizer)
+    shim = get_shim(model)
+    tokenizer = get_tokenizer(shim)
     # again, for a pipeline may have been loaded with another window
-    check_window(get_shim(model), window, len(prefix) + len(suffix))
-    windows: list[numpy.ndarray] = []
-    owners, positions = [], []
-    for text in texts:
-        if text is None:
-            continue
-        cut = cut_windows(len(text.ids), window, stride)
-        owners.append(cut.owner + len(windows))
-        positions.append(numpy.arange(len(text.ids)) - cut.starts[cut.owner] + len(prefix))
-        for start, end in zip(cut.starts, cut.ends, strict=True):
-            windows.append(numpy.concatenate([prefix, text.ids[start:end], suffix]))
-    owner = numpy.concatenate(owners)
-    position = numpy.concatenate(positions)
-    is_train = is_train and get_shim(model).trainable
-    vectors, backprop_vectors = run_windows(
-        wrapper, windows, tokenizer.pad_token_id, owner, position, is_train
+    check_window(shim, window, tokenizer.n_special)
+    texts = [read_text(doc, tokenizer) for doc in docs]
+    scripts = getattr(shim._hfmodel.transformer.config, TRIMMED_TO, None)
+    shim.watch.check(docs, [ids_of(text) for text in texts], tokenizer.unknown_id, scripts)
+    is_train = is_train and shim.trainable
+    vectors, backprop_vectors = run_texts(
+        model.layers[0], texts, tokenizer, window, stride, is_train
     )
 
     def backprop(d_output: FullTransformerBatch) -> list[Doc]:
@@ -324,157 +289,6 @@ def forward(
         return docs
 
     return split_vectors(model, texts, vectors), backprop
-
-
-@dataclass
-class ReadText:
-    """One text as pieces.
-
-    ids (numpy.ndarray): (n_pieces,) piece ids, without special tokens.
-    strings (List[str]): The pieces.
-    align (numpy.ndarray): (n_aligned,) the pieces of all tokens, one token after the other.
-    align_lengths (numpy.ndarray): (n_tokens,) how many of them each token has.
-    """
-
-    ids: numpy.ndarray
-    strings: list[str]
-    align: numpy.ndarray
-    align_lengths: numpy.ndarray
-
-
-def read_text(doc: Doc, tokenizer: PreTrainedTokenizerFast) -> Optional[ReadText]:
-    """Cut a doc's text into pieces and align them with its tokens.
-
-    doc (Doc): The doc.
-    tokenizer (PreTrainedTokenizerFast): The encoder's tokenizer.
-    RETURNS (Optional[ReadText]): The text, or None for a doc without tokens.
-    """
-    if len(doc) == 0:
-        return None
-    backend = tokenizer.backend_tokenizer
-    if backend.truncation is not None:
-        backend.no_truncation()
-    if backend.padding is not None:
-        backend.no_padding()
-    encoding = backend.encode(doc.text, add_special_tokens=False)
-    ids = numpy.array(encoding.ids, dtype="int64")
-    strings = encoding.tokens
-    offsets = numpy.array(encoding.offsets, dtype="int64").reshape((-1, 2))
-    # lengths and trailing spaces give all offsets at once
-    sizes = doc.to_array(["LENGTH", "SPACY"]).astype("int64")
-    token_ends = numpy.cumsum(sizes.sum(axis=1)) - sizes[:, 1]
-    token_starts = token_ends - sizes[:, 0]
-    first, counts = align_by_offsets(token_starts, token_ends, offsets[:, 0], offsets[:, 1])
-    if counts.max() > MAX_TOKEN_PIECES:
-        keep = truncate_long_tokens(first, counts, len(ids), MAX_TOKEN_PIECES)
-        _warn_long_token(doc[int(counts.argmax())])
-        ids, offsets = ids[keep], offsets[keep]
-        strings = [string for string, kept in zip(strings, keep, strict=True) if kept]
-        first, counts = align_by_offsets(token_starts, token_ends, offsets[:, 0], offsets[:, 1])
-    if len(ids) == 0:
-        # nothing but spaces: a piece that no token aligns with keeps all shapes regular
-        ids = numpy.array([tokenizer.unk_token_id], dtype="int64")
-        strings = [str(tokenizer.unk_token)]
-        counts = numpy.zeros_like(counts)
-    # rows of all tokens, flat: each token's run is counted up from its first piece
-    total = int(counts.sum())
-    rows = numpy.repeat(first - (numpy.cumsum(counts) - counts), counts) + numpy.arange(total)
-    return ReadText(ids, strings, rows.astype("i"), counts.astype("i"))
-
-
-def _warn_long_token(token: Token) -> None:
-    """Warn of the first giant only: a log full of web addresses helps nobody."""
-    global _warned_of_giant
-    if not _warned_of_giant:
-        _warned_of_giant = True
-        start, half = token.text[:20], MAX_TOKEN_PIECES // 2
-        warnings.warn(Warnings.CNW01.format(start=start, index=token.i, limit=half), stacklevel=2)
-
-
-def special_ids(tokenizer: PreTrainedTokenizerFast) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Find what the tokenizer puts around a text.
-
-    tokenizer (PreTrainedTokenizerFast): The encoder's tokenizer.
-    RETURNS (Tuple[numpy.ndarray, numpy.ndarray]): Ids before and after the text.
-    """
-    encoding = tokenizer.backend_tokenizer.encode("a", add_special_tokens=True)
-    ids = numpy.array(encoding.ids, dtype="int64")
-    inside = numpy.flatnonzero(numpy.array(encoding.special_tokens_mask) == 0)
-    return ids[: inside[0]], ids[inside[-1] + 1 :]
-
-
-def pad_windows(
-    windows: list[numpy.ndarray], pad_id: int, owner: numpy.ndarray, position: numpy.ndarray
-) -> PieceBatch:
-    """Pad windows to one table.
-
-    windows (List[numpy.ndarray]): The piece ids of each window.
-    pad_id (int): The id to fill up with.
-    owner, position (numpy.ndarray): (n_pieces,) window of each piece and its place there.
-    RETURNS (PieceBatch): The table.
-    """
-    lengths = numpy.array([len(ids) for ids in windows])
-    longest = int(lengths.max())
-    mask = numpy.arange(longest)[None, :] < lengths[:, None]
-    input_ids = numpy.full((len(windows), longest), pad_id, dtype="int64")
-    input_ids[mask] = numpy.concatenate(windows)
-    rows = owner * longest + position
-    return PieceBatch(
-        cast(Ints2d, input_ids), cast(Ints2d, mask.astype("int64")), cast(Ints1d, rows)
-    )
-
-
-def run_windows(
-    wrapper: Model[PieceBatch, Floats2d],
-    windows: list[numpy.ndarray],
-    pad_id: int,
-    owner: numpy.ndarray,
-    position: numpy.ndarray,
-    is_train: bool,
-) -> tuple[Floats2d, Callable[[Floats2d], None]]:
-    """Run the encoder over windows of similar length at a time.
-
-    wrapper (Model[PieceBatch, Floats2d]): The encoder.
-    windows (List[numpy.ndarray]): The piece ids of each window.
-    pad_id (int): The id to fill up with.
-    owner, position (numpy.ndarray): (n_pieces,) window of each piece and its place there.
-    is_train (bool): Whether gradients will come back.
-    RETURNS (Tuple[Floats2d, Callable]): (n_pieces, width) vectors in the order of the pieces, and
-        what takes their gradient to the encoder.
-    """
-    lengths = numpy.array([len(ids) for ids in windows])
-    on_cpu = wrapper.ops.device_type == "cpu"
-    if is_train:
-        groups = pack_by_length(lengths, TRAIN_BUDGET if on_cpu else TRAIN_BUDGET_GPU)
-    else:
-        groups = pack_by_length(lengths, PREDICT_BUDGET if on_cpu else PREDICT_BUDGET_GPU)
-    place = numpy.empty((len(windows),), dtype="int64")  # of a window in its group
-    group_of = numpy.empty((len(windows),), dtype="int64")
-    for number, group in enumerate(groups):
-        place[group] = numpy.arange(len(group))
-        group_of[group] = number
-    # pieces sorted by group once, so that the cost stays linear with many groups
-    order = numpy.argsort(group_of[owner], kind="stable")
-    bounds = numpy.searchsorted(group_of[owner][order], numpy.arange(len(groups) + 1))
-    vectors: Any = None
-    backprops: list[tuple[numpy.ndarray, Callable]] = []
-    for number, group in enumerate(groups):
-        pieces = order[bounds[number] : bounds[number + 1]]
-        batch = pad_windows(
-            [windows[i] for i in group], pad_id, place[owner[pieces]], position[pieces]
-        )
-        output, backprop_group = wrapper(batch, is_train)
-        if is_train:
-            backprops.append((pieces, backprop_group))
-        if vectors is None:
-            vectors = wrapper.ops.alloc2f(len(owner), output.shape[1], zeros=False)
-        vectors[pieces] = output
-
-    def backprop(d_vectors: Floats2d) -> None:
-        for pieces, backprop_group in backprops:
-            backprop_group(cast(Any, d_vectors)[pieces])
-
-    return cast(Floats2d, vectors), backprop
 
 
 def split_vectors(

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Optional, cast
 
 import numpy
+from spacy import registry
 from spacy.attrs import IS_ALPHA, IS_SPACE, SPACY
 from spacy.tokens import Doc
 from thinc.api import Model
@@ -13,8 +13,8 @@ from thinc.types import Floats1d, Floats2d, Floats3d
 
 from spacy_crossner.checks import check_range
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.ml.lazy import Build, LazyTorch, build_module
-from spacy_crossner.ml.modules import PriorPairModule, TokenLabelModule, TokenPairModule
+from spacy_crossner.ml.lazy import Build, LazyTorch, build_later, build_module
+from spacy_crossner.ml.onnx_graph import runs_graphs
 
 # Tokens that the pair head scores at once in prediction. Each costs hidden_width x
 # max_span_length floats while it is scored.
@@ -69,6 +69,7 @@ class TokenPairScores:
     classes: Optional[Floats2d] = None
 
 
+@registry.architectures("spacy-crossner.TokenLabelHead.v1")
 def TokenLabelHead(  # noqa: N802 (a Thinc layer)
     tok2vec: Model[list[Doc], list[Floats2d]],
 ) -> Model[list[Doc], TokenLabelScores]:
@@ -77,10 +78,11 @@ def TokenLabelHead(  # noqa: N802 (a Thinc layer)
     tok2vec (Model[List[Doc], List[Floats2d]]): Token vectors, usually a TransformerListener.
     RETURNS (Model[List[Doc], TokenLabelScores]): The model.
     """
-    head = LazyTorch("token_label", TokenLabelModule)
+    head = LazyTorch("token_label", build_later("TokenLabelModule"))
     return _join("token_label_head", tok2vec, head, _label_forward)
 
 
+@registry.architectures("spacy-crossner.TokenPairHead.v1")
 def TokenPairHead_v1(  # noqa: N802 (a Thinc layer)
     tok2vec: Model[list[Doc], list[Floats2d]],
     hidden_width: int = 128,
@@ -96,10 +98,13 @@ def TokenPairHead_v1(  # noqa: N802 (a Thinc layer)
         one). Cost grows in proportion to it.
     RETURNS (Model[List[Doc], TokenPairScores]): The model.
     """
-    build = partial(TokenPairModule, hidden_width=hidden_width, max_span_length=max_span_length)
+    build = build_later(
+        "TokenPairModule", hidden_width=hidden_width, max_span_length=max_span_length
+    )
     return _join_pairs(tok2vec, build, max_span_length)
 
 
+@registry.architectures("spacy-crossner.TokenPairHead.v2")
 def TokenPairHead_v2(  # noqa: N802 (a Thinc layer)
     tok2vec: Model[list[Doc], list[Floats2d]],
     hidden_width: int = 128,
@@ -124,8 +129,8 @@ def TokenPairHead_v2(  # noqa: N802 (a Thinc layer)
     check_range(f"{section}.learn_factor", learn_factor, 1e-3, 1e3)
     if rotary and hidden_width % 2:
         raise CrossnerError(Errors.CN130.format(section=section, width=hidden_width))
-    build = partial(
-        PriorPairModule,
+    build = build_later(
+        "PriorPairModule",
         hidden_width=hidden_width,
         max_span_length=max_span_length,
         learn_factor=learn_factor,
@@ -346,4 +351,5 @@ def build_head(model: Model, n_in: int, n_out: int) -> None:
     n_in (int): Width of the token vectors.
     n_out (int): Number of classes or relations.
     """
-    build_module(model.get_ref("head"), n_in, n_out)
+    is_graph = runs_graphs(model.get_ref("tok2vec"))
+    build_module(model.get_ref("head"), n_in, n_out, is_graph=is_graph)

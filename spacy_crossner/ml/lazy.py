@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Optional, cast
+from typing import TYPE_CHECKING, Any, Optional, cast
 
 from thinc.api import ArgsKwargs, Model, torch2xp, xp2torch
 from thinc.layers.pytorchwrapper import forward as pytorch_forward
 from thinc.types import Floats2d
-from torch import Tensor, nn
 
-from spacy_crossner.ml.shim import ThreadSafeShim
+from spacy_crossner.ml.onnx_graph import is_graph_node, make_graph_node
 
-Build = Callable[[int, int], nn.Module]
+if TYPE_CHECKING:  # a pipeline that runs on another engine works without torch
+    from torch import Tensor, nn
+
+Build = Callable[[int, int], "nn.Module"]
 
 
 def LazyTorch(name: str, build: Build) -> Model[Floats2d, tuple[Any, ...]]:  # noqa: N802
@@ -36,17 +38,39 @@ def LazyTorch(name: str, build: Build) -> Model[Floats2d, tuple[Any, ...]]:  # n
     )
 
 
-def build_module(model: Model, n_in: int, n_out: int) -> None:
+def build_later(name: str, **settings: Any) -> Build:
+    """Name a module of `spacy_crossner.ml.modules` without an import of torch.
+
+    name (str): The class.
+    settings (Any): Its arguments besides the widths of input and output.
+    RETURNS (Build): Makes the module from nI and nO.
+    """
+
+    def build(n_in: int, n_out: int) -> "nn.Module":
+        from spacy_crossner.ml import modules
+
+        return getattr(modules, name)(n_in, n_out, **settings)
+
+    return build
+
+
+def build_module(model: Model, n_in: int, n_out: int, *, is_graph: bool = False) -> None:
     """Build the torch module of a node that has none.
 
     model (Model): The node.
     n_in (int): Width of the input.
     n_out (int): Number of outputs.
+    is_graph (bool): Prepare the node for an ONNX graph in place of the module.
     """
     if model.layers:
         return
     model.set_dim("nI", n_in)
     model.set_dim("nO", n_out)
+    if is_graph:
+        model._layers.append(make_graph_node())
+        return
+    from spacy_crossner.ml.shim import ThreadSafeShim
+
     module = model.attrs["build"](n_in, n_out)
     wrapper: Model = Model(
         "pytorch",
@@ -67,6 +91,10 @@ def _forward(
     model: Model, X: Floats2d, is_train: bool
 ) -> tuple[tuple[Any, ...], Callable[[tuple[Any, ...]], Floats2d]]:
     wrapper = model.layers[0]
+    if is_graph_node(wrapper):
+        return wrapper(X, is_train)
+    from torch import nn
+
     # torch owns the dropout, Thinc knows the rate
     for module in cast(Any, wrapper.shims[0])._model.modules():
         if isinstance(module, nn.Dropout):

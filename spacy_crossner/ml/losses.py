@@ -8,15 +8,23 @@ gradient. All of them treat the items of a batch alike: in another order, they h
 and their gradients in that order.
 """
 
-from collections.abc import Callable
-from typing import Any, Literal, Optional, TypeVar
+from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, Optional, TypeVar
+
 from thinc.api import torch2xp, xp2torch
 from thinc.types import FloatsXd
 from thinc.util import is_xp_array
-from torch import Tensor
+
+try:
+    import torch
+    import torch.nn.functional as F
+except ImportError:  # prediction on another engine works without torch
+    pass
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FloatsT = TypeVar("FloatsT", bound=FloatsXd)
 # Stands for minus infinity in a softmax, where the real one has no gradient.

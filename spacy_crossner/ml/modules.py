@@ -230,7 +230,7 @@ def rotate(queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
         parts, the second half imaginary parts.
     RETURNS (tuple[Tensor, Tensor]): Both, rotated.
     """
-    n, half = len(queries), queries.shape[1] // 2
+    n, half = queries.shape[0], queries.shape[1] // 2
     # in double precision, because positions in a batch of long texts are large
     rates = ROTARY_BASE ** (-torch.arange(half, dtype=torch.float64, device=queries.device) / half)
     angles = torch.arange(n, dtype=torch.float64, device=queries.device)[:, None] * rates

@@ -11,6 +11,7 @@ from spacy.pipeline.trainable_pipe import TrainablePipe
 
 from spacy_crossner.errors import CrossnerError, Errors, shorten
 from spacy_crossner.files import fingerprint
+from spacy_crossner.ml.onnx_graph import find_graphs
 
 CHECKSUMS = "checksums.json"
 TOKENIZER = "tokenizer"
@@ -47,13 +48,16 @@ class LazyPipe(TrainablePipe):
     def to_disk(
         self, path: Union[str, Path], *, exclude: Iterable[str] = util.SimpleFrozenList()
     ) -> None:
-        """Save to disk, with checksums.
+        """Save to disk, with checksums. ONNX graphs become files, which are opened in place.
 
         path (Union[str, Path]): The folder to make.
         exclude (Iterable[str]): Names of parts to leave out.
         """
-        super().to_disk(path, exclude=exclude)
+        graphs = [] if "model" in exclude else find_graphs(self.model)
+        super().to_disk(path, exclude=[*exclude, "model"] if graphs else exclude)
         files = [Path(path) / name for name in ("cfg", "model")]
+        for graph in graphs:
+            files += graph.to_disk(path)
         # the pipeline's: spaCy writes it before the components, and reads it before them
         files.append(Path(path).parent / TOKENIZER)
         sums = {file.name: fingerprint(file) for file in files if file.is_file()}
@@ -72,10 +76,17 @@ class LazyPipe(TrainablePipe):
         deserialize = {
             "cfg": lambda p: self.load_cfg(srsly.read_json(p)),
             "vocab": lambda p: self.vocab.from_disk(p, exclude=exclude),
-            "model": lambda p: self.model.from_bytes(Path(p).read_bytes()),
+            "model": self._load_model,
         }
         util.from_disk(path, deserialize, exclude)
         return self
+
+    def _load_model(self, path: Path) -> None:
+        graphs = find_graphs(self.model)
+        if not graphs:
+            self.model.from_bytes(Path(path).read_bytes())
+        for graph in graphs:
+            graph.from_disk(path.parent)
 
 
 def check_files(folder: Path) -> None:

@@ -10,13 +10,15 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, Literal, NamedTuple, Optional
 
 import srsly
 from packaging.version import InvalidVersion, Version
 from spacy.about import __version__ as spacy_version
-from spacy.cli.package import TEMPLATE_INIT, generate_readme, get_third_party_dependencies
+from spacy.cli.package import TEMPLATE_INIT, get_third_party_dependencies
 from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example
 from spacy.util import (
     get_lang_class,
     get_minor_version_range,
@@ -37,6 +39,7 @@ from spacy_crossner.ml.unknown import TRIMMED_TO
 from spacy_crossner.pipeline.segmenters import get_requirements as segmenter_requirements
 from spacy_crossner.pipeline.strip import strip_training_components
 from spacy_crossner.pipeline.tokenizer import ScriptTokenizer, read_segmenters
+from spacy_crossner.ship.card import project_name, write_card
 from spacy_crossner.ship.download import file_hash
 from spacy_crossner.ship.embedded import E5_SMALL, ORIGIN
 from spacy_crossner.ship.folder import disk_errors
@@ -63,11 +66,14 @@ class Packed(NamedTuple):
     path (Path): The file.
     languages (Tuple[str, ...]): The languages it is for.
     trimmed (Optional[Trimmed]): What was cut from its vocabulary; None if nothing was.
+    loss (Optional[Tuple[float, float]]): F1 on the development text, with torch and with ONNX
+        Runtime; None if it was not measured.
     """
 
     path: Path
     languages: tuple[str, ...]
     trimmed: Optional[Trimmed]
+    loss: Optional[tuple[float, float]] = None
 
 
 def package(
@@ -76,12 +82,16 @@ def package(
     languages: Sequence[str],
     texts: Sequence[Path] = (),
     *,
-    name: str = "crossner_trf",
+    name: Optional[str] = None,
     version: str = __version__,
     scores: Optional[Path] = None,
     sources: Optional[Path] = None,
     license_name: str = "",
     trim: Optional[bool] = None,
+    runtime: Literal["torch", "onnx"] = "torch",
+    weights: Literal["int8", "float32"] = "int8",
+    dev: Sequence[Path] = (),
+    max_loss: float = 0.5,
 ) -> list[Packed]:
     """Write the wheel of all languages, `xx_NAME`, and one for each, such as `de_NAME`.
 
@@ -90,7 +100,8 @@ def package(
     languages (Sequence[str]): Language codes.
     texts (Sequence[Path]): `.spacy` files, or folders of them, with texts in these languages, for
         trimming. Docs count for the language of their view, those without a view for every one.
-    name (str): What follows the language in the names of the pipelines.
+    name (Optional[str]): What follows the language in the names of the pipelines. None takes the
+        name of the project folder that the pipeline lies in, or "crossner_trf" outside of one.
     version (str): Version of the wheels.
     scores (Optional[Path]): What `evaluate` wrote, for the meta.json.
     sources (Optional[Path]): A JSON list of objects with name, url and license, for the meta.json.
@@ -99,8 +110,14 @@ def package(
         given.
     trim (Optional[bool]): Whether to trim the vocabulary. None trims wheels of one language, whose
         tokenizer is for no other, and leaves the wheel of all languages whole.
-    RETURNS (List[Packed]): The wheels. Their checksums stand beside them, in SHA256SUMS.
+    runtime (str): "torch", or "onnx" for wheels that predict with ONNX Runtime, without torch.
+    weights (str): What "onnx" holds the encoder's weights in: "int8" or "float32".
+    dev (Sequence[Path]): `.spacy` files, or folders of them, with labelled text that "onnx" is
+        compared with torch on.
+    max_loss (float): Points of F1 that it may lose there.
+    RETURNS (List[Packed]): The wheels. Model cards and checksums stand beside them.
     """
+    name = project_name(pipeline) if name is None else name
     if not (pipeline / "config.cfg").is_file():
         raise CrossnerError(Errors.CN710.format(pipeline=pipeline))
     for language in languages:
@@ -113,6 +130,8 @@ def package(
     except InvalidVersion:
         raise CrossnerError(Errors.CN716.format(version=version)) from None
     all_texts = read_texts(texts) if trim is not False else {}
+    dev_docs = read_labelled(dev)
+    graphs: dict[str, bytes] = {}
     all_scores = _read_json(scores, dict) if scores is not None else {}
     all_sources = _read_json(sources, list) if sources is not None else []
     with _naming(sources):
@@ -129,7 +148,16 @@ def package(
             trimmed = None
             if trim or (trim is None and code != MULTIPLE):
                 trimmed = trim_pipeline(nlp, pick_texts(all_texts, group))
-            used = add_embedded(all_sources) if has_embedded(nlp) else all_sources
+            embedded = has_embedded(nlp)
+            used = add_embedded(all_sources) if embedded else all_sources
+            loss = None
+            if runtime == "onnx":
+                from spacy_crossner.ship.runtime import to_onnx
+
+                original, nlp = nlp, to_onnx(nlp, weights, graphs)
+                if dev:
+                    found = pick_labelled(dev_docs, group, dev)
+                    loss = check_loss(original, nlp, found, max_loss, f"{code}_{name}")
             # what was trained on decides, too; without it, nothing is known
             licences = _join_licences(used) if all_sources else ""
             nlp.meta.update(
@@ -145,7 +173,9 @@ def package(
                 requirements=get_requirements(nlp),
                 spacy_version=get_minor_version_range(spacy_version),
             )
-            wheels.append(Packed(pack(nlp, output), tuple(group), trimmed))
+            notices = NOTICES.read_text(encoding="utf8") if embedded else ""
+            path = pack(nlp, output, notices)
+            wheels.append(Packed(path, tuple(group), trimmed, loss))
         # stands for the wheels where reading a gigabyte of them would take too long
         sums = [f"{file_hash(wheel.path)}  {wheel.path.name}\n" for wheel in wheels]
         write_file(output / CHECKSUMS, "".join(sums))
@@ -240,6 +270,55 @@ def pick_texts(texts: Mapping[Optional[str], Sequence[str]], languages: Iterable
     return [text for code in (None, *languages) for text in texts.get(code, ())]
 
 
+def read_labelled(paths: Iterable[Path]) -> list[Doc]:
+    """RETURNS (List[Doc]): The docs of `.spacy` files and folders that are labelled."""
+    docs = (
+        doc for path in paths for shard in find_shards(path) for doc in read_docs(shard, Vocab())
+    )
+    return [doc for doc in docs if doc.has_annotation("ENT_IOB")]
+
+
+def pick_labelled(
+    docs: Sequence[Doc], languages: Sequence[str], paths: Sequence[Path]
+) -> list[Doc]:
+    """RETURNS (List[Doc]): Labelled docs in some languages, or in none that is known."""
+    found = []
+    for doc in docs:
+        view = get_view(doc)
+        if view is None or view.lang in (None, *languages):
+            found.append(doc)
+    if not found:
+        named = ", ".join(map(str, paths))
+        raise CrossnerError(Errors.CN741.format(paths=named, language=languages[0]))
+    return found
+
+
+def check_loss(
+    nlp: Language, converted: Language, docs: Sequence[Doc], max_loss: float, name: str
+) -> tuple[float, float]:
+    """Score a pipeline before and after its conversion, and refuse one that loses too much.
+
+    nlp, converted (Language): Both.
+    docs (Sequence[Doc]): Docs with entities.
+    max_loss (float): Points of F1 that may be lost.
+    name (str): What an error calls the pipeline.
+    RETURNS (Tuple[float, float]): F1 of both, in percent.
+    """
+    for doc in docs:  # predictions are named by the strings of the gold doc
+        for label in {label for labels in nlp.pipe_labels.values() for label in labels}:
+            doc.vocab.strings.add(label)
+
+    def score(pipeline: Language) -> float:
+        examples = [Example(pipeline.make_doc(doc.text), doc) for doc in docs]
+        return 100 * (pipeline.evaluate(examples)["ents_f"] or 0.0)
+
+    before, after = score(nlp), score(converted)
+    if before - after > max_loss:
+        values = {"loss": before - after, "before": before, "after": after, "limit": max_loss}
+        raise CrossnerError(Errors.CN739.format(name=name, **values))
+    return before, after
+
+
 def describe(nlp: Language, languages: Iterable[str]) -> str:
     """RETURNS (str): One sentence on what the pipeline does."""
     labels = sorted({label for values in nlp.pipe_labels.values() for label in values})
@@ -251,7 +330,8 @@ def get_requirements(nlp: Language) -> list[str]:
     others = get_third_party_dependencies(nlp.config, exclude=[DISTRIBUTION])
     if isinstance(nlp.tokenizer, ScriptTokenizer):
         others += segmenter_requirements(nlp.tokenizer.segmenters)
-    return [DISTRIBUTION + get_minor_version_range(__version__), *sorted(others)]
+    ours = DISTRIBUTION + ("[onnx]" if nlp.meta.get("runtime") else "")
+    return [ours + get_minor_version_range(__version__), *sorted(others)]
 
 
 def get_performance(scores: Mapping[str, Any], languages: Iterable[str]) -> dict[str, Any]:
@@ -284,11 +364,12 @@ def get_performance(scores: Mapping[str, Any], languages: Iterable[str]) -> dict
     return {**means, "tests": tests}
 
 
-def pack(nlp: Language, output: Path) -> Path:
-    """Write a pipeline as a wheel.
+def pack(nlp: Language, output: Path, notices: str = "") -> Path:
+    """Write a pipeline as a wheel, and its model card beside it.
 
     nlp (Language): The pipeline, with its final meta.
     output (Path): The folder for the wheel.
+    notices (str): What the licences of its content want in every copy, in Markdown.
     RETURNS (Path): The wheel.
     """
     full_name = f"{nlp.meta['lang']}_{nlp.meta['name']}"
@@ -299,14 +380,14 @@ def pack(nlp: Language, output: Path) -> Path:
         data = root / full_name / folder
         data.parent.mkdir()
         nlp.to_disk(data)
-        readme = generate_readme(nlp.meta)
+        readme = write_card(nlp.meta)
         (data / "README.md").write_text(readme, encoding="utf8")
         (root / full_name / "__init__.py").write_text(TEMPLATE_INIT.format(imports=""))
         srsly.write_json(root / full_name / "meta.json", nlp.meta)
         files = {
             path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()
         }
-        return write_wheel(
+        wheel = write_wheel(
             output,
             full_name,
             version,
@@ -316,8 +397,10 @@ def pack(nlp: Language, output: Path) -> Path:
             license_name=nlp.meta["license"],
             requires=nlp.meta["requirements"],
             entry_points=f"[spacy_models]\n{full_name} = {full_name}\n",
-            notices=NOTICES.read_text(encoding="utf8") if has_embedded(nlp) else "",
+            notices=notices,
         )
+    write_file(output / f"{folder}.md", readme)
+    return wheel
 
 
 def _list_licences(sources: Iterable[Mapping[str, Any]]) -> str:

@@ -17,6 +17,34 @@ def cut_network(event, args):
         raise OSError(f"the network is cut off, but something called {event}{args[1:]}")
 
 
+def hide(names):
+    """Make packages look as if they were not installed.
+
+    names (List[str]): Their names.
+    """
+    if not names:
+        return
+    from importlib import metadata
+
+    class Hidden:
+        """Refuses to find them."""
+
+        def find_spec(self, name, path=None, target=None):
+            if name.split(".")[0] in names:
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    find_all = metadata.distributions
+
+    def distributions(**parameters):
+        for found in find_all(**parameters):
+            if found.metadata["Name"].replace("-", "_").lower() not in names:
+                yield found
+
+    # also where entry points are looked up
+    metadata.distributions = distributions
+    sys.meta_path.insert(0, Hidden())
+
+
 def scores_of(group):
     """RETURNS (Sequence[float]): The scores of a span group, zeros if it has none."""
     return group.attrs.get("scores", [0.0] * len(group))
@@ -27,6 +55,7 @@ def main(path):
     sys.addaudithook(cut_network)
     with open(path, encoding="utf8") as file_:
         request = json.load(file_)
+    hide(request.get("hide", []))
     import spacy
 
     before = sorted(name for name in sys.modules if name.split(".")[0] == "spacy_crossner")
@@ -49,7 +78,8 @@ def main(path):
                 },
             }
         )
-    answer = {"imported": before, "seconds": seconds, "docs": docs}
+    hidden = [name for name in request.get("hide", []) if name in sys.modules]
+    answer = {"imported": before, "hidden": hidden, "seconds": seconds, "docs": docs}
     with open(path, "w", encoding="utf8") as file_:
         json.dump(answer, file_)
 
