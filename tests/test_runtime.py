@@ -79,6 +79,8 @@ def test_same_entities_and_scores(pipelines, tmp_path):
     converted.to_disk(tmp_path / "pipeline")
     loaded = spacy.load(tmp_path / "pipeline")
     same(expected, loaded.pipe(texts))
+    loaded.to_disk(tmp_path / "pipeline")  # over the files that it reads
+    same(expected, loaded.pipe(texts))
     again = spacy.load(tmp_path / "pipeline", exclude=[name])
     again.add_pipe(name, source=loaded)
     same(expected, again.pipe(texts))

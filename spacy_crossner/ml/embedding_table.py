@@ -59,8 +59,10 @@ class EmbeddingTable:
 
     def to_disk(self, folder: Path) -> None:
         """Write the table as two .npy files."""
-        numpy.save(folder / CODES, self.codes)
-        numpy.save(folder / SCALES, self.scales)
+        for name, array in ((CODES, self.codes), (SCALES, self.scales)):
+            # not in place: the table may have been opened from this very file
+            numpy.save(folder / f"new.{name}", array)
+            (folder / f"new.{name}").replace(folder / name)
 
     @classmethod
     def from_disk(cls, folder: Path) -> "EmbeddingTable":

@@ -84,7 +84,7 @@ class OnnxEncoder(OnnxGraph):
         self.set_encoder(saved["graph"], table, saved["tokenizer"], saved["info"])
         return self
 
-    def to_disk(self, path: Any) -> list[Path]:  # type: ignore[override]
+    def to_disk(self, path: Any) -> list[Path]:
         """Write graph, embeddings and tokenizer to a folder, each as a file.
 
         path (Path): The folder.

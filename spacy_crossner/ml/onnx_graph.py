@@ -77,7 +77,7 @@ class OnnxGraph(Shim):
         self.set_graph(bytes_data)
         return self
 
-    def to_disk(self, path: Any) -> list[Path]:  # type: ignore[override]
+    def to_disk(self, path: Any) -> list[Path]:
         """Write the graph to a folder.
 
         path (Path): The folder.
