@@ -10,18 +10,21 @@ import torch
 from transformers import (
     M2M100Config,
     M2M100ForConditionalGeneration,
-    M2M100Tokenizer,
     MarianConfig,
     MarianMTModel,
-    MarianTokenizer,
 )
-from transformers.models.m2m_100.tokenization_m2m_100 import FAIRSEQ_LANGUAGE_CODES
 
 from spacy_crossner.errors import CrossnerError, NoModelError, NoTranslationError
 from spacy_crossner.translate.engine_huggingface import HuggingFaceEngine
 from spacy_crossner.translate.engines import EngineSettings, Failure, Segment, make_engine
 
 sentencepiece = pytest.importorskip("sentencepiece")
+
+# these need it
+from transformers import M2M100Tokenizer, MarianTokenizer  # noqa: E402
+from transformers.models.m2m_100.tokenization_m2m_100 import (  # noqa: E402
+    FAIRSEQ_LANGUAGE_CODES,
+)
 
 PAIRS = (
     ("The bank is closed.", "Die Bank ist geschlossen."),
