@@ -6,7 +6,7 @@ that make their import fail. Processes that a test starts inherit both.
 
 import os
 import sys
-from importlib.metadata import packages_distributions
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -32,14 +32,32 @@ def optional_packages() -> set[str]:
     path = Path(__file__).parents[1] / "pyproject.toml"
     project = tomllib.loads(path.read_text(encoding="utf8"))["project"]
     extras = project["optional-dependencies"]
-    needed = {Requirement(line).name for line in project["dependencies"]}
+    needed = find_needed(project["dependencies"])
     named = {
         Requirement(line).name
         for extra, lines in extras.items()
         if extra not in ("test", "dev")
         for line in lines
     }
-    return {canonicalize_name(name) for name in named - needed - {project["name"]}}
+    return {canonicalize_name(name) for name in named} - needed - {project["name"]}
+
+
+def find_needed(lines: list[str]) -> set[str]:
+    """RETURNS (set[str]): Distributions that requirements name, and what those require in turn."""
+    needed: set[str] = set()
+    todo = list(lines)
+    while todo:
+        requirement = Requirement(todo.pop())
+        name = canonicalize_name(requirement.name)
+        marker = requirement.marker
+        if name in needed or (marker is not None and not marker.evaluate({"extra": ""})):
+            continue
+        needed.add(name)
+        try:
+            todo += requires(name) or []
+        except PackageNotFoundError:
+            continue
+    return needed
 
 
 def hide_optional() -> None:

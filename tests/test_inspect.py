@@ -87,7 +87,7 @@ def test_mistakes_are_named(tmp_path):
     doc = Doc(Vocab(), words=["a"])
     doc.user_data["spacy_crossner.view"] = {"group": "g", "kind": "sauce", "lang": "en"}
     DocBin(docs=[doc], store_user_data=True).to_disk(tmp_path / "a.spacy")
-    with pytest.raises(CrossnerError, match=r"a\.spacy.*kind 'sauce'"):
+    with pytest.raises(CrossnerError, match=r"a\.spacy.*kind is 'sauce'"):
         inspect([tmp_path / "a.spacy"])
     result = CliRunner().invoke(app, ["inspect", str(tmp_path / "a.spacy")])
     assert result.exit_code == 1

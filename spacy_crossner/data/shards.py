@@ -173,9 +173,9 @@ def _naming(shard: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise CrossnerError(Errors.CN202.format(path=shard)) from None
     except Exception as error:
-        raise CrossnerError(
-            Errors.CN217.format(path=shard, problem=shorten(repr(error)))
-        ) from error
+        # what reads views names the problem itself
+        problem = str(error) if str(error).startswith("[CN") else repr(error)
+        raise CrossnerError(Errors.CN217.format(path=shard, problem=shorten(problem))) from error
 
 
 def iter_runs(items: Iterable[T], get_name: Callable[[T], Optional[str]]) -> Iterator[list[T]]:
