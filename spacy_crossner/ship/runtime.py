@@ -258,6 +258,10 @@ def export_module(
 def quantize(graph: bytes) -> bytes:
     """Quantize the weights of a graph's matrix products to int8, one scale per channel.
 
+    The products are computed in int8, too, but for those that narrow their input: the output of a
+    feed-forward layer has a few very large activations, which one scale can't hold beside the
+    others. There the weights are expanded when the graph is loaded.
+
     Weights use 7 of the 8 bits: processors without VNNI add two products in 16 bits, and would cut
     off larger ones.
 
@@ -269,9 +273,16 @@ def quantize(graph: bytes) -> bytes:
         from onnxruntime.quantization import QuantType, quantize_dynamic
     except ImportError:
         raise CrossnerError(Errors.CN738) from None
+    model = onnx.load_from_string(graph)
+    shapes = {item.name: list(item.dims) for item in model.graph.initializer}
+    narrowing = {
+        node.name: node.input[1]
+        for node in model.graph.node
+        if node.op_type == "MatMul" and _narrows(shapes.get(node.input[1], []))
+    }
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "source.onnx", Path(folder) / "target.onnx"
-        onnx.save(onnx.load_from_string(graph), source)
+        onnx.save(model, source)
         quantize_dynamic(
             source,
             target,
@@ -279,8 +290,37 @@ def quantize(graph: bytes) -> bytes:
             reduce_range=True,
             op_types_to_quantize=["MatMul"],
             weight_type=QuantType.QInt8,
+            nodes_to_exclude=list(narrowing),
         )
-        return target.read_bytes()
+        model = onnx.load(target)
+    for name in narrowing.values():
+        _store_in_int8(model, name)
+    return model.SerializeToString()
+
+
+def _narrows(shape: Sequence[int]) -> bool:
+    return len(shape) == 2 and shape[0] >= 2 * shape[1]
+
+
+def _store_in_int8(model: Any, name: str) -> None:
+    """Replace a matrix of a graph by integers and a scale per column, from which it is computed."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = model.graph
+    (old,) = [item for item in graph.initializer if item.name == name]
+    matrix = numpy_helper.to_array(old)
+    scales = numpy.maximum(numpy.abs(matrix).max(axis=0) / 127, numpy.finfo("float32").tiny)
+    graph.initializer.remove(old)
+    parts = {"codes": numpy.rint(matrix / scales).astype("int8"), "scales": scales}
+    for key, array in parts.items():
+        graph.initializer.append(numpy_helper.from_array(array, f"{name}.{key}"))
+    cast_node = helper.make_node(
+        "Cast", [f"{name}.codes"], [f"{name}.floats"], to=TensorProto.FLOAT
+    )
+    product = helper.make_node("Mul", [f"{name}.floats", f"{name}.scales"], [name])
+    # constants, so ONNX Runtime computes them once
+    graph.node.insert(0, product)
+    graph.node.insert(0, cast_node)
 
 
 @contextmanager
