@@ -45,13 +45,14 @@ def build_later(name: str, **settings: Any) -> Build:
     settings (Any): Its arguments besides the widths of input and output.
     RETURNS (Build): Makes the module from nI and nO.
     """
+    # a partial of a module's function, since a component has to be picklable
+    return partial(_build, name, settings)
 
-    def build(n_in: int, n_out: int) -> "nn.Module":
-        from spacy_crossner.ml import modules
 
-        return getattr(modules, name)(n_in, n_out, **settings)
+def _build(name: str, settings: dict[str, Any], n_in: int, n_out: int) -> "nn.Module":
+    from spacy_crossner.ml import modules
 
-    return build
+    return getattr(modules, name)(n_in, n_out, **settings)
 
 
 def build_module(model: Model, n_in: int, n_out: int, *, is_graph: bool = False) -> None:
