@@ -468,7 +468,7 @@ def describe(stage: Stage, job: Job, place: Place) -> list[str]:
     place (Place): Says where the folders of stages are.
     RETURNS (List[str]): The commands.
     """
-    folder, own = place(stage), " ".join(map(shlex.quote, ("python", "-m", "spacy")))
+    folder, own = place(stage), "python -m spacy"
     gpu = f" --gpu-id {job.gpu_id}" if job.gpu_id >= 0 else ""
     if stage.kind == "data":
         uses = ", ".join(f"{kind} ({use})" for kind, use in stage.recipe.views.items())
