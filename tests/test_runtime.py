@@ -54,8 +54,9 @@ def same(docs, others, tolerance=1e-4):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_same_entities_and_scores(pipelines, tmp_path):
+def test_same_entities_and_scores(pipelines, tmp_path, monkeypatch):
     nlp, converted, name = pipelines
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # forked processes get a session without its threads
     assert converted.pipe_names == [name]
     texts = [*TEXTS, *ODD]
     expected = list(nlp.pipe(texts))

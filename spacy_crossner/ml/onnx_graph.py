@@ -33,6 +33,7 @@ class OnnxGraph(Shim):
         self.threads = threads
         self.graph = b""
         self._session: Optional[Any] = None
+        self._inherited: Optional[Any] = None
         self._process = os.getpid()
 
     def run(self, *arrays: numpy.ndarray) -> list[numpy.ndarray]:
@@ -48,7 +49,9 @@ class OnnxGraph(Shim):
         if threads is None:
             threads = int(os.environ.get("OMP_NUM_THREADS") or 0)
         if os.getpid() != self._process and threads != 1:
-            # a forked process has the session, but not its threads
+            # a forked process has the session, but not its threads, and must not end it either:
+            # that would wait for them
+            self._inherited = self._session
             self._process, self._session, self.threads, threads = os.getpid(), None, 1, 1
         if self._session is None:
             self._session = make_session(self.graph, threads)
