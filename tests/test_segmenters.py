@@ -11,6 +11,7 @@ import srsly
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.language import Language
+from spacy.util import compile_infix_regex
 
 from spacy_crossner.data.languages import LANGUAGES, find_tokenizer
 from spacy_crossner.data.markup import read_marked
@@ -137,16 +138,40 @@ def make_units() -> Language:
 
 @pytest.mark.parametrize("lang", ["de", "en", "es", "fr", "nl", "pt"])
 def test_languages_with_spaces_keep_their_tokens(nlp: Language, lang: str) -> None:
-    plain = spacy.blank("xx")
+    plain, whole = spacy.blank("xx"), spacy.blank("xx")
+    whole.tokenizer.infix_finditer = compile_infix_regex(MULTI_LANGUAGE_INFIXES).finditer
     units = spacy.blank(
         "xx", config={"nlp": {"tokenizer": {"@tokenizers": "spacy-crossner.tokenizer.v1"}}}
     )
     for path in sorted((SAMPLE / lang).glob("*.txt")):
         for sentence in read_marked(path):
-            expected = [(t.text_with_ws, t.norm_) for t in plain.make_doc(sentence.text)]
-            for other in (nlp, units):
-                found = [(t.text_with_ws, t.norm_) for t in other.make_doc(sentence.text)]
+            for one, other in ((plain, units), (whole, nlp)):
+                found, expected = (
+                    [(t.text_with_ws, t.norm_) for t in each.make_doc(sentence.text)]
+                    for each in (one, other)
+                )
                 assert found == expected
+
+
+@pytest.mark.parametrize(
+    "text,words",
+    {
+        "Per-Erik talar om EU:s u-land.": ["Per-Erik", "talar", "om", "EU:s", "u-land", "."],
+        "mikael-san:Hej ja/nej": ["mikael-san", ":", "Hej", "ja", "/", "nej"],
+        "Paris–Dakar, 10-20": ["Paris", "–", "Dakar", ",", "10", "-", "20"],
+        "end.Then a,b x=y": ["end", ".", "Then", "a", ",", "b", "x", "=", "y"],
+    }.items(),
+)
+def test_words_with_hyphens_and_colons(text: str, words: list[str]) -> None:
+    nlp = make_nlp()
+    assert [token.text for token in nlp.make_doc(text)] == words
+    copied = make_nlp().from_bytes(nlp.to_bytes())
+    assert [token.text for token in copied.make_doc(text)] == words
+    english = spacy.blank(
+        "en", config={"nlp": {"tokenizer": {"@tokenizers": "spacy-crossner.tokenizer.v2"}}}
+    )
+    expected = [token.text for token in spacy.blank("en").make_doc(text)]
+    assert [token.text for token in english.make_doc(text)] == expected
 
 
 def test_without_segmenters_as_version_one() -> None:
@@ -155,6 +180,7 @@ def test_without_segmenters_as_version_one() -> None:
     for text, _ in EXAMPLES:
         assert words(one, text) == words(two, text)
     assert one.tokenizer.segmenters == two.tokenizer.segmenters == {}
+    two.tokenizer.infix_finditer = one.tokenizer.infix_finditer
     assert one.tokenizer.to_bytes() == two.tokenizer.to_bytes()
 
 

@@ -10,15 +10,18 @@ import re
 import warnings
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Optional, Union
 
 import spacy
 import srsly
+from spacy.lang import char_classes as chars
 from spacy.language import Language
 from spacy.tokenizer import Tokenizer
 from spacy.tokens import Doc
 from spacy.training import Example
+from spacy.util import compile_infix_regex
 
 from spacy_crossner.errors import Errors
 from spacy_crossner.pipeline.segmenters import (
@@ -88,6 +91,20 @@ MAX_RUN = 4000
 SCRIPTS = re.compile(rf"[{HAN}{KANA}{THAI_LAO}{KHMER_MYANMAR}]")
 # Two ranges are twice as quick to search as all of them, and rule out most languages.
 PERHAPS_SCRIPTS = re.compile(r"[\u0E01-\u17DD\u2E80-\U0003FFFD]")
+
+# spaCy's multi-language rules, except that a hyphen, or a colon before a small letter, does not
+# split a word: Per-Erik, EU:n. So do spaCy's rules for many languages, though not for English.
+DASHES = "|".join(dash for dash in chars.LIST_HYPHENS if dash != "-")
+LOWER, UPPER, ALPHA = chars.ALPHA_LOWER, chars.ALPHA_UPPER, chars.ALPHA
+MULTI_LANGUAGE_INFIXES = [
+    *chars.LIST_ELLIPSES,
+    *chars.LIST_ICONS,
+    r"(?<=[0-9])[+\-*^](?=[0-9-])",
+    rf"(?<=[{LOWER}{chars.CONCAT_QUOTES}])\.(?=[{UPPER}{chars.CONCAT_QUOTES}])",
+    rf"(?<=[{ALPHA}]),(?=[{ALPHA}])",
+    rf"(?<=[{ALPHA}])(?:{DASHES})(?=[{ALPHA}])",
+    rf"(?<=[{ALPHA}0-9])(?:[<>=/](?=[{ALPHA}])|:(?=[{UPPER}]))",
+]
 
 
 class ScriptTokenizer(Tokenizer):
@@ -296,10 +313,10 @@ class HanLanguages:
 def create_tokenizer_v1() -> Callable[[Language], ScriptTokenizer]:
     """Create a tokenizer that splits scripts without spaces into units, without a segmenter.
 
-    RETURNS (Callable[[Language], ScriptTokenizer]): Builds the tokenizer of a pipeline, with the
-        rules of the pipeline's language for everything else.
+    RETURNS (Callable[[Language], ScriptTokenizer]): Builds the tokenizer of a pipeline, with
+        spaCy's rules of the pipeline's language for everything else.
     """
-    return create_tokenizer(segmenters=None)
+    return partial(_make_tokenizer, segmenters=None)
 
 
 @spacy.registry.tokenizers("spacy-crossner.tokenizer.v2")
@@ -312,24 +329,16 @@ def create_tokenizer(
         {"zh": "jieba+opencc", "ja": "sudachi"}; scripts of other languages are split into units.
         "auto" takes the best segmenters that are installed when the pipeline is created, and a
         saved pipeline keeps them. None splits every script into units.
-    RETURNS (Callable[[Language], ScriptTokenizer]): Builds the tokenizer of a pipeline, with the
-        rules of the pipeline's language for everything else.
+    RETURNS (Callable[[Language], ScriptTokenizer]): Builds the tokenizer of a pipeline. Everything
+        else is split by spaCy's rules of the pipeline's language; those for several languages
+        ("xx") keep a word whole that has a hyphen, or a colon before a small letter.
     """
-    make_default = spacy.registry.tokenizers.get("spacy.Tokenizer.v1")()
 
     def make_tokenizer(nlp: Language) -> ScriptTokenizer:
-        default = make_default(nlp)
-        return ScriptTokenizer(
-            nlp.vocab,
-            rules=default.rules,
-            prefix_search=default.prefix_search,
-            suffix_search=default.suffix_search,
-            infix_finditer=default.infix_finditer,
-            token_match=default.token_match,
-            url_match=default.url_match,
-            segmenters=segmenters,
-            lang=nlp.lang or "",
-        )
+        tokenizer = _make_tokenizer(nlp, segmenters=segmenters)
+        if nlp.lang == "xx":
+            tokenizer.infix_finditer = compile_infix_regex(MULTI_LANGUAGE_INFIXES).finditer
+        return tokenizer
 
     return make_tokenizer
 
@@ -341,6 +350,21 @@ def read_segmenters(path: Path) -> dict[str, str]:
     RETURNS (dict[str, str]): Names of segmenters by language code.
     """
     return srsly.msgpack_loads(path.read_bytes()).get("segmenters", {})
+
+
+def _make_tokenizer(nlp: Language, segmenters: Setting) -> ScriptTokenizer:
+    default = spacy.registry.tokenizers.get("spacy.Tokenizer.v1")()(nlp)
+    return ScriptTokenizer(
+        nlp.vocab,
+        rules=default.rules,
+        prefix_search=default.prefix_search,
+        suffix_search=default.suffix_search,
+        infix_finditer=default.infix_finditer,
+        token_match=default.token_match,
+        url_match=default.url_match,
+        segmenters=segmenters,
+        lang=nlp.lang or "",
+    )
 
 
 def _unpickle(
