@@ -24,6 +24,7 @@ from spacy_crossner.pipeline.segmenters import (
     load_segmenter,
     resolve_segmenters,
 )
+from spacy_crossner.pipeline.tokenizer import MULTI_LANGUAGE_INFIXES
 
 SAMPLE = Path(__file__).parents[1] / "assets" / "sample"
 NAME = "spacy-crossner.tokenizer.v2"
@@ -154,7 +155,7 @@ def test_languages_with_spaces_keep_their_tokens(nlp: Language, lang: str) -> No
 
 
 @pytest.mark.parametrize(
-    "text,words",
+    ("text", "words"),
     {
         "Per-Erik talar om EU:s u-land.": ["Per-Erik", "talar", "om", "EU:s", "u-land", "."],
         "mikael-san:Hej ja/nej": ["mikael-san", ":", "Hej", "ja", "/", "nej"],
