@@ -588,6 +588,11 @@ class Errors(metaclass=_Coded):
         "Lexicons from --to {targets} can't go to one file. Write {{lang}} where their names have "
         "the language: lexicons/{{lang}}.tsv"
     )
+    CN467 = (
+        "The lexicon '{path}' was changed or damaged since it was written: its checksum does not "
+        "match. If you edited it, delete its first line; otherwise make it again with the command "
+        "'lexicon'."
+    )
 
     # 5xx: distillation
     CN501 = (

@@ -288,6 +288,33 @@ class TestFile:
         with pytest.raises(CrossnerError, match="CN452"):
             read_lexicon(path)
 
+    def test_changed_file_is_refused(self, tmp_path):
+        path = tmp_path / "en-de.tsv"
+        write_lexicon(path, make_lexicon_of(("house", "Haus")), notes=["from a test"])
+        whole = path.read_bytes()
+        assert read_lexicon(path).get("house").best.text == "Haus"
+        path.write_bytes(whole.replace(b"\n", b"\r\n"))  # as git does on Windows
+        assert read_lexicon(path).get("house").best.text == "Haus"
+        path.write_bytes(whole.replace(b"Haus", b"Maus"))
+        with pytest.raises(CrossnerError, match=r"CN467.*en-de\.tsv.*delete its first line"):
+            read_lexicon(path)
+        path.write_bytes(path.read_bytes().partition(b"\n")[2])
+        assert read_lexicon(path).get("house").best.text == "Maus"
+
+    def test_every_flipped_bit_is_found(self, tmp_path):
+        path = tmp_path / "en-de.tsv"
+        write_lexicon(path, make_lexicon_of(("house", "Haus"), ("go", "gehen")))
+        whole, rows = path.read_bytes(), vars(read_lexicon(path, "en", "de"))
+        for place in range(len(whole)):
+            for bit in range(8):
+                damaged = bytearray(whole)
+                damaged[place] ^= 1 << bit
+                path.write_bytes(damaged)
+                try:
+                    assert vars(read_lexicon(path, "en", "de")) == rows, damaged
+                except CrossnerError:
+                    pass
+
     def test_missing_file(self, tmp_path):
         with pytest.raises(CrossnerError, match="CN202"):
             read_lexicon(tmp_path / "nothing.tsv")

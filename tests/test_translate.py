@@ -311,6 +311,25 @@ class TestCache:
         found = Cache(tmp_path / "cache").get([*"123456", *map(str, range(10, 2000))])
         assert found == {**outcomes, "1": Segment("é שלום", (Mark(0, 1, 0),))}
 
+    def test_changed_row_is_refused(self, tmp_path):
+        cache = Cache(tmp_path / "cache")
+        cache.put({"1": Segment("house"), "2": Segment("mouse")})
+        cache.close()
+        path = tmp_path / "cache"
+        path.write_bytes(path.read_bytes().replace(b"house", b"horse"))
+        cache = Cache(path)
+        assert cache.get(["2"]) == {"2": Segment("mouse")}
+        with pytest.raises(CrossnerError, match=r"CN406.*cache.*checksum.*Delete it"):
+            cache.get(["1"])
+
+    def test_rows_without_checksum_are_read(self, tmp_path):
+        cache = Cache(tmp_path / "cache")
+        cache.put({})
+        row = ("1", '["old", null, null]')
+        with cache._database:
+            cache._database.execute("INSERT INTO translations VALUES (?, ?)", row)
+        assert cache.get(["1"]) == {"1": Segment("old")}
+
     def test_key_tells_everything_apart(self):
         segments = [Segment("a"), Segment("a", ()), Segment("a", (Mark(0, 1, 0),)), Segment("b")]
         keys = {

@@ -2,10 +2,13 @@
 
 The file has a line for each translation: the word, its universal parts of speech (separated by
 commas; may be empty), the translation, and its weight. `# lexicon`, the source language and the
-target language head it.
+target language head it. The line before, `# checksum`, is optional: where it is present, the lines
+that follow must be as they were written.
 """
 
+import hashlib
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +21,8 @@ from spacy_crossner.lexicon.clean import plain
 from spacy_crossner.lexicon.inflection import AUXILIARY_FORMS, base_forms
 
 HEADER = "# lexicon"
+CHECKSUM = "# checksum"
+CHECKSUM_LINE = re.compile(rf"{CHECKSUM}\t(?P<digest>[0-9a-f]{{32}})")
 # tags of annotated text that a dictionary doesn't tell apart
 SAME_POS = {"AUX": "VERB", "SCONJ": "CCONJ"}
 LONGEST_GLUED = 40  # characters of tokens without a space between them that may form one word
@@ -218,6 +223,7 @@ def read_rows(path: Path, source: str, target: str) -> Iterator[Row]:
     target (str): The language that its translations must be in, if its header tells.
     YIELDS (Row): Its lines.
     """
+    _verify(path)
     tidy = False  # a file with our header was written by `write_lexicon`, perhaps edited since
     for number, line in enumerate(_read_lines(path), start=1):
         if line.startswith("#"):
@@ -262,7 +268,10 @@ def read_pair(path: Path) -> Optional[tuple[str, str]]:
     path (Path): The file.
     RETURNS (Optional[tuple[str, str]]): Source and target language, or None without a header.
     """
-    line = next(_read_lines(path), "")
+    lines = _read_lines(path)
+    line = next(lines, "")
+    if line.startswith(CHECKSUM):
+        line = next(lines, "")
     pair = line.removeprefix(HEADER).split()
     return (pair[0], pair[1]) if line.startswith(HEADER) and len(pair) == 2 else None
 
@@ -271,6 +280,30 @@ def _read_lines(path: Path) -> Iterator[str]:
     if not path.is_file():
         raise CrossnerError(Errors.CN202.format(path=path))
     yield from read_lines(path)
+
+
+def _verify(path: Path) -> None:
+    """Compare a lexicon with its checksum, if it has one."""
+    lines = _read_lines(path)
+    head = next(lines, "")
+    match = CHECKSUM_LINE.fullmatch(head)
+    if match:
+        damaged = match["digest"] != _digest(lines)
+    else:
+        # damage of the checksum itself: nothing else stands above the header
+        damaged = head.startswith(CHECKSUM) or (
+            head[:1] != "#" and next(lines, "").startswith(HEADER)
+        )
+    if damaged:
+        raise CrossnerError(Errors.CN467.format(path=path))
+
+
+def _digest(lines: Iterable[str]) -> str:
+    """RETURNS (str): A checksum of lines, whatever ends them: version control may change that."""
+    digest = hashlib.blake2b(digest_size=16)
+    for line in lines:
+        digest.update(line.encode("utf8") + b"\n")
+    return digest.hexdigest()
 
 
 def _weight(cell: str) -> Optional[float]:
@@ -292,4 +325,5 @@ def write_lexicon(path: Path, lexicon: Lexicon, *, notes: Iterable[str] = ()) ->
     for word, translations in lexicon:
         for text, pos, weight in translations:
             lines.append(f"{word}\t{pos}\t{text}\t{weight:.4f}")
+    lines.insert(0, f"{CHECKSUM}\t{_digest(lines)}")
     write_file(path, "".join(f"{line}\n" for line in lines))

@@ -46,7 +46,7 @@ class Cache:
             query = f"SELECT key, value FROM translations WHERE key IN ({marks})"
             with self._naming():
                 rows = self._database.execute(query, some).fetchall()
-            found.update((key, self._read(value)) for key, value in rows)
+            found.update((key, self._read(key, value)) for key, value in rows)
         return found
 
     def put(self, translations: Mapping[str, Outcome]) -> None:
@@ -54,7 +54,7 @@ class Cache:
 
         translations (Mapping[str, Outcome]): Keys and translations.
         """
-        rows = [(key, _write(outcome)) for key, outcome in translations.items()]
+        rows = [(key, _seal(key, _write(outcome))) for key, outcome in translations.items()]
         with self._naming(), self._database:
             self._database.executemany("INSERT OR REPLACE INTO translations VALUES (?, ?)", rows)
 
@@ -62,9 +62,9 @@ class Cache:
         """Close the file."""
         self._database.close()
 
-    def _read(self, value: str) -> Outcome:
+    def _read(self, key: str, value: str) -> Outcome:
         try:
-            return _read(value)
+            return _read(_unseal(key, value))
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             problem = f"a translation in it can't be read: {shorten(error)}"
             raise CrossnerError(Errors.CN406.format(path=self.path, problem=problem)) from None
@@ -90,6 +90,22 @@ def make_key(identity: str, source: str, target: str, segment: Segment) -> str:
     """
     content = json.dumps([identity, source, target, *segment], ensure_ascii=False)
     return hashlib.sha256(content.encode("utf8", errors="surrogatepass")).hexdigest()
+
+
+def _seal(key: str, value: str) -> str:
+    """RETURNS (str): A value behind a checksum of its row."""
+    digest = hashlib.blake2b(f"{key}\n{value}".encode("utf8", "surrogatepass"), digest_size=8)
+    return f"{digest.hexdigest()} {value}"
+
+
+def _unseal(key: str, sealed: str) -> str:
+    """RETURNS (str): The value of a row, which fits its checksum; older rows have none."""
+    if sealed[:1] in ("[", "{"):
+        return sealed
+    value = sealed.partition(" ")[2]
+    if sealed != _seal(key, value):
+        raise ValueError("its checksum does not match")
+    return value
 
 
 def _write(outcome: Outcome) -> str:
