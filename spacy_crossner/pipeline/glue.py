@@ -34,10 +34,10 @@ def join_labels(probs: numpy.ndarray, glued: numpy.ndarray) -> numpy.ndarray:
 
 
 def join_pairs(probs: numpy.ndarray, lengths: Sequence[int], glued: numpy.ndarray) -> numpy.ndarray:
-    """Let entities of the word-pair scheme go on across glued units.
+    """Merge adjacent entities of the word-pair scheme across glued units.
 
-    The whole is as probable as its least probable part. A part is an entity on its own only as far
-    as nothing of its type is glued to it.
+    The whole is as probable as its least probable part. A part is an entity by itself only with the
+    probability that nothing of its type is glued to it. Docs do not affect each other.
 
     probs (numpy.ndarray): (n_units, max_span_length, n_relations) probabilities.
     lengths (Sequence[int]): Number of units of each doc.
@@ -56,9 +56,14 @@ def join_pairs(probs: numpy.ndarray, lengths: Sequence[int], glued: numpy.ndarra
     before = numpy.zeros_like(begins)
     before[1:] = numpy.where(glued[1:, None], ends[:-1], 0.0)
     goes_on = numpy.minimum(before, begins)
-    if goes_on.max() < LEAST:
+    # decided for each doc, whatever else is in the batch
+    docs = numpy.repeat(numpy.arange(len(lengths)), lengths)
+    most = numpy.zeros((len(lengths),), dtype=goes_on.dtype)
+    numpy.maximum.at(most, docs, goes_on.max(axis=1))
+    changed = most[docs] >= LEAST
+    if not changed.any():
         return probs
-    probs = probs.copy()
+    before_joining, probs = probs, probs.copy()
     last = document_ends(lengths) - 1
     joined = _join(spans, glued)
     after = numpy.where(glued[:, None], begins, 0.0)
@@ -69,6 +74,7 @@ def join_pairs(probs: numpy.ndarray, lengths: Sequence[int], glued: numpy.ndarra
         probs[:, gap, 1:] = joined[:, gap] * (1.0 - before) * alone
     if width > 1:
         probs[:-1, 1, 0] = numpy.maximum(probs[:-1, 1, 0], goes_on[1:].max(axis=1))
+    probs[~changed] = before_joining[~changed]
     return probs
 
 
