@@ -21,6 +21,25 @@ import warnings
 
 warnings.filterwarnings("ignore", message=r"\\[CNW61\\]")
 ```
+
+## One bad text among many
+
+`nlp.pipe` stops at a text that raises an error. To continue instead, set an error handler:
+
+```python
+from spacy.util import ignore_error
+
+nlp.set_error_handler(ignore_error)
+```
+
+Our tokenizer and our components call it. A string with half of a surrogate pair (`CN125`), which
+can't be stored as UTF-8, is then read with U+FFFD in place of the half; if a component fails, spaCy
+drops the texts of that batch. Without a handler such a string raises `CN125`.
+
+Tokenizers other than ours, and worker processes that are spawned rather than forked, do not call
+the handler: replace such halves first with `text.encode("utf8", "replace").decode("utf8")`.
+`apply`, `annotate` and `convert` skip such records, count them and name the first; `demo` replaces
+the halves, and `try` raises `CN233`.
 """
 # Codes begin with the number of their part of the package.
 AREAS = {

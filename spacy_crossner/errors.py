@@ -305,6 +305,10 @@ class Errors(metaclass=_Coded):
     CN124 = (
         "'{name}' can't be initialized: no example has any tokens. Check the corpus in paths.train."
     )
+    CN125 = (
+        "The text can't be read: it has half of a surrogate pair, {found}, at character {place}. "
+        "Replace such halves first: text.encode('utf8', 'replace').decode('utf8')"
+    )
     CN130 = (
         "{section}.hidden_width is {width}, but rotary queries and keys need an even width. Set "
         "an even hidden_width, or rotary = false."

@@ -18,6 +18,7 @@ from spacy_crossner.data.shards import find_shards, read_docs, write_docs
 from spacy_crossner.data.view import View, get_view, set_view
 from spacy_crossner.distil.annotate import annotate
 from spacy_crossner.distil.annotator import JUDGEMENT, Annotator, choose_labels
+from spacy_crossner.distil.inputs import as_file, find_texts, iter_texts, survey
 from spacy_crossner.distil.manifest import MANIFEST, read_manifest
 from spacy_crossner.distil.teachers import load_teacher
 from spacy_crossner.errors import CrossnerError
@@ -559,3 +560,14 @@ def test_annotated_docs_go_through_the_reader(teachers, texts, tmp_path):
     assert len(examples) == len(LINES)
     assert all(isinstance(example, Example) for example in examples)
     shutil.rmtree(tmp_path / "out")
+
+
+def test_texts_with_lone_surrogates_are_counted():
+    with as_file(["one text", "half \ud800", "another"]) as path:
+        files = find_texts(path)
+        found = survey(files, "en")
+        assert [text.text for text in iter_texts(files, "en")] == ["one text", "another"]
+    assert found.texts == 2
+    ((problem, number),) = found.problems.items()
+    assert number == 1
+    assert "CN233" in problem

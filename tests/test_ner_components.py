@@ -6,7 +6,7 @@ import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from itertools import product
+from itertools import product, zip_longest
 
 import numpy
 import pytest
@@ -18,6 +18,7 @@ from spacy.training import Example
 from spacy.util import load_model_from_config
 from thinc.api import ArgsKwargs, Config
 
+from benchmarks.faults.texts import describe, is_same
 from spacy_crossner.data.view import SoftTargets, View, set_view
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.ml.heads import TokenLabelScores, spaced_rows
@@ -50,6 +51,7 @@ TEXTS = [text for text, _ in TRAIN_DATA] + [
     "Paris",
     "Maria and Merkel in London . " * 40,
 ]
+UNSPACED = ["李明在北京大学。", "東京タワー", "กรุงเทพ", "Angela在柏林", "ភ្នំពេញ", "北京" * 30]
 
 
 @pytest.fixture(scope="module", params=FACTORIES)
@@ -134,15 +136,15 @@ def test_candidates_have_scores(trained):
         assert {(s.start_char, s.end_char, s.label_) for s in group} >= set(entities)
 
 
-def test_call_equals_pipe(trained):
-    alone = [trained(text) for text in TEXTS]
+@pytest.mark.parametrize("threshold", [0.5, 0.02])
+def test_call_equals_pipe(trained, threshold, monkeypatch):
+    texts = [text for pair in zip_longest(TEXTS, UNSPACED, fillvalue="") for text in pair]
+    monkeypatch.setitem(trained.get_pipe(name_of(trained)).cfg, "threshold", threshold)
+    alone = [describe(trained(text)) for text in texts]
+    assert any(scores for _, scores in alone)
     for size in (1, 2, 7, 64):
-        for one, many in zip(alone, trained.pipe(TEXTS, batch_size=size), strict=True):
-            assert found(one) == found(many)
-            assert [s[:2] for s in scored(one)] == [s[:2] for s in scored(many)]
-            numpy.testing.assert_allclose(
-                one.spans["sc"].attrs["scores"], many.spans["sc"].attrs["scores"], atol=1e-5
-            )
+        for one, doc in zip(alone, trained.pipe(texts, batch_size=size), strict=True):
+            assert is_same(one, describe(doc))
 
 
 def test_several_processes(trained):

@@ -1,17 +1,21 @@
 import pickle
+import re
 import subprocess
 import sys
 import unicodedata
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import regex
 import spacy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.language import Language
 from spacy.tokenizer import Tokenizer
 
+from spacy_crossner.errors import CrossnerError
+from spacy_crossner.pipeline import tokenizer as tokenizer_module
 from spacy_crossner.pipeline.tokenizer import SCRIPTS, ScriptTokenizer
 
 NAME = "spacy-crossner.tokenizer.v1"
@@ -170,6 +174,98 @@ def test_long_text_in_linear_time() -> None:
     doc = NLP.make_doc(text)
     assert len(doc) == 6 * 20000
     assert doc.text == text
+
+
+AFFIXES = [
+    "'s",
+    "(",
+    ")",
+    '"',
+    ".",
+    "...",
+    "$",
+    "10km",
+    "€",
+    "-",
+    "a",
+    "ab",
+    "😀",
+    "“",
+    "%",
+    " ",
+    "\n",
+]
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from([*AFFIXES, "." * 20, "北京。"]), max_size=40).map("".join))
+def test_long_runs_of_affixes_have_the_same_tokens(text: str) -> None:
+    nlp, plain = make_nlp(), make_nlp()
+    nlp.tokenizer.rules = plain.tokenizer.rules = {}  # special cases are not looked for in a run
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokenizer_module, "MAX_STRETCH", 8)
+        patch.setattr(tokenizer_module, "LONG_STRETCH", re.compile(r"\S{9,}"))
+        patch.setattr(tokenizer_module, "MANY_AFFIXES", 0)
+        patch.setattr(tokenizer_module, "WINDOW", 10)
+        doc = nlp.make_doc(text)
+        explained = [word for _, word in nlp.tokenizer.explain(text)]
+    other = plain.make_doc(text)
+    assert doc.text == text
+    assert [t.text_with_ws for t in doc] == [t.text_with_ws for t in other]
+    assert explained == [token.text for token in doc if not token.is_space]
+
+
+@pytest.mark.parametrize("unit", ["'s", "(", "...(", "$(", "😀", ")'s", "“"])
+def test_runs_of_affixes_are_split_in_linear_time(unit: str) -> None:
+    searched = Counter()
+
+    def count(search, name):
+        def counted(string):
+            searched[name] += len(string)
+            return search(string)
+
+        return counted
+
+    nlp = make_nlp()
+    nlp.tokenizer.prefix_search = count(nlp.tokenizer.prefix_search, "prefix")
+    nlp.tokenizer.suffix_search = count(nlp.tokenizer.suffix_search, "suffix")
+    text = f"It is {unit * (8000 // len(unit))} here."
+    assert nlp.make_doc(text).text == text
+    assert max(searched.values()) < 100 * len(text)  # spaCy's own rules: 1000 times and more
+
+
+def test_long_links_are_left_to_spacy() -> None:
+    link = "https://example.org/" + "%D0%9F" * 100
+    text = f"See ({link}), or {link}:) now"
+    assert words(NLP, text) == words(DEFAULT, text)
+    assert link in words(NLP, text)
+
+
+class TestLoneSurrogates:
+    TEXT = "Maria \udcff in 北京"
+
+    @pytest.mark.parametrize("text", [TEXT, "a\ud800", "\udfff"])
+    def test_is_a_coded_error(self, text):
+        with pytest.raises(CrossnerError, match=r"CN125.*'\\ud.*character \d.*replace"):
+            make_nlp()(text)
+        with pytest.raises(CrossnerError, match="CN125"):
+            list(make_nlp().pipe(["fine", text]))
+
+    def test_error_handler_decides(self):
+        nlp, handled = make_nlp(), []
+        nlp.set_error_handler(lambda *args: handled.append(args))
+        docs = [nlp(self.TEXT), *nlp.pipe(["Maria", self.TEXT, "Berlin"])]
+        replaced = self.TEXT.replace("\udcff", "\ufffd")
+        assert [doc.text for doc in docs] == [replaced, "Maria", replaced, "Berlin"]
+        for name, proc, (doc,), error in handled:
+            assert (name, proc, doc.text) == ("tokenizer", nlp.tokenizer, replaced)
+            assert isinstance(error, CrossnerError)
+        assert len(handled) == 2
+
+    def test_a_copy_raises(self):
+        tokenizer = pickle.loads(pickle.dumps(NLP.tokenizer))
+        with pytest.raises(CrossnerError, match="CN125"):
+            tokenizer(self.TEXT)
 
 
 def test_special_cases_outside_the_scripts() -> None:

@@ -44,6 +44,14 @@ def test_texts_from_standard_input_and_a_threshold(pipeline):
     assert "CN832" in result.output
 
 
+@pytest.mark.parametrize("data", [b"Paris \xff", b"\xed\xa0\x80"])
+def test_input_that_is_not_text(pipeline, data):
+    result = CliRunner().invoke(app, ["try", str(pipeline)], input=b"Paris\n" + data)
+    assert result.exit_code == 1
+    assert "CN233" in result.output
+    assert "text 2" in result.output
+
+
 def test_pipelines_without_scores():
     nlp = spacy.blank("en")
     nlp.add_pipe("entity_ruler").add_patterns([{"label": "LOC", "pattern": "Paris"}])

@@ -231,6 +231,25 @@ def test_joined_pairs_stay_probabilities(data):
     assert ((joined >= 0) & (joined <= 1)).all()
 
 
+@given(st.data())
+def test_docs_are_joined_as_if_they_were_alone(data):
+    lengths = data.draw(st.lists(st.integers(0, 5), min_size=1, max_size=5))
+    scales = data.draw(
+        st.lists(st.sampled_from([0.0, 0.01, 1.0]), min_size=len(lengths), max_size=len(lengths))
+    )
+    rng = numpy.random.default_rng(data.draw(st.integers(0, 10**6)))
+    width = data.draw(st.integers(1, 4))
+    docs = [
+        rng.random((n, width, 3)).astype("float32") * scale
+        for n, scale in zip(lengths, scales, strict=True)
+    ]
+    glued = [numpy.append(False, rng.random(n - 1) < 0.8)[:n] if n else [] for n in lengths]
+    glued = [numpy.array(one, dtype=bool) for one in glued]
+    together = join_pairs(numpy.concatenate(docs), lengths, numpy.concatenate(glued))
+    alone = [join_pairs(*one) for one in zip(docs, [[n] for n in lengths], glued, strict=True)]
+    numpy.testing.assert_array_equal(together, numpy.concatenate(alone))
+
+
 def test_glued_text_shorter_than_the_longest_span():
     glued = numpy.array([False, True, True])
     probs = numpy.full((3, 8, 3), 0.3, dtype="float32")

@@ -1,5 +1,6 @@
 """Start: an encoder, and a project for your own labels."""
 
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -63,6 +64,8 @@ def try_cli(
     from spacy_crossner.start.try_out import find_entities, render_terminal, write_html
 
     nlp = load_pipeline(model)
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # what is not UTF-8 is named below
     lines = texts or [line.rstrip("\n") for line in sys.stdin]
     docs = find_entities(nlp, lines, threshold)
     colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")

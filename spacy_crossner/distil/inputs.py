@@ -1,5 +1,6 @@
 """Text to annotate: plain text, JSON lines and docs, read one at a time."""
 
+import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple, Optional, Union, cast
 
-import srsly
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
@@ -96,7 +96,9 @@ def as_file(texts: Union[str, Path, Iterable[Union[str, Doc]]]) -> Iterator[Path
         else:
             path = Path(folder) / "texts.jsonl"
             found = chain([] if first is None else [first], items)
-            srsly.write_jsonl(path, ({"text": text} for text in found))
+            with path.open("w", encoding="utf8") as file:
+                # escapes hold what UTF-8 can't, so that reading counts it
+                file.writelines(json.dumps({"text": text}) + "\n" for text in found)
         yield path
 
 

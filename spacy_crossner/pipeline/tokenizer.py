@@ -8,9 +8,11 @@ goes to spaCy's tokenizer as it is.
 
 import re
 import warnings
+import weakref
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -21,9 +23,9 @@ from spacy.language import Language
 from spacy.tokenizer import Tokenizer
 from spacy.tokens import Doc
 from spacy.training import Example
-from spacy.util import compile_infix_regex
+from spacy.util import compile_infix_regex, raise_error
 
-from spacy_crossner.errors import Errors
+from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.pipeline.segmenters import (
     Segment,
     Setting,
@@ -92,6 +94,15 @@ SCRIPTS = re.compile(rf"[{HAN}{KANA}{THAI_LAO}{KHMER_MYANMAR}]")
 # Two ranges are twice as quick to search as all of them, and rule out most languages.
 PERHAPS_SCRIPTS = re.compile(r"[\u0E01-\u17DD\u2E80-\U0003FFFD]")
 
+# spaCy's rules search a whole stretch without white space again for each prefix and suffix that
+# they split off. Where a stretch is longer than this and has many, they are split off here.
+MAX_STRETCH = 200
+MANY_AFFIXES = 50
+# Characters at an end of a stretch that are searched for a prefix or suffix.
+WINDOW = 50
+LONG_STRETCH = re.compile(rf"\S{{{MAX_STRETCH + 1},}}")
+LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
 # spaCy's multi-language rules, except that a hyphen, or a colon before a small letter, does not
 # split a word: Per-Erik, EU:n. So do spaCy's rules for many languages, though not for English.
 DASHES = "|".join(dash for dash in chars.LIST_HYPHENS if dash != "-")
@@ -123,12 +134,22 @@ class ScriptTokenizer(Tokenizer):
     segmenters (Union[str, Mapping[str, str], None]): Names of segmenters by language
         code; "auto" takes what is installed. See `resolve_segmenters`.
     lang (str): Language of the pipeline. In a Japanese one, all Han text is Japanese.
+    handle_error (Optional[Callable]): Called as spaCy's error handlers are, for a string that
+        can't be read. If it does not raise an error, what can't be read of the string is replaced.
     """
 
-    def __init__(self, *args: Any, segmenters: Setting = None, lang: str = "", **kwargs: Any):
+    def __init__(
+        self,
+        *args: Any,
+        segmenters: Setting = None,
+        lang: str = "",
+        handle_error: Optional[Callable[..., Any]] = None,
+        **kwargs: Any,
+    ):
         super().__init__(*args, **kwargs)
         self.lang = lang
         self.segmenters = segmenters
+        self.handle_error = handle_error
 
     @property
     def segmenters(self) -> dict[str, str]:
@@ -146,12 +167,24 @@ class ScriptTokenizer(Tokenizer):
         string (str): The string to tokenize.
         RETURNS (Doc): A container for linguistic annotations, whose text is the string.
         """
-        if not _has_scripts(string):
+        try:
+            return self._tokenize(string)
+        except UnicodeEncodeError:
+            half = LONE_SURROGATE.search(string)
+            if half is None:
+                raise
+            error = CrossnerError(Errors.CN125.format(found=ascii(half[0]), place=half.start()))
+        doc = self._tokenize(LONE_SURROGATE.sub("\ufffd", string))
+        (self.handle_error or raise_error)("tokenizer", self, [doc], error)
+        return doc
+
+    def _tokenize(self, string: str) -> Doc:
+        if not _has_scripts(string) and not _is_long(string):
             return super().__call__(string)
         words: list[str] = []
         spaces: list[bool] = []
         norms: list[tuple[int, str]] = []
-        for piece, rule in self._split(string):
+        for piece, rule in self._iter_pieces(string):
             if rule:
                 words.append(piece)
                 spaces.append(False)
@@ -177,10 +210,10 @@ class ScriptTokenizer(Tokenizer):
         text (str): The string to tokenize.
         RETURNS (list[tuple[str, str]]): Names of rules and texts of tokens, without whitespace.
         """
-        if not _has_scripts(text):
+        if not _has_scripts(text) and not _is_long(text):
             return super().explain(text)
         explained: list[tuple[str, str]] = []
-        for piece, rule in self._split(text):
+        for piece, rule in self._iter_pieces(text):
             explained.extend([(rule, piece)] if rule else super().explain(piece))
         return explained
 
@@ -240,6 +273,58 @@ class ScriptTokenizer(Tokenizer):
     def __reduce__(self) -> tuple[Any, ...]:
         make, args, *_ = super().__reduce__()
         return _unpickle, (make, args, self.segmenters or None, self.lang)
+
+    def _iter_pieces(self, text: str) -> Iterator[tuple[str, str]]:
+        """Split a text into tokens that are made here, and pieces for spaCy's rules.
+
+        text (str): The text.
+        YIELDS (tuple[str, str]): A piece of the text, and the rule that made it; "" for text that
+            spaCy's rules have to split.
+        """
+        for piece, rule in self._split(text) if _has_scripts(text) else [(text, "")]:
+            if rule or not _is_long(piece):
+                yield piece, rule
+                continue
+            end = 0
+            for match in LONG_STRETCH.finditer(piece):
+                if end < match.start():
+                    yield piece[end : match.start()], ""
+                yield from self._strip_affixes(match.group())
+                end = match.end()
+            if end < len(piece):
+                yield piece[end:], ""
+
+    def _strip_affixes(self, stretch: str) -> Iterator[tuple[str, str]]:
+        """Split many prefixes and suffixes off as spaCy does, with searches that look at `WINDOW`
+        characters only. Special cases are not looked for among them.
+
+        stretch (str): A long stretch without white space.
+        YIELDS (tuple[str, str]): Prefixes, the rest with the rule "", and suffixes, in order.
+        """
+        starts, ends = [0], [len(stretch)]
+        whole = self.token_match is not None and self.token_match(stretch)
+        while not whole and ends[-1] - starts[-1] > MAX_STRETCH:
+            start, end = starts[-1], ends[-1]
+            prefix = self.find_prefix(stretch[start : start + WINDOW])
+            if prefix == WINDOW:  # it may be longer
+                prefix = self.find_prefix(stretch[start:end])
+            start += prefix
+            suffix = self.find_suffix(stretch[max(start, end - WINDOW) : end])
+            if suffix == WINDOW:
+                suffix = self.find_suffix(stretch[start:end])
+            if not prefix and not suffix:
+                break
+            starts += [start] if prefix else []
+            ends += [end - suffix] if suffix else []
+        if len(starts) + len(ends) < MANY_AFFIXES:
+            yield stretch, ""
+            return
+        for start, end in pairwise(starts):
+            yield stretch[start:end], "PREFIX"
+        if starts[-1] < ends[-1]:
+            yield stretch[starts[-1] : ends[-1]], ""
+        for start, end in pairwise(reversed(ends)):
+            yield stretch[start:end], "SUFFIX"
 
     def _split(self, text: str) -> Iterator[tuple[str, str]]:
         """Split a text into words or units of the scripts and what lies between them.
@@ -364,7 +449,14 @@ def _make_tokenizer(nlp: Language, segmenters: Setting) -> ScriptTokenizer:
         url_match=default.url_match,
         segmenters=segmenters,
         lang=nlp.lang or "",
+        handle_error=partial(_handle_error, weakref.ref(nlp)),
     )
+
+
+def _handle_error(reference: "weakref.ref[Language]", *args: Any) -> None:
+    """Call what `nlp.set_error_handler` has set."""
+    nlp = reference()
+    (raise_error if nlp is None else nlp.default_error_handler)(*args)
 
 
 def _unpickle(
@@ -375,6 +467,10 @@ def _unpickle(
 
 def _has_scripts(text: str) -> bool:
     return bool(PERHAPS_SCRIPTS.search(text) and SCRIPTS.search(text))
+
+
+def _is_long(text: str) -> bool:
+    return len(text) > MAX_STRETCH and LONG_STRETCH.search(text) is not None
 
 
 def _kana_share(text: str) -> float:

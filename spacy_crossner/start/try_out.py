@@ -10,6 +10,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from wasabi import color
 
+from spacy_crossner.data.formats.base import check_characters
 from spacy_crossner.distil.pipelines import Reading, find_score
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import write_file
@@ -34,6 +35,8 @@ def find_entities(
     found = [text for text in texts if text.strip()]
     if not found:
         raise CrossnerError(Errors.CN832)
+    for number, text in enumerate(found, start=1):
+        check_characters(text, f"text {number}")
     ours = [pipe for _, pipe in nlp.pipeline if isinstance(pipe, CrossnerNER)]
     if threshold is not None and not ours:
         raise CrossnerError(Errors.CN833.format(pipeline=", ".join(nlp.pipe_names)))
