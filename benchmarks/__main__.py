@@ -266,18 +266,33 @@ def faults_cli(
     texts: Annotated[int, typer.Option(min=0, help="Number of hostile texts.")] = 10_000,
     files: Annotated[int, typer.Option(min=0, help="Number of damaged files.")] = 1000,
     malformed: Annotated[int, typer.Option(min=0, help="Number of malformed files.")] = 700,
-    kills: Annotated[int, typer.Option(min=0, help="Number of killed commands.")] = 100,
+    kills: Annotated[
+        int, typer.Option(min=0, help="Number of killed commands, which take turns.")
+    ] = 100,
+    places: Annotated[
+        bool, typer.Option(help="Full disk, folder without permission, two commands at once.")
+    ] = True,
+    calls: Annotated[int, typer.Option(min=0, help="Calls on words never seen before.")] = 5000,
+    commands: Annotated[
+        str, typer.Option(help="Commands to kill and run, with commas; empty for all.")
+    ] = "",
+    encoder: Annotated[
+        Optional[Path], typer.Option(help="A Hugging Face folder, for the command encoder.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of all choices.")] = 0,
 ) -> None:
-    """Inject faults: hostile texts, damaged and malformed files, killed commands."""
+    """Inject faults: hostile texts, damaged and malformed files, killed commands, full disks."""
+    from benchmarks.faults.commands import prepare_steps
     from benchmarks.faults.files import convert_malformed, damage_data, damage_pipeline
     from benchmarks.faults.kills import kill_commands
+    from benchmarks.faults.memory import compare_growth
+    from benchmarks.faults.places import fill_disk, lock_folders, run_twice
     from benchmarks.faults.texts import check_texts, make_texts
     from spacy_crossner.pipeline.load import load_pipeline
 
-    rows: list[tuple[str, str, int]] = []
+    rows: list[tuple[str, str, float]] = []
 
-    def add(title: str, figures: Mapping[str, int]) -> None:
+    def add(title: str, figures: Mapping[str, float]) -> None:
         for name, value in figures.items():
             print(title, name, value, sep=" | ", flush=True)
             rows.append((title, name, value))
@@ -290,8 +305,18 @@ def faults_cli(
             add(f"damaged {name}", found)
     if malformed:
         add("malformed files", convert_malformed(malformed, seed))
-    if kills:
-        add("killed commands", kill_commands(pipeline, kills, seed))
+    if calls:
+        add(f"{calls} calls", compare_growth(pipeline, calls))
+    if kills or places:
+        with TemporaryDirectory() as scratch:
+            folder = Path(scratch)
+            steps = prepare_steps(pipeline, folder, split_list(commands), encoder)
+            if places:
+                add("full disk", fill_disk(steps, folder))
+                add("no permission", lock_folders(steps, folder))
+                add("two at once", run_twice(steps, folder))
+            if kills:
+                add("killed commands", kill_commands(steps, kills, folder, seed))
     msg.table(rows, header=("fault", "outcome", "number"), divider=True)
 
 

@@ -313,6 +313,10 @@ def test_inputs_that_are_none(folder, tmp_path):
     shutil.copy(path.parent / "label.json", tmp_path / "label.json")
     with pytest.raises(CrossnerError, match=r"CN613.*label\.json.*'label'"):
         read_metrics([path.parent, tmp_path / "label.json"])
+    odd = tmp_path / "odd.json"
+    odd.write_text('{"test-de": {"f": "x", "docs": 3}}', encoding="utf8")
+    with pytest.raises(CrossnerError, match=r"CN640.*odd\.json"):
+        read_metrics([odd])
     (tmp_path / "broken.json").write_text("{", encoding="utf8")
     with pytest.raises(CrossnerError, match=r"CN641.*broken"):
         read_metrics([tmp_path])

@@ -149,7 +149,7 @@ def read_metrics(paths: Sequence[Path]) -> dict[str, dict[str, Scored]]:
                     test.removeprefix("test-"): Scored(float(found["f"]), found["docs"])
                     for test, found in values.items()
                 }
-            except (KeyError, TypeError, AttributeError):
+            except (KeyError, TypeError, ValueError, AttributeError):
                 if not path.is_dir():
                     raise CrossnerError(Errors.CN640.format(path=file)) from None
                 continue

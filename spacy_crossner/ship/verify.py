@@ -46,6 +46,8 @@ AT_ONCE = 2
 TEXTS = ("Angela Merkel met Gabriel Boric of Chile in Berlin.", "12,5 %", "")
 # Mixed scripts: a trimmed wheel need not find the same here, but must not fail.
 MIXED = "北京大学 Москва กรุงเทพ ☃ €"
+# With -m, Python would run a pip.py of the current folder in pip's place.
+PIP = "import sys, runpy; del sys.path[0]; runpy.run_module('pip', None, '__main__', True)"
 
 
 class Verified(NamedTuple):
@@ -315,7 +317,7 @@ def read_meta(wheel: Path) -> dict[str, Any]:
 
 
 def _pip(python: Path) -> list[str]:
-    return [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check"]
+    return [sys.executable, "-c", PIP, "--python", str(python), "--disable-pip-version-check"]
 
 
 def _ask(python: Path, folder: Path, wheel: Path, request: dict[str, Any]) -> dict[str, Any]:
