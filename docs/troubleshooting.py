@@ -1,4 +1,4 @@
-"""The page troubleshooting.md, made from the table of errors and warnings."""
+"""Write the page troubleshooting.md from the table of errors and warnings."""
 
 import re
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ OUTPUT = Path(__file__).with_name("troubleshooting.md")
 INTRODUCTION = """
 # Troubleshooting
 
-Made from `spacy_crossner/errors.py` by `python docs/reference.py`; change that, not this file.
+Generated from `spacy_crossner/errors.py` by `python docs/reference.py`: edit that file instead.
 
-Each error begins with a code such as `[CN611]`, each warning with one such as `[CNW61]`. After an
-error a command ends with exit code 1. Look the code up here. Words in braces stand for what the
-message names: a file, a line, a value. To turn a warning off in Python:
+Each error starts with a code such as `[CN611]`, each warning with one such as `[CNW61]`. A command
+that fails exits with code 1. Words in braces are placeholders for a file, a line or a value. To
+turn off a warning in Python:
 
 ```python
 import warnings
@@ -41,7 +41,7 @@ the handler: replace such halves first with `text.encode("utf8", "replace").deco
 `apply`, `annotate` and `convert` skip such records, count them and name the first; `demo` replaces
 the halves, and `try` raises `CN233`.
 """
-# Codes begin with the number of their part of the package.
+# The first digit of a code is its topic.
 AREAS = {
     "0": "Set up and encoder",
     "1": "Components",
@@ -54,30 +54,29 @@ AREAS = {
     "8": "Scale",
     "9": "Runtime",
 }
-# A remedy begins with one of these words.
+# A remedy starts with one of these words.
 IMPERATIVES = """
 Add Allow Annotate Ask Build Call Change Check Choose Clean Close Compare Convert Copy Correct
 Create Cut Decode Delete Disable Download Either Export Fetch Fill Find First Fit For Free Get Give
 If Increase Initialize Install Instead Keep Leave Let Link List Load Lower Make Map Mark Merge Mix
-Mount Move Name Open Package Pass Point Put Raise Re-create Read Reduce Remove Rename Repeat
-Replace Rerun Restart Run Save Say See Send Set Shorten Show Split Start Stop Strip Take Teach Tell
-Test To Train Try Turn Unpack Unset Update Upgrade Use Wait With Write
+Mount Move Name Open Package Pass Point Put Raise Re-create Read Reduce Reinstall Remove Rename
+Repair Repeat Replace Rerun Restart Run Save Say See Send Separate Set Shorten Show Split Start
+Stop Strip Take Teach Tell Test To Train Try Turn Unpack Unset Update Upgrade Use Wait With Write
 """.split()
 SENTENCE = re.compile(r"(?<=[.!?:}])\s+(?=[A-Z`'{\"(]|python -m)")
 
 
-# For messages of one sentence. Those of `convert` name a place in a file.
+# The remedy of messages of one sentence, which are about a line of a file to convert.
 OF_A_LINE = (
     "Correct that line. `convert` counts such lines and leaves them out; with `--strict` it stops."
 )
-OF_A_VALUE = "Correct what the message names."
 
 
 def split_message(message: str) -> tuple[str, str]:
-    """Take a message apart.
+    """Split a message into cause and remedy.
 
     message (str): What is wrong, then what to do.
-    RETURNS (Tuple[str, str]): Both.
+    RETURNS (Tuple[str, str]): The cause and the remedy, which is empty if the message has none.
     """
     sentences = SENTENCE.split(message)
     begins = [sentence.split(maxsplit=1)[0].strip("`,:") for sentence in sentences]
@@ -87,7 +86,7 @@ def split_message(message: str) -> tuple[str, str]:
     whole = next((n for n, sentence in enumerate(sentences, 1) if sentence[-1] == "."), 0)
     if 0 < whole < len(sentences):
         return " ".join(sentences[:whole]), " ".join(sentences[whole:])
-    return message, OF_A_LINE if message.startswith("{where}") else OF_A_VALUE
+    return message, OF_A_LINE if message.startswith("{where}") else ""
 
 
 def write_troubleshooting() -> str:
@@ -116,10 +115,10 @@ def _iter_areas() -> Iterator[str]:
 
 
 def _escape(text: str) -> str:
-    """RETURNS (str): A cell of a table, with the placeholders of the message as code."""
+    """Format a part of a message as a table cell, with its placeholders as code."""
     text = text.replace("{{", "\0").replace("}}", "\1")
     parts = re.split(r"(`[^`]*`)", text)
-    # what is code already keeps its braces
+    # existing code keeps its braces
     parts[::2] = [re.sub(r"\{(\w+)[^}]*\}", r"`{\1}`", part) for part in parts[::2]]
     text = "".join(parts).replace("\0", "{").replace("\1", "}")
     for old, new in (("|", "\\|"), ("<", "&lt;"), ("*", "\\*"), ("\n\n", "<br>"), ("\n", "<br>")):

@@ -1,4 +1,4 @@
-"""Checks of settings: what is out of range is refused, by the setting's name."""
+"""Validate settings, with errors that give the name of the setting."""
 
 import math
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ from spacy_crossner.errors import CrossnerError, Errors
 
 
 def check_choice(setting: str, value: str, choices: Sequence[str]) -> None:
-    """Refuse a value that is none of the choices.
+    """Raise an error unless the value is one of the choices.
 
     setting (str): Name of the setting.
     value (str): Its value.
-    choices (Sequence[str]): What it may be.
+    choices (Sequence[str]): The allowed values.
     """
     if value not in choices:
         known = ", ".join(choices)
@@ -19,25 +19,24 @@ def check_choice(setting: str, value: str, choices: Sequence[str]) -> None:
 
 
 def check_range(setting: str, value: float, least: float, most: float = math.inf) -> None:
-    """Refuse a number that is out of range, infinite or no number.
+    """Raise an error if a number is out of range, infinite or NaN.
 
     setting (str): Name of the setting.
     value (float): Its value.
-    least (float): The least that it may be.
-    most (float): The most.
+    least (float): Minimum.
+    most (float): Maximum.
     """
     if not least <= value <= most or math.isinf(value):
-        raise CrossnerError(
-            Errors.CN112.format(setting=setting, value=value, least=least, most=most)
-        )
+        allowed = f"of at least {least:g}" if math.isinf(most) else f"from {least:g} to {most:g}"
+        raise CrossnerError(Errors.CN112.format(setting=setting, value=value, allowed=allowed))
 
 
 def check_least(setting: str, value: int, least: int = 1) -> None:
-    """Refuse a number that is too small.
+    """Raise an error if a number is too small.
 
     setting (str): Name of the setting.
     value (int): Its value.
-    least (int): The least that it may be.
+    least (int): Minimum.
     """
     if value < least:
         raise CrossnerError(Errors.CN273.format(setting=setting, value=value, least=least))

@@ -425,8 +425,8 @@ def test_labels_are_reconciled():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"scheme": "iob"}, "CN207.*'iob' is no scheme.*bio"),
-        ({"labels": "all"}, "CN207.*'all' is no labels"),
+        ({"scheme": "iob"}, "CN207.*'iob' is not a valid scheme.*bio"),
+        ({"labels": "all"}, "CN207.*'all' is not a valid labels"),
         ({"targets": "all"}, "CN207.*targets"),
         ({"confidence": 1.5}, "CN112.*confidence is 1.5"),
         ({"passes": 0}, "CN273.*passes"),
@@ -511,7 +511,7 @@ def test_outputs_that_hold_something_else(teachers, texts, tmp_path):
     (tmp_path / "precious" / ".notes.tmp").write_bytes(b"x")
     (tmp_path / "precious" / ".cache.tmpdir").mkdir()
     for restart in (False, True):
-        with pytest.raises(CrossnerError, match=r"CN504.*precious holds"):
+        with pytest.raises(CrossnerError, match=r"CN504.*precious contains"):
             annotate(teacher, texts, tmp_path / "precious", restart=restart)
     assert {path.name for path in (tmp_path / "precious").iterdir()} == {
         "photo.jpg",

@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_args, get_origin
 import pytest
 
 from docs.reference import Argument, parse_docstring, write_reference
+from docs.troubleshooting import split_message
 from spacy_crossner import cli
 from spacy_crossner.errors import Errors, Warnings
 
@@ -167,13 +168,17 @@ def test_every_option_has_help(command):
 
 
 @pytest.mark.parametrize("messages", [Errors, Warnings])
-def test_every_message_is_used_and_names_a_remedy(messages):
-    """A code stands for one message that is raised somewhere, and is a whole sentence."""
+def test_every_message_is_used_and_has_a_remedy(messages):
+    """Each code is used, and tells the user what to do."""
     source = "\n".join(path.read_text(encoding="utf8") for path in MODULES if path.stem != "errors")
     for code in vars(messages):
         if code.startswith("CN"):
             assert code in source, f"{code} is never raised"
-            assert getattr(messages, code).startswith(f"[{code}] ")
+            message = getattr(messages, code)
+            assert message.startswith(f"[{code}] ")
+            cause, remedy = split_message(message.removeprefix(f"[{code}] "))
+            assert cause, code
+            assert remedy, code
 
 
 def test_docstrings_are_taken_apart():

@@ -303,7 +303,7 @@ HOSTILE = [
 ]
 
 needs_apertium = pytest.mark.skipif(
-    shutil.which("apertium") is None, reason="the program apertium is not installed"
+    shutil.which("apertium") is None, reason="apertium is not installed"
 )
 
 

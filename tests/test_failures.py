@@ -228,7 +228,7 @@ def test_missing_folders_are_made(tmp_path):
     write_file(tmp_path / "a" / "b" / "file", "content")
     assert read_all(tmp_path) == {"a/b/file": b"content"}
     for path in (tmp_path / "a/b/file/c", tmp_path / "a/b/file/c/d"):
-        with pytest.raises(CrossnerError, match=r"CN212.*file/c.*a file is in its place"):
+        with pytest.raises(CrossnerError, match=r"CN212.*file/c.*is a file, not a folder"):
             write_file(path, "content")
     assert read_all(tmp_path) == {"a/b/file": b"content"}
 

@@ -308,7 +308,7 @@ DAMAGED: dict[str, tuple[dict[str, str], str, str]] = {
     "studio_moved": (
         {"a.json": TASK % ('{"t": "Lyon"}', REGION % ("labels", "Bonn", '["LOC"]'))},
         "CN903",
-        "record 1: the span 0-4 covers 'Lyon', but the file gives 'Bonn'",
+        "record 1: the span 0-4 covers 'Lyon', but the file says 'Bonn'",
     ),
     "studio_image": (
         {"a.json": TASK % ('{"t": "Lyon"}', REGION % ("rectanglelabels", "Lyon", '["X"]'))},
@@ -344,7 +344,7 @@ DAMAGED: dict[str, tuple[dict[str, str], str, str]] = {
     ),
     "brat_text": ({"a.ann": BRAT_LINE}, "CN924", "a.txt"),
     "brat_line": ({"a.ann": "T1 LOC 0 4 Lyon\n", "a.txt": "Lyon"}, "CN925", "a.ann, line 1"),
-    "brat_moved": ({"a.ann": BRAT_LINE, "a.txt": "In Lyon"}, "CN903", "gives 'Lyon'"),
+    "brat_moved": ({"a.ann": BRAT_LINE, "a.txt": "In Lyon"}, "CN903", "says 'Lyon'"),
     "csv_columns": ({"a.csv": "token,tag\nLyon,B-LOC,x\n"}, "CN221", "line 2"),
     "csv_tag": ({"a.csv": "token,tag\nLyon,B-LOC\nin,LOC\n"}, "CN222", "line 2"),
     "webanno_layers": (
@@ -419,7 +419,7 @@ def test_what_is_suspicious_is_said(tmp_path):
     assert "a sentence of 20001 tokens" in "\n".join(describe(report))
     path.write_text("Lyon O\nslept O\n")
     (none,) = convert([path], tmp_path / "out.spacy", format="iob2").notes
-    assert "not one has an entity" in none
+    assert "none of them has an entity" in none
     result = CliRunner().invoke(
         app, ["convert", str(path), str(tmp_path / "o.spacy"), "--format", "iob2"]
     )

@@ -434,7 +434,7 @@ class TestFreedict:
             freedict_indexes("swe-eng", "en", "sv", directory=tmp_path)
 
     def test_dictionary_of_another_pair(self, folder):
-        with pytest.raises(CrossnerError, match=r"CN456.*'eng-deu' does not serve en-es"):
+        with pytest.raises(CrossnerError, match=r"CN456.*'eng-deu' can't be used for en-es"):
             freedict_indexes("eng-deu", "en", "es", directory=folder)
 
     @pytest.mark.parametrize("line", ["house", "house\tA", "house\tA\t!", "house\tzzzz\tB"])

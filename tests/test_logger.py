@@ -215,7 +215,7 @@ def test_training_logs_every_objective(tiny_encoder, tmp_path):
     assert all(isinstance(row["scores"]["ents_f"], float) for row in rows)
     assert "CONTRAST" in stdout.getvalue()
     for line in (out / "log.jsonl").read_text().splitlines():
-        json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+        json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
 
 
 def test_settings_are_checked():

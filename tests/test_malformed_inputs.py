@@ -28,8 +28,15 @@ def span(**values: object) -> str:
 
 # Each: file name, a sentence that is well formed, the malformed one, and what is said about it.
 BAD_SENTENCES = {
-    "no_tag_column": ("a.iob2", GOOD, "Ruiz\n", "CN220", "line 4", "no tag beside the token"),
-    "blanks_among_tabs": ("a.iob2", GOOD, "Ruiz B-PER\n", "CN220", "line 4", "tabs separate"),
+    "no_tag_column": ("a.iob2", GOOD, "Ruiz\n", "CN220", "line 4", "a tag is missing"),
+    "blanks_among_tabs": (
+        "a.iob2",
+        GOOD,
+        "Ruiz B-PER\n",
+        "CN220",
+        "line 4",
+        "columns of this file with tabs",
+    ),
     "too_many_columns": ("a.iob2", GOOD, "Ruiz\tNNP\tB-PER\n", "CN221", "line 4", "3 columns"),
     "too_few_columns": ("a.iob2", INDEXED, "Ruiz\tB-PER\n", "CN221", "line 4", "2 columns"),
     "tag_without_prefix": ("a.iob2", GOOD, "Ruiz\tPER\n", "CN222", "line 4", "'PER' has no prefix"),
@@ -40,7 +47,14 @@ BAD_SENTENCES = {
     "tag_empty": ("a.iob2", GOOD, "Ruiz\t\n", "CN222", "line 4", "'' has no prefix"),
     "token_empty": ("a.iob2", GOOD, "\tO\n", "CN229", "line 4", "the token is empty"),
     "token_is_whitespace": ("a.iob2", GOOD, "\u00a0\tO\n", "CN229", "line 4", "the token is empty"),
-    "index_gap": ("a.iob2", INDEXED, "1\ta\tO\n3\tb\tO\n", "CN227", "line 5", "but 2 was expected"),
+    "index_gap": (
+        "a.iob2",
+        INDEXED,
+        "1\ta\tO\n3\tb\tO\n",
+        "CN227",
+        "line 5",
+        "the index is 3 instead of 2",
+    ),
     "index_starts_late": ("a.iob2", INDEXED, "4\ta\tO\n", "CN227", "line 4", "the index is 4"),
     "sentences_run_together": (
         "a.iob2",
@@ -56,7 +70,7 @@ BAD_SENTENCES = {
         "x\tRuiz\tO\n",
         "CN228",
         "line 16",
-        "'x' is no index",
+        "'x' is not an index",
     ),
     "text_has_other_tokens": (
         "a.iob2",
@@ -64,7 +78,7 @@ BAD_SENTENCES = {
         "# text = Ruiz woke up\nRuiz\tB-PER\nslept\tO\n",
         "CN231",
         "line 4",
-        "token 2 is 'slept', but the text goes on with 'woke up'",
+        "token 2 is 'slept', but the text continues with 'woke up'",
     ),
     "text_is_longer": (
         "a.iob2",
@@ -72,7 +86,7 @@ BAD_SENTENCES = {
         "# text = Ruiz slept well\nRuiz\tB-PER\nslept\tO\n",
         "CN232",
         "line 4",
-        "no token is left for 'well'",
+        "the tokens end before 'well'",
     ),
     "text_is_shorter": (
         "a.iob2",
@@ -102,7 +116,7 @@ BAD_SENTENCES = {
         "ude00",
     ),
     "json_broken": ("a.jsonl", GOOD_JSON, '{"text": "Ruiz"', "CN240", "line 2", "character 16"),
-    "json_list": ("a.jsonl", GOOD_JSON, "[1, 2]", "CN241", "line 2", "found a list"),
+    "json_list": ("a.jsonl", GOOD_JSON, "[1, 2]", "CN241", "line 2", "found a value of type list"),
     "text_key_missing": (
         "a.jsonl",
         GOOD_JSON,
@@ -144,7 +158,7 @@ BAD_SENTENCES = {
         span(start="0", end=4, label="X"),
         "CN245",
         "line 2",
-        "no whole numbers",
+        "are not whole numbers",
     ),
     "label_empty": (
         "a.jsonl",
@@ -152,7 +166,7 @@ BAD_SENTENCES = {
         span(start=0, end=4, label=""),
         "CN246",
         "line 2",
-        "span 0-4 has the label",
+        "the label of the span 0-4 is",
     ),
     "label_no_string": (
         "a.jsonl",
@@ -160,7 +174,7 @@ BAD_SENTENCES = {
         span(start=0, end=4, label=7),
         "CN246",
         "line 2",
-        "span 0-4 has the label 7",
+        "the label of the span 0-4 is 7",
     ),
     "span_backwards": (
         "a.jsonl",
@@ -168,7 +182,7 @@ BAD_SENTENCES = {
         span(start=4, end=0, label="X"),
         "CN247",
         "line 2",
-        "the span 4-0 holds nothing",
+        "the span 4-0 is empty",
     ),
     "span_of_blanks": (
         "a.jsonl",
@@ -176,7 +190,7 @@ BAD_SENTENCES = {
         span(start=4, end=5, label="X"),
         "CN247",
         "line 2",
-        "the span 4-5 holds nothing",
+        "the span 4-5 is empty",
     ),
     "span_out_of_text": (
         "a.jsonl",
@@ -192,7 +206,7 @@ BAD_SENTENCES = {
         span(start=-2, end=4, label="X"),
         "CN248",
         "line 2",
-        "the span -2-4 is out of the text",
+        "the span -2-4 exceeds the text",
     ),
     "fragments_overlap": (
         "a.jsonl",
@@ -208,7 +222,7 @@ BAD_SENTENCES = {
         '{"text": "Ruiz", "tokens": ["Ruiz"]}',
         "CN251",
         "line 2",
-        "no list of objects",
+        "is not a list of objects",
     ),
     "tokens_of_another_text": (
         "a.jsonl",
@@ -216,7 +230,7 @@ BAD_SENTENCES = {
         '{"text": "Ruiz slept", "tokens": [{"text": "Ruiz"}, {"text": "woke"}]}',
         "CN252",
         "line 2",
-        "token 2 doesn't fit the text, which goes on with 'slept'",
+        "token 2 does not match the text, which continues with 'slept'",
     ),
     "conllu_columns": ("a.conllu", GOOD_CONLLU, "1\tRuiz\n", "CN255", "line 3", "2 columns"),
     "conllu_index": (
@@ -225,7 +239,7 @@ BAD_SENTENCES = {
         GOOD_CONLLU.replace("1\t", "one\t"),
         "CN228",
         "line 3",
-        "'one' is no index",
+        "'one' is not an index",
     ),
     "conllu_gap": (
         "a.conllu",
@@ -233,7 +247,7 @@ BAD_SENTENCES = {
         GOOD_CONLLU.replace("1\t", "2\t"),
         "CN227",
         "line 3",
-        "the index is 2, but 1 was expected",
+        "the index is 2 instead of 1",
     ),
     "conllu_range_backwards": (
         "a.conllu",
@@ -241,7 +255,7 @@ BAD_SENTENCES = {
         GOOD_CONLLU.replace("1\t", "1-1\t"),
         "CN256",
         "line 3",
-        "'1-1' is no range",
+        "'1-1' is not a valid range",
     ),
     "conllu_range_too_long": (
         "a.conllu",
@@ -249,7 +263,7 @@ BAD_SENTENCES = {
         GOOD_CONLLU.strip().replace("1\t", "1-3\t") + "\n" + GOOD_CONLLU,
         "CN257",
         "line 4",
-        "ends with token 3, but the last one is 1",
+        "ends with token 3, but the last token is 1",
     ),
     "conllu_text": (
         "a.conllu",
@@ -295,20 +309,26 @@ def test_a_bad_sentence_costs_itself_alone(tmp_path, case):
 MENDED = {
     "stray_inside": ("a.iob2", "a\tO\nRuiz\tI-PER\n", "CN225", "line 2", "'I-PER' of 'Ruiz'"),
     "stray_label": ("a.iob2", "a\tB-X\nb\tI-Y\n", "CN225", "line 2", "'I-Y' of 'b'"),
-    "unfinished": ("a.bioes", "a\tB-X\nb\tO\nc\tS-X\n", "CN226", "line 1", "breaks off after 'a'"),
+    "unfinished": (
+        "a.bioes",
+        "a\tB-X\nb\tO\nc\tS-X\n",
+        "CN226",
+        "line 1",
+        "is not closed after 'a'",
+    ),
     "span_with_blanks": (
         "a.jsonl",
         span(start=4, end=10, label="X"),
         "CN249",
         "line 1",
-        "blanks at its edges",
+        "whitespace at its edges",
     ),
     "span_inside_token": (
         "a.jsonl",
         span(start=0, end=2, label="X"),
         "CN260",
         "line 1",
-        "'Ru' (X) cuts a token (Ruiz)",
+        "'Ru' (X) starts or ends inside a token (Ruiz)",
     ),
 }
 
@@ -330,27 +350,27 @@ def test_what_can_be_mended_is_counted_and_kept(tmp_path, case):
 GERMAN = "Köln\tB-LOC\nschläft\tO\n\n"
 
 BAD_FILES = {
-    "empty": ("a.iob2", b"", "CN209", "holds no sentence"),
-    "only_comments": ("a.iob2", b"# newdoc\n# text = a\n\n# b\n", "CN209", "holds no sentence"),
-    "only_blank_lines": ("a.jsonl", b"\n\n \n", "CN209", "holds no sentence"),
-    "empty_docbin": ("a.spacy", DocBin().to_bytes(), "CN209", "holds no sentence"),
+    "empty": ("a.iob2", b"", "CN209", "has no sentences"),
+    "only_comments": ("a.iob2", b"# newdoc\n# text = a\n\n# b\n", "CN209", "has no sentences"),
+    "only_blank_lines": ("a.jsonl", b"\n\n \n", "CN209", "has no sentences"),
+    "empty_docbin": ("a.spacy", DocBin().to_bytes(), "CN209", "has no sentences"),
     "utf16": ("a.iob2", GERMAN.encode("utf-16"), "CN204", "iconv -f UTF-16LE -t UTF-8"),
-    "utf16_unmarked": ("a.iob2", GERMAN.encode("utf-16-le"), "CN204", "is in UTF-16LE"),
-    "utf16_big_endian": ("a.jsonl", GOOD_JSON.encode("utf-16-be"), "CN204", "is in UTF-16BE"),
-    "utf32": ("a.conllu", GOOD_CONLLU.encode("utf-32"), "CN204", "is in UTF-32LE"),
-    "latin1": ("a.iob2", GERMAN.encode("latin-1"), "CN205", "the byte 0xf6 is not UTF-8"),
+    "utf16_unmarked": ("a.iob2", GERMAN.encode("utf-16-le"), "CN204", "is UTF-16LE"),
+    "utf16_big_endian": ("a.jsonl", GOOD_JSON.encode("utf-16-be"), "CN204", "is UTF-16BE"),
+    "utf32": ("a.conllu", GOOD_CONLLU.encode("utf-32"), "CN204", "is UTF-32LE"),
+    "latin1": ("a.iob2", GERMAN.encode("latin-1"), "CN205", "the byte 0xf6 is not valid UTF-8"),
     "windows1252": (
         "a.iob2",
         (GOOD + "“Köln”\tB-LOC\n").encode("cp1252"),
         "CN205",
-        "line 4: the byte 0x93 is not UTF-8; the file is probably in WINDOWS-1252",
+        "line 4: the byte 0x93 is not valid UTF-8. The encoding is probably WINDOWS-1252",
     ),
     "gzip": ("a.iob2", gzip.compress(GOOD.encode()), "CN206", "is a gzip archive"),
     "zip": ("a.jsonl", b"PK\x03\x04rest", "CN206", "is a zip archive"),
-    "no_tags_at_all": ("a.iob2", b"Ruiz\nslept\n", "CN208", "a line reads 'Ruiz'"),
-    "prose": ("a.txt", b"Ruiz slept well.\nNobody else did.\n", "CN208", "Name the --format"),
+    "no_tags_at_all": ("a.iob2", b"Ruiz\nslept\n", "CN208", "a line is 'Ruiz'"),
+    "prose": ("a.txt", b"Ruiz slept well.\nNobody else did.\n", "CN208", "Choose the --format"),
     "damaged_docbin": ("a.spacy", DocBin().to_bytes()[:-8], "CN217", "it is damaged"),
-    "no_docbin": ("a.spacy", GOOD.encode(), "CN217", "it is damaged or no .spacy file"),
+    "no_docbin": ("a.spacy", GOOD.encode(), "CN217", "it is damaged or not a .spacy file"),
     "all_sentences_bad": ("a.iob2", b"a\tB-X\nb\tX\n", "CN210", "line 2: the tag 'X'"),
 }
 
@@ -386,8 +406,14 @@ def test_damage_inside_a_docbin_is_named(tmp_path):
 
 BAD_CALLS = {
     "input_missing": (["none.iob2"], "out.spacy", {}, "CN202", "none.iob2"),
-    "folder_empty": (["empty"], "out.spacy", {}, "CN203", "holds no file to convert"),
-    "format_unknown": (["a.iob2"], "out.spacy", {"format": "xml"}, "CN207", "'xml' is no format"),
+    "folder_empty": (["empty"], "out.spacy", {}, "CN203", "has no file to convert"),
+    "format_unknown": (
+        ["a.iob2"],
+        "out.spacy",
+        {"format": "xml"},
+        "CN207",
+        "'xml' is not a valid format",
+    ),
     "tokenizer_unknown": (["a.iob2"], "out.spacy", {"tokenizer": "bpe"}, "CN207", "gold, text"),
     "misaligned_unknown": (["a.iob2"], "out.spacy", {"misaligned": "x"}, "CN207", "missing, skip"),
     "language_unknown": (
@@ -395,27 +421,27 @@ BAD_CALLS = {
         "out.spacy",
         {"lang": "qq", "tokenizer": "text"},
         "CN261",
-        "no language with the code 'qq'",
+        "'qq' is not a known language code",
     ),
     "output_ending": (["a.iob2"], "out.xml", {}, "CN211", "ends in .spacy"),
-    "output_below_a_file": (["a.iob2"], "file/out.spacy", {}, "CN212", "a file is in its place"),
+    "output_below_a_file": (["a.iob2"], "file/out.spacy", {}, "CN212", "is a file, not a folder"),
     "output_is_input": (["a.iob2"], "a.iob2", {}, "CN213", "would replace an input"),
     "output_holds_input": (["full/b.iob2"], "full", {}, "CN213", "would replace an input"),
-    "output_folder_in_use": (["a.iob2"], "full", {}, "CN266", "holds 'b.iob2'"),
+    "output_folder_in_use": (["a.iob2"], "full", {}, "CN266", "contains 'b.iob2'"),
     "output_folder_is_file": (["a.iob2"], "file", {}, "CN267", "is a file"),
     "columns_without_labels": (
         ["a.iob2"],
         "out.iob2",
         {"unlabelled": True},
         "CN265",
-        "have no annotation",
+        "are not annotated",
     ),
     "columns_with_masked_tokens": (
         ["cut.jsonl"],
         "out.iob2",
         {"lang": "en"},
         "CN265",
-        "Write a .spacy file instead",
+        "Write a .spacy file",
     ),
 }
 

@@ -365,7 +365,7 @@ def test_pipelines_that_fail_are_named(tmp_path):
 
 def test_teachers_that_find_nothing_stop(tmp_path):
     ruler = make_ruler([{"label": "X", "pattern": "absent"}])
-    with pytest.raises(CrossnerError, match=r"CN537.*no entity in 24 texts") as caught:
+    with pytest.raises(CrossnerError, match=r"CN537.*no entities in 24 texts") as caught:
         annotate(ruler, TEXTS * 6, tmp_path / "out")
     assert "--allow-empty" in str(caught.value)
     # also when it is asked again

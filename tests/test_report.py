@@ -553,7 +553,7 @@ def test_recipes_of_other_tests_are_left_out():
         "fewer": {"de": Scored(40.0, 3), "nl": Scored(1.0, 9)},
         "strange": {"de": Scored(90.0, 30), "fr": Scored(90.0, 2)},
     }
-    with pytest.warns(UserWarning, match=r"CNW62.*'strange'.*'de' had 30 docs.*has 3"):
+    with pytest.warns(UserWarning, match=r"CNW62.*'strange'.*'de' has 30 docs.*has 3"):
         recipes = same_tests(tested, scores)
     assert recipes == {"same": {"de": 50.0, "fr": 70.0}, "fewer": {"de": 40.0, "nl": 1.0}}
     table = show_recipes(recipes, NAMES)["recipes"]["table"]

@@ -283,7 +283,7 @@ def test_changed_input_is_refused_and_redone(pipeline, corpus, tmp_path):
 
 def test_other_settings_are_refused(pipeline, corpus, tmp_path):
     apply(pipeline, corpus, tmp_path / "out", shard_size=4)
-    with pytest.raises(CrossnerError, match=r"CN805.*shard size: 4, now 3"):
+    with pytest.raises(CrossnerError, match=r"CN805.*shard size: 4 instead of 3"):
         apply(pipeline, corpus, tmp_path / "out", shard_size=3)
     assert apply(pipeline, corpus, tmp_path / "out", shard_size=3, restart=True).texts == 15
     apply(pipeline, corpus, tmp_path / "whole", shard_size=3)

@@ -151,7 +151,7 @@ class EncoderShim(PrecisionShim, HFShim):
             except Exception as error:  # transformers and tokenizers raise all kinds
                 raise CrossnerError(Errors.CN053.format(reason=shorten(error))) from None
             if not isinstance(tokenizer, PreTrainedTokenizerFast):
-                raise CrossnerError(Errors.CN053.format(reason="its tokenizer is not a fast one."))
+                raise CrossnerError(Errors.CN053.format(reason="the tokenizer is not fast"))
             contents = _vocab_file_contents(tokenizer)
         no_settings = SimpleFrozenDict(), SimpleFrozenDict()
         self._hfmodel = HFObjects(tokenizer, self._model, contents, *no_settings)
@@ -217,7 +217,7 @@ def load_encoder(
     except CrossnerError:
         raise
     except (OSError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
+        reason = str(error).strip().split("\n")[0].rstrip(".")
         raise CrossnerError(Errors.CN020.format(name=name, reason=reason)) from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise CrossnerError(Errors.CN021.format(name=name))

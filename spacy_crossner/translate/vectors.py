@@ -29,7 +29,7 @@ def load_vectors(encoder: str) -> Callable[[Sequence[Doc]], list[numpy.ndarray]]
     try:
         config = AutoConfig.from_pretrained(encoder, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
+        reason = str(error).strip().split("\n")[0].rstrip(".")
         raise CrossnerError(Errors.CN020.format(name=encoder, reason=reason)) from error
     positions = getattr(config, "max_position_embeddings", LONGEST_WINDOW)
     window = min(LONGEST_WINDOW, positions - SPECIAL_PIECES)
