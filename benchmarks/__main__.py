@@ -1,4 +1,4 @@
-"""`python -m benchmarks COMMAND`: the laboratory, run from a checkout."""
+"""Measurements that run from a checkout: `python -m benchmarks COMMAND`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,10 +9,18 @@ import typer
 from wasabi import msg
 
 from spacy_crossner.cli.app import command, split_list
+from spacy_crossner.cli.options import GPU_ID, MODEL
+
+DATASET = typer.Argument(help="Data set: sample, uner or wikiann.")
+DATA = typer.Option(help="Folder of the original files; by default that of the project's assets.")
+ENCODER = typer.Option(help="Hugging Face folder of the encoder.")
+UNLABELLED = typer.Option(
+    min=1, help="Unlabelled sentences per target language; fixed for the data set sample."
+)
 
 app = typer.Typer(
     name="benchmarks",
-    help="Data sets, benchmark, speed and alignment, measured from a checkout.",
+    help="Measure F1, speed, alignment and robustness from a checkout.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -21,71 +29,56 @@ app = typer.Typer(
 
 @command("prepare", to=app)
 def prepare_cli(
-    dataset: Annotated[str, typer.Argument(help="sample, uner or wikiann.")],
+    dataset: Annotated[str, DATASET],
     output: Annotated[Path, typer.Argument(help="Folder to write .spacy files to.")],
-    data: Annotated[
-        Optional[Path],
-        typer.Option(help="Folder of the original files; by default where the project puts them."),
-    ] = None,
-    unlabelled: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            help="Sentences of each target language without labels; sample has a fixed number.",
-        ),
-    ] = 1000,
+    data: Annotated[Optional[Path], DATA] = None,
+    unlabelled: Annotated[int, UNLABELLED] = 1000,
 ) -> None:
-    """Turn a data set into docs that train: source and views, target text and tests."""
+    """Convert a data set to .spacy files: source text, views, target text and tests."""
     from benchmarks.datasets import prepare
 
     prepare(dataset, output, data, unlabelled)
-    msg.good(f"{output} holds the data set {dataset}")
+    msg.good(f"Wrote the data set {dataset} to {output}")
 
 
 @command("benchmark", to=app)
 def benchmark_cli(
-    dataset: Annotated[str, typer.Argument(help="sample, uner or wikiann.")],
+    dataset: Annotated[str, DATASET],
     output: Annotated[Path, typer.Option(help="Folder for corpora, runs and tables.")] = Path(
         "metrics/benchmark"
     ),
     recipes: Annotated[
-        str, typer.Option(help="Names with commas; * stands for anything: 'crossner without *'.")
+        str, typer.Option(help="Comma-separated recipes; * matches anything: 'crossner without *'.")
     ] = "baseline,baseline x2,concner,mclner,crossner",
-    seeds: Annotated[str, typer.Option(help="Numbers with commas.")] = "0,1,2",
+    seeds: Annotated[str, typer.Option(help="Comma-separated seeds.")] = "0,1,2",
     source: Annotated[
-        int, typer.Option(min=0, help="Number of labelled source sentences, 0 for all.")
+        int, typer.Option(min=0, help="Labelled source sentences to train on, 0 for all.")
     ] = 0,
     steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of each training.")] = 400,
-    encoder: Annotated[Path, typer.Option(help="A Hugging Face folder.")] = Path("encoder"),
-    data: Annotated[
-        Optional[Path],
-        typer.Option(help="Folder of the original files; by default assets/optional."),
-    ] = None,
-    unlabelled: Annotated[
+    encoder: Annotated[Path, ENCODER] = Path("encoder"),
+    data: Annotated[Optional[Path], DATA] = None,
+    unlabelled: Annotated[int, UNLABELLED] = 1000,
+    test_limit: Annotated[
         int,
         typer.Option(
-            min=1,
-            help="Sentences of each target language without labels; sample has a fixed number.",
+            min=0, help="Sentences to use of the dev file and of each test file, 0 for all."
         ),
-    ] = 1000,
-    test_limit: Annotated[
-        int, typer.Option(min=0, help="Sentences of dev and of each test file, 0 for all.")
     ] = 0,
     recipe_file: Annotated[
         Optional[Path],
-        typer.Option(help="Where the recipes are defined; by default configs/recipes.yml."),
+        typer.Option(help="Recipe file; by default configs/recipes.yml."),
     ] = None,
     settings: Annotated[
         Optional[list[str]],
-        typer.Option("--set", help="SECTION.KEY=VALUE for every config; can be repeated."),
+        typer.Option("--set", help="Override SECTION.KEY=VALUE in every config; repeat."),
     ] = None,
-    against: Annotated[str, typer.Option(help="The recipe to compare with.")] = "baseline",
+    against: Annotated[str, typer.Option(help="Recipe to compare the others with.")] = "baseline",
     table_only: Annotated[
-        bool, typer.Option("--table-only", help="Train nothing: only write the tables.")
+        bool, typer.Option("--table-only", help="Only write the tables, without training.")
     ] = False,
-    gpu_id: Annotated[int, typer.Option(help="The GPU to use, -1 for the CPU.")] = -1,
+    gpu_id: Annotated[int, GPU_ID] = -1,
 ) -> None:
-    """Train recipes x seeds, test every language, and compare. Finished runs are kept."""
+    """Train each recipe with each seed, and compare F1 per language. Finished runs are kept."""
     from benchmarks.benchmark import Setup, benchmark, write_tables
     from benchmarks.datasets import get_dataset, prepare
     from spacy_crossner.training.recipes import (
@@ -120,26 +113,28 @@ def benchmark_cli(
 
 @command("speed", to=app)
 def speed_cli(
-    texts: Annotated[Path, typer.Argument(help="A .spacy file of labelled sentences.")],
-    encoder: Annotated[Path, typer.Option(help="A Hugging Face folder.")] = Path("encoder"),
+    texts: Annotated[Path, typer.Argument(help=".spacy file with labelled sentences.")],
+    encoder: Annotated[Path, ENCODER] = Path("encoder"),
     what: Annotated[
         str,
-        typer.Option(help="freezing, prediction, training, long-texts, peers, or several."),
+        typer.Option(
+            help="Comma-separated tasks: freezing, prediction, training, long-texts, peers."
+        ),
     ] = "freezing,prediction,training,long-texts",
-    runs: Annotated[int, typer.Option(min=1, help="Runs of each task.")] = 10,
+    runs: Annotated[int, typer.Option(min=1, help="Runs per task.")] = 10,
     limit: Annotated[int, typer.Option(min=0, help="Sentences to read, 0 for all.")] = 0,
     peer_python: Annotated[
         str,
         typer.Option(
-            help="An interpreter that has gliner and span_marker installed, to measure them too."
+            help="Python interpreter with gliner and span_marker, to measure them as well."
         ),
     ] = "",
     pipelines: Annotated[
         str,
-        typer.Option(help="Folders of trained pipelines, by commas, to measure beside the peers."),
+        typer.Option(help="Comma-separated pipeline folders to measure along with the peers."),
     ] = "",
 ) -> None:
-    """Measure speed as ratios: what is compared runs in turn."""
+    """Measure speed as ratios of tasks that run alternately."""
     from benchmarks.speed import measure
     from benchmarks.timing import Job
 
@@ -150,21 +145,21 @@ def speed_cli(
         ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
         rows.append((figure.what, f"{figure.value:.3f} {figure.unit}", ratio, figure.against))
         msg.text(" | ".join(rows[-1]))
-    msg.table(rows, header=("what", "median", "times better", "than"), divider=True)
+    msg.table(rows, header=("task", "median", "ratio", "compared with"), divider=True)
 
 
 @command("names", to=app)
 def names_cli(
-    model: Annotated[str, typer.Argument(help="A pipeline folder, or an installed pipeline.")],
+    model: Annotated[str, MODEL],
     corpus: Annotated[
         Optional[list[Path]],
-        typer.Argument(help=".spacy files of labelled text; by default benchmarks/names.txt."),
+        typer.Argument(help=".spacy files with labelled text; by default benchmarks/names.txt."),
     ] = None,
     odds: Annotated[
-        str, typer.Option(help="Values of touching_odds with commas.")
+        str, typer.Option(help="Comma-separated values of touching_odds.")
     ] = "1,0.3,0.1,0.03",
 ) -> None:
-    """Count how often names of several words are cut, with the same weights and each decoding."""
+    """Count split multi-word names for each decoding, with the same weights."""
     from spacy.vocab import Vocab
 
     from benchmarks.names import measure_names, read_names
@@ -182,14 +177,14 @@ def names_cli(
 
 @command("closeness", to=app)
 def closeness_cli(
-    model: Annotated[str, typer.Argument(help="A pipeline folder, or an installed pipeline.")],
-    source: Annotated[Path, typer.Argument(help="A .spacy file of labelled sentences.")],
+    model: Annotated[str, MODEL],
+    source: Annotated[Path, typer.Argument(help=".spacy file with labelled sentences.")],
     translations: Annotated[
         list[Path],
-        typer.Argument(help=".spacy files of the same sentences in other languages, labelled."),
+        typer.Argument(help=".spacy files with labelled translations of the same sentences."),
     ],
 ) -> None:
-    """Tell how close a pipeline's encoder puts translations: sentences, and tokens of entities."""
+    """Measure cross-lingual alignment: retrieval accuracy of sentences and of entity tokens."""
     from benchmarks.closeness import measure_closeness
 
     rows = [
@@ -211,19 +206,25 @@ def closeness_cli(
 @command("scale", to=app)
 def scale_cli(
     what: Annotated[
-        str, typer.Option(help="Some of bytes,memory,overhead,driver, with commas between.")
+        str, typer.Option(help="Comma-separated tasks: bytes, memory, overhead, driver.")
     ] = "bytes,memory,overhead,driver",
     pipeline: Annotated[
         Optional[Path],
-        typer.Option(help="A pipeline to measure bytes and overhead with; else rules for names."),
+        typer.Option(help="Pipeline for bytes and overhead; by default one with entity rules."),
     ] = None,
-    counts: Annotated[str, typer.Option(help="Numbers of texts for memory.")] = "10000,1000000",
-    texts: Annotated[int, typer.Option(help="Texts for bytes and overhead.")] = 100_000,
-    kills: Annotated[int, typer.Option(help="Runs with a killed worker, local and on Ray.")] = 10,
-    runs: Annotated[int, typer.Option(help="Runs of each comparison of speed.")] = 5,
-    rate: Annotated[float, typer.Option(help="Texts per second of a worker, for driver.")] = 100.0,
+    counts: Annotated[
+        str, typer.Option(help="Comma-separated numbers of texts for memory.")
+    ] = "10000,1000000",
+    texts: Annotated[int, typer.Option(help="Number of texts for bytes and overhead.")] = 100_000,
+    kills: Annotated[
+        int, typer.Option(help="Runs in which a worker is killed, both local and on Ray.")
+    ] = 10,
+    runs: Annotated[int, typer.Option(help="Runs per speed comparison.")] = 5,
+    rate: Annotated[
+        float, typer.Option(help="Texts per second of a simulated worker, for driver.")
+    ] = 100.0,
 ) -> None:
-    """Measure `apply`: bytes with killed workers, memory, overhead, and the driver's cost."""
+    """Measure `apply`: identical output after killed workers, memory, overhead and driver cost."""
     from benchmarks import scale
 
     chosen = what.split(",")

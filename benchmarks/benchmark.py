@@ -23,7 +23,7 @@ from spacy_crossner.data.view import get_view
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import fingerprint, write_file, write_json
 from spacy_crossner.pipeline.load import load_pipeline
-from spacy_crossner.report.evaluate import read_labelled
+from spacy_crossner.report.evaluate import read_gold_docs
 from spacy_crossner.report.score import score_pipeline
 from spacy_crossner.training.recipes import BY_HAND, Recipe
 from spacy_crossner.training.run import FINISHED, PIPELINE, Inputs, Job, Stage, plan, run_stage
@@ -163,7 +163,7 @@ def test_stage(setup: Setup, stage: Stage) -> dict[str, Any]:
     began = time.perf_counter()
     nlp = load_pipeline(setup.place(stage) / PIPELINE)
     tests = {
-        name: score_pipeline(nlp, read_labelled(file, setup.test_limit))
+        name: score_pipeline(nlp, read_gold_docs(file, setup.test_limit))
         for name, file in setup.tests.items()
     }
     minutes = round((time.perf_counter() - began) / 60.0, 3)

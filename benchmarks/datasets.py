@@ -115,15 +115,15 @@ def make_uner(data: Path, corpus: Path, unlabelled: int) -> None:
     def file(name: str, part: str) -> Path:
         return data / "uner" / f"{name}-ud-{part}.iob2"
 
-    english = list(read_labelled(file("en_ewt", "test"), SOURCE))
+    english = list(convert_labelled(file("en_ewt", "test"), SOURCE))
     middle = len(english) // 2
     write_docs(corpus / "dev.spacy", english[:middle])
     write_docs(corpus / "test-en.spacy", english[middle:])
     for lang, name in UNER_TESTS.items():
-        write_docs(corpus / f"test-{lang}.spacy", read_labelled(file(name, "test"), lang))
+        write_docs(corpus / f"test-{lang}.spacy", convert_labelled(file(name, "test"), lang))
     for name, (lang, path) in OTHER_TESTS.items():
         if (data / path).exists():
-            write_docs(corpus / f"test-{name}.spacy", read_labelled(data / path, lang))
+            write_docs(corpus / f"test-{name}.spacy", convert_labelled(data / path, lang))
     texts = {lang: file(name, "train") for lang, name in UNER_TESTS.items()}
     japanese = data / JAPANESE
     if japanese.exists():
@@ -133,7 +133,7 @@ def make_uner(data: Path, corpus: Path, unlabelled: int) -> None:
     else:
         msg.warn(f"{japanese} is missing: there is no Japanese test and no Japanese text")
     _write_targets(corpus, texts, unlabelled)
-    _write_views(data, corpus, read_labelled(file("en_ewt", "dev"), SOURCE), tuple(UNER_TESTS))
+    _write_views(data, corpus, convert_labelled(file("en_ewt", "dev"), SOURCE), tuple(UNER_TESTS))
 
 
 def make_wikiann(data: Path, corpus: Path, unlabelled: int) -> None:
@@ -143,16 +143,16 @@ def make_wikiann(data: Path, corpus: Path, unlabelled: int) -> None:
         return data / "wikiann" / f"{lang}-{part}.conll"
 
     targets = DATASETS["wikiann"].targets
-    dev = read_labelled(file(SOURCE, "val"), SOURCE)
+    dev = convert_labelled(file(SOURCE, "val"), SOURCE)
     write_docs(corpus / "dev.spacy", islice(dev, WIKIANN_DEV))
     for lang in (SOURCE, *targets):
-        write_docs(corpus / f"test-{lang}.spacy", read_labelled(file(lang, "test"), lang))
+        write_docs(corpus / f"test-{lang}.spacy", convert_labelled(file(lang, "test"), lang))
     _write_targets(corpus, {lang: file(lang, "train") for lang in targets}, unlabelled)
-    source = islice(read_labelled(file(SOURCE, "train"), SOURCE), WIKIANN_SOURCE)
+    source = islice(convert_labelled(file(SOURCE, "train"), SOURCE), WIKIANN_SOURCE)
     _write_views(data, corpus, source, targets)
 
 
-def read_labelled(path: Path, lang: str, drop: Collection[str] = NOT_SHARED) -> Iterator[Doc]:
+def convert_labelled(path: Path, lang: str, drop: Collection[str] = NOT_SHARED) -> Iterator[Doc]:
     """Read a file of gold labels, with its own tokens.
 
     path (Path): The file.

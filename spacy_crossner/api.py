@@ -176,7 +176,7 @@ def calibrate(
                 Path(model), files[0], path, fit_threshold=threshold
             )
             return Calibrated(found, path)
-        docs = scoring.read_labelled(files[0])
+        docs = scoring.read_gold_docs(files[0])
     found = calibration.calibrate(model, docs, fit_threshold=threshold)
     if output is None:
         return Calibrated(found)

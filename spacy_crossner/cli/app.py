@@ -1,7 +1,7 @@
-"""`python -m spacy crossner COMMAND`: parse, call, print.
+"""Define `python -m spacy crossner COMMAND`.
 
-Each command is a thin shell around a plain function that can be imported. Those functions are
-imported inside the commands: `python -m spacy --help` loads this module, and must stay quick.
+Each command is a thin shell around a function that can be imported. The commands import these
+functions when they are called, to keep `python -m spacy --help` fast.
 """
 
 import errno
@@ -21,16 +21,16 @@ from spacy_crossner.errors import CrossnerError, Errors
 
 app = typer.Typer(
     name="crossner",
-    help="Cross-lingual NER: train where labels are, ship where none are.",
+    help="Cross-lingual NER: train on labelled languages, predict in others.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 spacy_app.add_typer(app, name="crossner")
 
-# What is wrong with a place and not with us.
+# Errors of the file system, which are shown without a traceback.
 PLACES = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR)
-# One short form for each option that several commands have, as in spaCy's own commands.
+# Short forms of options, as in spaCy's own commands.
 SHORT = {
     "output": "-o",
     "gpu_id": "-g",
@@ -40,17 +40,17 @@ SHORT = {
     "force": "-F",
     "quiet": "-q",
 }
-# Names that options had before 0.2. They are understood for one release.
+# Names of options before 0.2, accepted for one release.
 RENAMED = {"--language": "--lang"}
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class Command(TyperCommand):
-    """A command that also understands the former names of its options."""
+    """A command that also accepts the former names of its options."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse arguments; see click."""
+        """Replace former names of options, and parse the arguments."""
         known = {name for parameter in self.params for name in parameter.opts}
         renamed = {old: new for old, new in RENAMED.items() if old not in known and new in known}
         for position, word in enumerate(args):
@@ -63,12 +63,12 @@ class Command(TyperCommand):
 @app.callback(invoke_without_command=True, no_args_is_help=True)
 def callback(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only print errors.")] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", help="Show where in the code an error comes from.")
+        bool, typer.Option("--verbose", help="Show the traceback of an error.")
     ] = False,
 ) -> None:
-    """Cross-lingual NER: train where labels are, ship where none are."""
+    """Cross-lingual NER: train on labelled languages, predict in others."""
     if version:
         typer.echo(__version__)
         raise typer.Exit
@@ -77,25 +77,29 @@ def callback(
 
 
 class State:
-    """Settings of this call of the program.
+    """Global settings of the command line.
 
-    verbose (bool): Whether errors show where in the code they come from.
+    verbose (bool): Whether to show tracebacks.
     """
 
     verbose = False
 
 
 def split_list(text: str) -> list[str]:
-    """RETURNS (list[str]): The parts of a list such as "de, es"."""
+    """Split a comma-separated list such as "de, es".
+
+    text (str): The list.
+    RETURNS (list[str]): Its items without surrounding spaces; empty items are left out.
+    """
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def command(name: str, panel: str = "", *, to: typer.Typer = app) -> Decorator:
-    """Register a command whose user errors end in one clear line with its name, and exit code 1.
+    """Register a command that prints user errors in one line and exits with code 1.
 
-    name (str): The command's name.
-    panel (str): The panel of the help page that lists it.
-    to (typer.Typer): The app that gets the command.
+    name (str): Name of the command.
+    panel (str): Panel of the help page that lists it.
+    to (typer.Typer): The app to register it with.
     RETURNS (Callable): The decorator.
     """
 
@@ -129,16 +133,16 @@ def _add_short_forms(function: Callable[..., Any]) -> None:
 
 
 def explain(error: Exception) -> Optional[str]:
-    """Say what a user can do about an error.
+    """Format an error that the user can correct.
 
-    error (Exception): What stopped a command.
-    RETURNS (Optional[str]): The message, or None if the mistake is ours.
+    error (Exception): The error that stopped a command.
+    RETURNS (Optional[str]): The message, or None for any other error.
     """
     from spacy_crossner.files import is_disk_full
 
     if isinstance(error, CrossnerError):
         return str(error)
-    path = getattr(error, "filename", None) or "what the command writes"
+    path = getattr(error, "filename", None) or "the output"
     if is_disk_full(error):
         return Errors.CN015.format(path=path)
     if isinstance(error, OSError) and error.errno in PLACES:

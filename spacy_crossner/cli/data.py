@@ -1,4 +1,4 @@
-"""Data: labelled and plain text in, documents that train out."""
+"""Commands that convert and inspect data."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,44 +15,47 @@ def convert_cli(
     out: Annotated[
         Path,
         typer.Argument(
-            help="A file, whose ending tells the format (.spacy .iob2 .conll .jsonl .csv), or "
-            "without an ending, a folder."
+            help="A file whose ending gives the format (.spacy .iob2 .conll .jsonl .csv), or "
+            "a folder (without an ending)."
         ),
     ],
     format: Annotated[
-        str, typer.Option(help="Format of the inputs. The command formats lists all.")
+        str, typer.Option(help="Format of the inputs; `formats` lists all of them.")
     ] = "auto",
-    to: Annotated[str, typer.Option(help="Format of the output: prodigy, brat, ...")] = "auto",
+    to: Annotated[
+        str, typer.Option(help="Format of the output, such as prodigy or brat.")
+    ] = "auto",
     lang: Annotated[str, typer.Option(help="Language code of the texts.")] = "xx",
     label_map: Annotated[str, typer.Option(help="Rename labels: PER=PERSON,LOC=GPE.")] = "",
-    drop_labels: Annotated[
-        str, typer.Option(help="Labels whose entities become plain text: OTH,MISC.")
-    ] = "",
+    drop_labels: Annotated[str, typer.Option(help="Labels to remove: OTH,MISC.")] = "",
     unlabelled: Annotated[
-        bool, typer.Option("--unlabelled", help="Remove the labels: it is target text.")
+        bool, typer.Option("--unlabelled", help="Remove all labels, for use as target text.")
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at the first problem instead of counting it.")
+        bool,
+        typer.Option("--strict", help="Stop at the first error instead of skipping the sentence."),
     ] = False,
-    limit: Annotated[int, typer.Option(min=0, help="Stop after this many sentences.")] = 0,
+    limit: Annotated[int, typer.Option(min=0, help="Maximum number of sentences, 0 for all.")] = 0,
     tokenizer: Annotated[
         str,
-        typer.Option(help="gold keeps the tokens of the files, text tokenizes their texts anew."),
+        typer.Option(help="gold keeps the tokens of the files, text tokenizes their text again."),
     ] = "gold",
     misaligned: Annotated[
         str,
         typer.Option(
-            help="Entities that cut a token: missing masks the tokens, skip skips the sentence."
+            help="For entities that start or end inside a token: missing masks the tokens, skip "
+            "leaves out the sentence."
         ),
     ] = "missing",
     shard_size: Annotated[
-        int, typer.Option(min=0, help="Write a folder of .spacy files with about this many docs.")
+        int,
+        typer.Option(min=0, help="Write a folder of .spacy files with about this many docs each."),
     ] = 0,
     tag_names: Annotated[
-        str, typer.Option(help="Names of tags that are numbers, in order: O,B-PER,I-PER.")
+        str, typer.Option(help="Names of numeric tags in order: O,B-PER,I-PER.")
     ] = "",
 ) -> None:
-    """Convert labelled or plain text into docs that train, or back."""
+    """Convert labelled or plain text to .spacy files, or from them to other formats."""
     from spacy_crossner.data.convert import convert, describe, parse_label_map
 
     report = convert(
@@ -88,7 +91,7 @@ def convert_cli(
 
 @command("formats", "Data")
 def formats_cli() -> None:
-    """List the file formats that convert reads and writes."""
+    """List the file formats that `convert` reads and writes."""
     from wasabi import table
 
     from spacy_crossner.data.formats import list_formats
@@ -98,11 +101,11 @@ def formats_cli() -> None:
 
 @command("sample", "Data")
 def sample_cli(
-    sample: Annotated[Path, typer.Argument(help="Folder of the sample corpus.")],
+    sample: Annotated[Path, typer.Argument(help="Folder with the sample corpus.")],
     output: Annotated[Path, typer.Argument(help="Folder to write .spacy files to.")],
     languages: Annotated[str, typer.Option(help="Target languages: de,es,zh.")],
 ) -> None:
-    """Turn the sample corpus into docs that train: source, views, target text and tests."""
+    """Convert the sample corpus to .spacy files: source text, views, target text and tests."""
     from spacy_crossner.data.sample import make_corpus
 
     counts = make_corpus(sample, output, split_list(languages))
@@ -114,7 +117,7 @@ def sample_cli(
 def inspect_cli(
     paths: Annotated[list[Path], typer.Argument(help=".spacy files, or folders of them.")],
 ) -> None:
-    """Count what .spacy files hold: views, languages, groups, links, soft targets, labels."""
+    """Count the views, languages, groups, links, soft targets and labels in .spacy files."""
     from spacy_crossner.data.inspect import inspect, render
 
     typer.echo(render(inspect(paths)))

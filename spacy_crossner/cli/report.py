@@ -1,4 +1,4 @@
-"""Reports: scores and an HTML page."""
+"""Commands that score pipelines and write reports."""
 
 from pathlib import Path
 from typing import Annotated, Optional
@@ -7,11 +7,12 @@ import typer
 from wasabi import msg
 
 from spacy_crossner.cli.app import command
+from spacy_crossner.cli.options import GPU_ID, MODEL
 
 
 @command("evaluate", "Reports")
 def evaluate_cli(
-    model: Annotated[str, typer.Argument(help="A pipeline folder, or an installed pipeline.")],
+    model: Annotated[str, MODEL],
     tests: Annotated[
         list[Path],
         typer.Argument(help=".spacy files with gold entities, or folders with test-*.spacy."),
@@ -23,15 +24,13 @@ def evaluate_cli(
         bool,
         typer.Option(
             "--gold-tokens",
-            help="Score on the files' tokens instead of their raw text, and show what seqeval and "
-            "spaCy's scorer count there.",
+            help="Score on gold tokens instead of raw text, and add the scores of seqeval and "
+            "spaCy's scorer.",
         ),
     ] = False,
-    gpu_id: Annotated[
-        int, typer.Option("--gpu-id", "-g", help="The GPU to use, -1 for the CPU.")
-    ] = -1,
+    gpu_id: Annotated[int, GPU_ID] = -1,
 ) -> None:
-    """Score a pipeline per language and type: exact entities on the raw text."""
+    """Score a pipeline per language and entity type: exact spans on the raw text."""
     from spacy_crossner.files import write_json
     from spacy_crossner.report.evaluate import evaluate
 
@@ -68,44 +67,51 @@ def evaluate_cli(
 
 @command("report", "Reports")
 def report_cli(
-    model: Annotated[str, typer.Argument(help="A pipeline folder, or an installed pipeline.")],
+    model: Annotated[str, MODEL],
     tests: Annotated[
         list[Path],
         typer.Argument(help=".spacy files with gold entities, or folders with test-*.spacy."),
     ],
     output: Annotated[Path, typer.Option(help="Folder to write report.html to.")] = Path("report"),
     name: Annotated[
-        Optional[str], typer.Option(help="What to call the pipeline; by default its own name.")
+        Optional[str],
+        typer.Option(help="Name of the pipeline in the report; by default that in its meta.json."),
     ] = None,
     metrics: Annotated[
         Optional[list[Path]],
-        typer.Option(help="JSON that evaluate wrote, or a folder of it: recipes to compare with."),
+        typer.Option(
+            help="JSON output of `evaluate` for pipelines to compare with, or a folder of it; "
+            "repeat."
+        ),
     ] = None,
     log: Annotated[
         Optional[list[Path]],
-        typer.Option(help="JSONL that training.logger.output_file names, or a folder with some."),
+        typer.Option(
+            help="Training log (training.logger.output_file), or a folder of logs; repeat."
+        ),
     ] = None,
     encoder: Annotated[
-        Optional[str], typer.Option(help="The encoder before training: a folder or a hub name.")
+        Optional[str],
+        typer.Option(help="The encoder before training: a folder or a name on the model hub."),
     ] = None,
     source: Annotated[
         Optional[Path],
-        typer.Option(help="Labelled source text, for the chart of token vectors only."),
+        typer.Option(help="Labelled source text for the chart of token vectors."),
     ] = None,
     translation: Annotated[
-        Optional[Path], typer.Option(help="JSON report of the translation.")
+        Optional[Path], typer.Option(help="JSON written by `translate --report`.")
     ] = None,
     selection: Annotated[
-        Optional[Path], typer.Option(help="JSON report of the selection of target text.")
+        Optional[Path], typer.Option(help="JSON written by `select --output`.")
     ] = None,
     limit: Annotated[
-        int, typer.Option(min=0, help="Sentences to show of each language and kind of error.")
+        int, typer.Option(min=0, help="Number of sentences to show per language and kind of error.")
     ] = 8,
-    gpu_id: Annotated[int, typer.Option(help="The GPU to use, -1 for the CPU.")] = -1,
+    gpu_id: Annotated[int, GPU_ID] = -1,
 ) -> None:
-    """Write one HTML file that shows how good a pipeline is: scores, examples, charts, errors.
+    """Write an HTML report on a pipeline: scores, examples, charts and errors.
 
-    Sections without content are left out. In a project:
+    Sections without data are left out. In a project:
 
     crossner report training/crossner/calibrated corpus --name crossner --metrics metrics
     --log training --encoder encoder --source corpus/dev.spacy --translation

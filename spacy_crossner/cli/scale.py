@@ -1,4 +1,4 @@
-"""Text of any amount: a pipeline over files, here or on a cluster."""
+"""The command that applies a pipeline to files, locally or on a cluster."""
 
 from pathlib import Path
 from typing import Annotated, Optional
@@ -7,37 +7,41 @@ import typer
 from wasabi import msg
 
 from spacy_crossner.cli.app import command
-from spacy_crossner.cli.options import ADDRESS, GPUS, ON, THREADS, WORKERS
+from spacy_crossner.cli.options import ADDRESS, GPUS, MODEL, ON, THREADS, WORKERS
 
-# Failures that are printed; the journal of the output has them all.
+# Number of failures to print; the journal of the output has all of them.
 SHOWN = 20
 
 
 @command("apply", "Texts")
 def apply_cli(
-    pipeline: Annotated[str, typer.Argument(help="A pipeline folder, or an installed pipeline.")],
+    pipeline: Annotated[str, MODEL],
     path: Annotated[
         str,
         typer.Argument(
             metavar="IN",
-            help=".txt (a text a line), .jsonl, .parquet or .spacy; a folder or a glob of such "
-            "files; a path or a URL (s3://, gs://, hf://).",
+            help="Path or URL (s3://, gs://, hf://) of a .txt (one text per line), .jsonl, "
+            ".parquet or .spacy file, a folder or a glob.",
         ),
     ],
-    out: Annotated[str, typer.Argument(help="The folder to write; a path or a URL.")],
+    out: Annotated[str, typer.Argument(help="Path or URL of the folder to write.")],
     format: Annotated[
         str, typer.Option("--format", help="Format of the output: jsonl, parquet or spacy.")
     ] = "jsonl",
-    text_column: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
+    text_column: Annotated[str, typer.Option(help="Column with the texts.")] = "text",
     id_column: Annotated[
-        str, typer.Option(help="Column of the ids; texts without one are named by file and line.")
+        str, typer.Option(help="Column with the ids; by default, ids are made from file and line.")
     ] = "id",
     columns: Annotated[
         Optional[str],
-        typer.Option(help="Input columns to pass through: text,url; all if not given."),
+        typer.Option(help="Input columns to copy to the output: text,url; by default all."),
     ] = None,
     candidates: Annotated[
-        bool, typer.Option("--candidates", help="Also write all spans that have a score.")
+        bool,
+        typer.Option(
+            "--candidates",
+            help="Also write candidate spans below the threshold, with their scores.",
+        ),
     ] = False,
     on: Annotated[str, ON] = "local",
     workers: Annotated[int, WORKERS] = 1,
@@ -45,19 +49,17 @@ def apply_cli(
     address: Annotated[str, ADDRESS] = "",
     gpus_per_worker: Annotated[float, GPUS] = 0.0,
     gpu: Annotated[bool, typer.Option("--gpu", help="Run local workers on the GPU.")] = False,
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Texts that go through the pipeline at once.")
-    ] = 64,
+    batch_size: Annotated[int, typer.Option(min=1, help="Texts per batch.")] = 64,
     shard_size: Annotated[int, typer.Option(min=1, help="Texts per file.")] = 2000,
     code: Annotated[
         Optional[Path], typer.Option("--code", help="Python file with registered functions.")
     ] = None,
     restart: Annotated[
         bool,
-        typer.Option("--restart", help="Replace an output with other settings or other texts."),
+        typer.Option("--restart", help="Replace an output that has other settings or texts."),
     ] = False,
 ) -> None:
-    """Find the entities of any amount of text. Continues where it was interrupted."""
+    """Predict entities in any amount of text. An interrupted run continues where it stopped."""
     from spacy_crossner.scale.apply import apply
     from spacy_crossner.scale.execution import Execution
 

@@ -1,4 +1,4 @@
-"""Shipping: wheels, and the proof that they work."""
+"""Commands that build and verify wheels."""
 
 from enum import Enum
 from pathlib import Path
@@ -12,14 +12,14 @@ from spacy_crossner.cli.app import command, split_list
 
 
 class Runtime(str, Enum):
-    """What a wheel predicts with."""
+    """Runtime of a wheel."""
 
     torch = "torch"
     onnx = "onnx"
 
 
 class Weights(str, Enum):
-    """What a graph holds its weights in."""
+    """Data type of the weights in an ONNX graph."""
 
     int8 = "int8"
     float32 = "float32"
@@ -33,63 +33,68 @@ def package_cli(
     texts: Annotated[
         Optional[list[Path]],
         typer.Option(
-            help=".spacy files, or folders of them, with texts in these languages; repeat. The "
-            "vocabulary is trimmed by them."
+            help=".spacy files or folders with text in these languages, used to trim the "
+            "vocabulary; repeat."
         ),
     ] = None,
     name: Annotated[
         Optional[str],
         typer.Option(
-            help="What follows the language in a wheel's name. By default the name of the project "
-            "folder, or crossner_trf outside of a project."
+            help="Package name without the language; by default the name of the project folder, or "
+            "crossner_trf outside a project."
         ),
     ] = None,
     version: Annotated[str, typer.Option(help="Version of the wheels.")] = __version__,
     scores: Annotated[
-        Optional[Path], typer.Option(help="What the command evaluate wrote, for the meta.json.")
+        Optional[Path], typer.Option(help="JSON written by `evaluate`, for the meta.json.")
     ] = None,
     sources: Annotated[
         Optional[Path],
-        typer.Option(help="JSON list of the data's name, url and license, for the meta.json."),
+        typer.Option(
+            help="JSON list of data sources with name, url and license, for the meta.json."
+        ),
     ] = None,
     license_name: Annotated[
         str,
-        typer.Option("--license", help="Licence of the wheels; by default those of the sources."),
+        typer.Option(
+            "--license", help="License of the wheels; by default the licenses of the sources."
+        ),
     ] = "",
     trim: Annotated[
         Optional[bool],
         typer.Option(
             "--trim/--no-trim",
-            help="Cut the vocabulary of all wheels, or of none. By default those of one language "
-            "are cut, and xx_NAME keeps all languages of the encoder.",
+            help="Trim the vocabulary of all wheels, or of none. By default, wheels of one "
+            "language are trimmed, and xx_NAME keeps all languages of the encoder.",
         ),
     ] = None,
     runtime: Annotated[
         Runtime,
         typer.Option(
-            help="What the wheels predict with: torch, or onnx (ONNX Runtime), which is faster on "
-            "a CPU, smaller, and needs neither torch nor transformers."
+            help="torch, or onnx for ONNX Runtime, which is faster on a CPU, smaller, and does not "
+            "need torch or transformers."
         ),
     ] = Runtime.torch,
     weights: Annotated[
-        Weights, typer.Option(help="With --runtime onnx: what the encoder's weights are held in.")
+        Weights, typer.Option(help="With --runtime onnx: data type of the encoder's weights.")
     ] = Weights.int8,
     dev: Annotated[
         Optional[list[Path]],
         typer.Option(
-            help="With --runtime onnx: .spacy files, or folders of them, with labelled text to "
-            "compare it with torch on; repeat."
+            help="With --runtime onnx: .spacy files or folders with labelled text, on which F1 is "
+            "compared with torch; repeat."
         ),
     ] = None,
     max_loss: Annotated[
-        float, typer.Option(min=0.0, help="Points of F1 that --runtime onnx may lose on --dev.")
+        float,
+        typer.Option(min=0.0, help="Maximum loss of F1 on --dev with --runtime onnx, in points."),
     ] = 0.5,
     push_to: Annotated[
         str,
         typer.Option(
             "--push",
-            help="Upload the wheels to this account or organization of the Hugging Face hub. Needs "
-            "spacy-huggingface-hub, and a login.",
+            help="Upload the wheels to this account or organization on the Hugging Face hub. Needs "
+            "spacy-huggingface-hub and a login.",
         ),
     ] = "",
 ) -> None:
@@ -118,7 +123,7 @@ def package_cli(
         f1 = "" if loss is None else f", F1 {loss[0]:.2f} with torch, {loss[1]:.2f} with onnx"
         msg.good(f"{path}: {size}{pieces}{f1}")
     if runtime is Runtime.onnx and not dev:
-        msg.warn("F1 was not compared with torch: name labelled text with --dev")
+        msg.warn("F1 was not compared with torch: give labelled text with --dev")
     if push_to:
         from spacy_crossner.ship.card import push
 
@@ -129,42 +134,41 @@ def package_cli(
 def verify_cli(
     wheels: Annotated[
         list[Path],
-        typer.Argument(help="Wheels; or a folder, for those that package wrote there last."),
+        typer.Argument(help="Wheels, or the output folder of `package`."),
     ],
-    against: Annotated[Path, typer.Option(help="The pipeline that they were made from.")],
+    against: Annotated[Path, typer.Option(help="The pipeline that was packaged.")],
     texts: Annotated[
         Optional[list[Path]],
-        typer.Option(help=".spacy files, or folders of them, with texts to try; repeat."),
+        typer.Option(help=".spacy files or folders with texts to predict; repeat."),
     ] = None,
-    limit: Annotated[
-        int, typer.Option(min=0, help="Texts of each language to try, 0 for all.")
-    ] = 0,
+    limit: Annotated[int, typer.Option(min=0, help="Texts per language, 0 for all.")] = 0,
     install: Annotated[
         Optional[list[str]],
         typer.Option(
-            help="Install this (spacy-crossner, a wheel or a folder of it) and all requirements "
-            "into an empty environment, instead of lending it the packages of this one; repeat."
+            help="Install this package (spacy-crossner, its wheel or its folder) with all "
+            "requirements into an empty environment, instead of sharing the packages of this one; "
+            "repeat."
         ),
     ] = None,
     output: Annotated[
-        Optional[Path], typer.Option(help="JSON file to write what was found to.")
+        Optional[Path], typer.Option(help="JSON file to write the results to.")
     ] = None,
 ) -> None:
-    """Load each wheel in a clean environment without a network, and compare what it finds."""
+    """Load each wheel in a clean environment without network, and compare its predictions."""
     from spacy_crossner.ship.verify import find_wheels, verify, write_verified
 
     results = verify(find_wheels(wheels), against, texts or [], limit=limit, install=install or [])
     for wheel, count, entities, seconds, outside, same, agreement in results:
         shared = "all" if agreement == 1 else f"{agreement:.1%}"
         msg.good(
-            f"{wheel.name}: {entities} entities in {count} texts, {shared} as in the pipeline; "
+            f"{wheel.name}: {entities} entities in {count} texts, {shared} identical; "
             f"loaded in {seconds:.1f} s"
         )
         if same < outside:
             msg.warn(
-                f"In languages outside {wheel.name}, {outside - same} of {outside} sentences have "
-                f"other entities than in the pipeline."
+                f"Predictions of {wheel.name} differ in {outside - same} of {outside} sentences in "
+                f"languages that it was not packaged for."
             )
     if output is not None:
         write_verified(results, output)
-        msg.good(f"Wrote what was found to {output}")
+        msg.good(f"Wrote the results to {output}")

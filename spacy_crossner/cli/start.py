@@ -1,4 +1,4 @@
-"""Start: an encoder, and a project for your own labels."""
+"""Commands that write an encoder, try a pipeline and create a project."""
 
 import io
 import os
@@ -12,16 +12,17 @@ import typer
 from wasabi import msg
 
 from spacy_crossner.cli.app import command
+from spacy_crossner.cli.options import GPU_ID, MODEL
 from spacy_crossner.errors import CrossnerError, Errors
 
 
 @command("encoder", "Start")
 def encoder_cli(
-    output: Annotated[Path, typer.Option(help="The folder to write.")],
+    output: Annotated[Path, typer.Option(help="Folder to write the encoder to.")],
     source: Annotated[
         str,
         typer.Option(
-            help="embedded (multilingual-e5-small, from the package index), a folder, or a name on "
+            help="embedded (multilingual-e5-small from the package index), a folder, or a name on "
             "the Hugging Face hub."
         ),
     ] = "embedded",
@@ -29,37 +30,37 @@ def encoder_cli(
         Optional[int],
         typer.Option(
             min=1,
-            help="Number of layers to keep, counted from below; all by default. Fewer are faster.",
+            help="Keep only the first N layers, which is faster; by default all.",
         ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace the folder, whatever it holds.")
+        bool, typer.Option("--force", help="Replace the folder, whatever it contains.")
     ] = False,
 ) -> None:
-    """Write an encoder as a Hugging Face folder, by default one that needs no model hub."""
+    """Write an encoder as a Hugging Face folder; the default does not need the model hub."""
     from spacy_crossner.ship.embedded import write_encoder
 
     if write_encoder(output, source, layers=layers, force=force):
         msg.good(f"Wrote the encoder to {output}")
     else:
-        msg.info(f"Nothing to do: {output} holds this encoder already")
+        msg.info(f"{output} already contains this encoder")
 
 
 @command("try", "Start")
 def try_cli(
-    model: Annotated[str, typer.Argument(help="A pipeline folder, or an installed pipeline.")],
+    model: Annotated[str, MODEL],
     texts: Annotated[
-        Optional[list[str]], typer.Argument(help="Texts; without any, lines from standard input.")
+        Optional[list[str]], typer.Argument(help="Texts; by default, the lines of standard input.")
     ] = None,
     threshold: Annotated[
         Optional[float],
-        typer.Option(min=0.0, max=1.0, help="Least score of an entity, instead of the pipeline's."),
+        typer.Option(min=0.0, max=1.0, help="Threshold for entities, instead of the pipeline's."),
     ] = None,
     html: Annotated[
-        Optional[Path], typer.Option(help="HTML file to write, with entities in colour.")
+        Optional[Path], typer.Option(help="HTML file to write, with highlighted entities.")
     ] = None,
 ) -> None:
-    """Show the entities that a pipeline finds in a text, with their scores."""
+    """Print the entities that a pipeline predicts in a text, with their scores."""
     from spacy_crossner.pipeline.load import load_pipeline
     from spacy_crossner.start.try_out import find_entities, render_terminal, write_html
 
@@ -77,52 +78,59 @@ def try_cli(
 
 @command("init", "Start")
 def init_cli(
-    folder: Annotated[Path, typer.Argument(help="The project folder to make, or to add to.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Project folder to create, or to add a language to.")
+    ],
     labels: Annotated[
         Optional[list[str]],
         typer.Option(
-            help="Labelled sentences, an export of an annotation tool or any format of `convert`. "
-            "Also LANGUAGE=FILE, a few labels of a target language; repeat."
+            help="Labelled sentences in any format of `convert`, such as the export of an "
+            "annotation tool. LANGUAGE=FILE adds labelled sentences in a target language; repeat."
         ),
     ] = None,
-    source: Annotated[Optional[str], typer.Option(help="Their language: en.")] = None,
-    format: Annotated[
-        str, typer.Option(help="Format of the labelled files; auto goes by their content.")
-    ] = "auto",
-    targets: Annotated[
-        Optional[str], typer.Option(help="Languages to find entities in: it,de.")
+    source: Annotated[
+        Optional[str], typer.Option(help="Language code of the labelled sentences: en.")
     ] = None,
+    format: Annotated[
+        str, typer.Option(help="Format of the labelled files; auto detects it.")
+    ] = "auto",
+    targets: Annotated[Optional[str], typer.Option(help="Target languages: it,de.")] = None,
     text: Annotated[
         Optional[list[str]],
-        typer.Option(help="LANGUAGE=FILE, plain text of a target language, a line each; repeat."),
+        typer.Option(
+            help="LANGUAGE=FILE with plain text in a target language, one text per line; repeat."
+        ),
     ] = None,
     test: Annotated[
         Optional[list[str]],
-        typer.Option(help="LANGUAGE=FILE, labelled test sentences; repeat."),
+        typer.Option(help="LANGUAGE=FILE with labelled test sentences; repeat."),
     ] = None,
     label_weight: Annotated[
         float,
-        typer.Option(min=0.0, help="Weight of labels of target languages in the training loss."),
+        typer.Option(min=0.0, help="Weight of target-language labels in the training loss."),
     ] = 1.0,
     dictionary: Annotated[
         Optional[list[str]],
         typer.Option(
-            help="LANGUAGE=FILE, a .tsv of words and translations, or a Wiktionary file (.txt); "
-            "repeat. FreeDict dictionaries are found where they are installed."
+            help="LANGUAGE=FILE with a .tsv of words and translations, or a Wiktionary file "
+            "(.txt); repeat. Installed FreeDict dictionaries are used automatically."
         ),
     ] = None,
     memory: Annotated[
         Optional[list[Path]],
         typer.Option(
-            help="Translated sentences, such as a .tsv whose first line names the languages; see "
-            "translate; repeat."
+            help="Translation memory, such as a .tsv with language codes in the first line; see "
+            "`translate`; repeat."
         ),
     ] = None,
-    model: Annotated[str, typer.Option(help="A translation model: a folder or a hub name.")] = "",
+    model: Annotated[
+        str, typer.Option(help="Translation model: a folder or a name on the model hub.")
+    ] = "",
     dev: Annotated[
         Optional[Path],
         typer.Option(
-            help="Labelled source sentences to select and calibrate on; else a tenth of the labels."
+            help="Labelled source sentences for checkpoint selection and calibration; by default a "
+            "tenth of the labels."
         ),
     ] = None,
     recipe: Annotated[
@@ -131,18 +139,18 @@ def init_cli(
     encoder: Annotated[
         str, typer.Option(help="embedded, a folder, or a name on the Hugging Face hub.")
     ] = "embedded",
-    gpu_id: Annotated[int, typer.Option(help="The GPU to use, -1 for the CPU.")] = -1,
+    gpu_id: Annotated[int, GPU_ID] = -1,
     add_language: Annotated[
         Optional[str],
         typer.Option(help="Add target languages to the project in the folder: it,de."),
     ] = None,
     run: Annotated[
-        bool, typer.Option("--run", help="Run the project at once: all that is not done yet.")
+        bool, typer.Option("--run", help="Run all steps of the project that are not done yet.")
     ] = False,
 ) -> None:
-    """Make a project for your own labels and languages, ready to run; or add a language to one.
+    """Create a project for your labels and languages, or add a language to one.
 
-    Asks for what is not given, checks each answer, and says what will happen and how long it takes.
+    Asks for missing settings, checks each answer, and prints the steps and their estimated time.
     """
     from spacy_crossner.data.convert import describe as describe_problems
     from spacy_crossner.start.check import check_labels, check_language, check_path, parse_languages
@@ -169,7 +177,7 @@ def init_cli(
         languages = parse_languages(asked)
     for lang in languages if text is None and sys.stdin.isatty() else ():
         answer = _ask(
-            f"plain text in {lang} (a file; enter leaves it out)",
+            f"plain text in {lang} (a file; press enter to skip)",
             "--text",
             lambda value: check_path(Path(value)) if value else None,
             default="",
@@ -202,7 +210,9 @@ def init_cli(
     else:
         plan, reports, changed = add_languages(folder, languages, files)
         if changed:
-            msg.warn("project.yml had been changed, or is of another version: see project.yml.old")
+            msg.warn(
+                "project.yml was edited or has another version; the old file is now project.yml.old"
+            )
     for report in reports:
         for line in describe_problems(report):
             msg.text(line)
@@ -213,13 +223,13 @@ def init_cli(
     for line in describe(plan):
         msg.text(line)
     place = quote(str(folder))
-    # messages would be wrapped, and a wrapped command can't be copied
+    # echo does not wrap lines, so that the commands can be copied
     if run:
         from weasel.cli.run import project_run
 
         msg.good(f"{folder} is ready.")
         project_run(folder, "all")
-        msg.good("Done. What to look at, and what to type:")
+        msg.good("Done. See the report, and try the pipeline:")
         typer.echo(f"open {quote(str(folder / 'report' / 'report.html'))}")
         wheels = sorted((folder / "packages").glob(f"xx_{plan.name}-*.whl"))
         for wheel in wheels[-1:]:
@@ -227,7 +237,9 @@ def init_cli(
         pipeline = quote(str(folder / "training" / "calibrate" / "pipeline"))
         typer.echo(f"python -m spacy crossner try {pipeline} 'a text'")
     else:
-        msg.good(f"{folder} is ready; {folder / 'README.md'} says how to go on. To run it:")
+        msg.good(
+            f"{folder} is ready; {folder / 'README.md'} describes the next steps. Run the project:"
+        )
         typer.echo(f"cd {place} && python -m spacy project run all")
 
 
@@ -237,13 +249,13 @@ Answer = TypeVar("Answer")
 def _ask(
     what: str, option: str, check: Callable[[str], Answer], default: Optional[str] = None
 ) -> Answer:
-    """Ask who sits at the terminal, until the answer is right.
+    """Prompt for a setting until the answer is valid.
 
-    what (str): What to ask for.
-    option (str): The option that gives it.
-    check (Callable[[str], Answer]): Checks and reads the answer.
-    default (Optional[str]): What an empty answer stands for.
-    RETURNS (Answer): The answer as `check` read it.
+    what (str): Name of the setting.
+    option (str): The option that sets it.
+    check (Callable[[str], Answer]): Validates and parses the answer.
+    default (Optional[str]): Answer if the user presses enter.
+    RETURNS (Answer): The parsed answer.
     """
     if not sys.stdin.isatty():
         raise CrossnerError(Errors.CN035.format(what=what, option=option))

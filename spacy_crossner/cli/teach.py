@@ -1,4 +1,4 @@
-"""Distillation: a teacher labels target text, and the useful part is selected."""
+"""Commands that annotate target text with a teacher and select the useful part."""
 
 from pathlib import Path
 from typing import Annotated, Optional
@@ -7,7 +7,7 @@ import typer
 from wasabi import msg
 
 from spacy_crossner.cli.app import command, split_list
-from spacy_crossner.cli.options import ADDRESS, GPUS, ON, THREADS, WORKERS
+from spacy_crossner.cli.options import ADDRESS, GPU_ID, GPUS, ON, THREADS, WORKERS
 from spacy_crossner.errors import CrossnerError, Errors
 
 
@@ -16,98 +16,100 @@ def annotate_cli(
     teacher: Annotated[
         str,
         typer.Argument(
-            help="A pipeline folder or an installed pipeline: one of ours, or any that sets "
-            "doc.ents or doc.spans."
+            help="A pipeline folder or an installed pipeline: one of this package, or any that "
+            "sets doc.ents or doc.spans."
         ),
     ],
     path: Annotated[
         Path,
         typer.Argument(
             metavar="IN",
-            help="A .txt file (a text a line), a .jsonl file (objects with a 'text'), a .spacy "
+            help="A .txt file (one text per line), a .jsonl file (objects with a 'text'), a .spacy "
             "file, or a folder of them.",
         ),
     ],
     out: Annotated[Path, typer.Argument(help="The folder of .spacy files to write.")],
     more: Annotated[
         Optional[list[str]],
-        typer.Option("--teacher", help="Another teacher; repeat. Teachers are averaged."),
+        typer.Option(
+            "--teacher", help="Another teacher; repeat. Their probabilities are averaged."
+        ),
     ] = None,
     weight: Annotated[
         Optional[list[float]],
         typer.Option(
-            "--teacher-weight", help="Weight of a teacher in the average; repeat, in their order."
+            "--teacher-weight",
+            help="Weight of a teacher in the average; repeat in the order of the teachers.",
         ),
     ] = None,
     lang: Annotated[str, typer.Option(help="Language code of plain texts.")] = "xx",
     labels_from: Annotated[
         str,
-        typer.Option(help="Where other pipelines have their entities: ents, or spans:KEY."),
+        typer.Option(help="Where other pipelines store their entities: ents or spans:KEY."),
     ] = "ents",
     label_map: Annotated[
-        str, typer.Option(help="New names for the labels of other pipelines: person=PER,city=LOC.")
+        str, typer.Option(help="Rename labels of other pipelines: person=PER,city=LOC.")
     ] = "",
     student_labels: Annotated[
         str,
         typer.Option(
-            help="The student's labels, if they are not the teachers': PER,LOC,ORG. Tokens that "
-            "could have a label that no teacher knows are masked."
+            help="Labels of the student, if they differ from the teachers': PER,LOC,ORG. Tokens "
+            "that could have a label unknown to all teachers are masked."
         ),
     ] = "",
     default_score: Annotated[
         float,
-        typer.Option(help="Score of entities of other pipelines that have none."),
+        typer.Option(help="Score of entities of other pipelines that don't have scores."),
     ] = 0.95,
     outside: Annotated[
         float,
         typer.Option(
-            help="Share of the tokens without an entity on which other pipelines are believed; the "
+            help="Fraction of the tokens outside entities that count as O for other pipelines; the "
             "rest is masked. Lower it for a teacher with low recall, such as a list of names."
         ),
     ] = 1.0,
     confidence: Annotated[
         float,
         typer.Option(
-            help="Least probability of a confident entity or a confident O. Other tokens get no "
-            "annotation."
+            help="Minimum probability of an entity or O to be annotated. Other tokens are masked."
         ),
     ] = 0.9,
     targets: Annotated[
         str,
         typer.Option(
-            help="What students learn from: soft for the probabilities, hard for the confident "
-            "labels as if they were gold, or both."
+            help="Training targets of students: soft for probabilities, hard for confident labels "
+            "as gold, or both."
         ),
     ] = "soft",
     scheme: Annotated[
         str,
         typer.Option(
-            help="The student: bio for token_label_ner, relations for token_pair_ner, same for the "
-            "teacher's kind."
+            help="Head of the student: bio for token_label_ner, relations for token_pair_ner, same "
+            "for the teacher's."
         ),
     ] = "same",
     labels: Annotated[
         str,
         typer.Option(
-            help="If teachers differ: same refuses, common takes the labels that all know, union "
-            "those that any knows."
+            help="Labels of several teachers: same requires equal labels, common keeps the labels "
+            "that all of them have, union keeps all labels."
         ),
     ] = "same",
     passes: Annotated[
-        int, typer.Option(min=1, help="Readings of each text; all but the first with dropout.")
+        int, typer.Option(min=1, help="Forward passes per text; all but the first use dropout.")
     ] = 1,
     bias: Annotated[
         Optional[float],
         typer.Option(
-            help="Subtracted from the teachers' log odds of O, as in other languages they miss "
-            "more entities. If not set, the bias of their calibration."
+            help="Subtracted from the teachers' log-odds of O, because they miss more entities in "
+            "other languages. By default, the bias from their calibration."
         ),
     ] = None,
     sharpen: Annotated[
         float,
         typer.Option(
-            help="Power that soft targets are raised to: above 1, students become more confident "
-            "than their teachers."
+            help="Exponent of soft targets: above 1, students become more confident than their "
+            "teachers."
         ),
     ] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of dropout.")] = 0,
@@ -116,23 +118,23 @@ def annotate_cli(
     shard_size: Annotated[int, typer.Option(min=1, help="Texts per file.")] = 2000,
     restart: Annotated[
         bool,
-        typer.Option("--restart", help="Replace an annotation that was begun with other settings."),
+        typer.Option("--restart", help="Replace an annotation with other settings."),
     ] = False,
     allow_empty: Annotated[
         bool,
         typer.Option(
             "--allow-empty",
-            help="Keep an annotation without any entity, instead of stopping with an error.",
+            help="Keep an annotation without entities instead of raising an error.",
         ),
     ] = False,
-    gpu_id: Annotated[int, typer.Option(help="The GPU to use, -1 for the CPU.")] = -1,
+    gpu_id: Annotated[int, GPU_ID] = -1,
     on: Annotated[str, ON] = "local",
     workers: Annotated[int, WORKERS] = 1,
     threads: Annotated[int, THREADS] = 1,
     address: Annotated[str, ADDRESS] = "",
     gpus_per_worker: Annotated[float, GPUS] = 0.0,
 ) -> None:
-    """Annotate plain text with a teacher, for students to learn from. Resumes where it stopped."""
+    """Annotate text with a teacher to train students on. An interrupted run continues."""
     from spacy_crossner.data.convert import parse_label_map
     from spacy_crossner.distil.annotate import annotate
     from spacy_crossner.scale.execution import Execution, make_run
@@ -178,49 +180,47 @@ def annotate_cli(
 
 @command("select", "Distillation")
 def select_cli(
-    path: Annotated[Path, typer.Argument(metavar="IN", help="What the command annotate wrote.")],
+    path: Annotated[Path, typer.Argument(metavar="IN", help="Output of `annotate`.")],
     out: Annotated[Path, typer.Argument(help="The .spacy file or folder of files to write.")],
     min_certainty: Annotated[
         float,
-        typer.Option(help="Least certainty of a text: the F1 that the teacher expects of itself."),
+        typer.Option(help="Minimum certainty of a text: the teacher's expected F1."),
     ] = 0.0,
     min_agreement: Annotated[
-        float, typer.Option(help="Least agreement of the teachers, or passes, on a text.")
+        float, typer.Option(help="Minimum agreement of the teachers, or passes, on a text.")
     ] = 0.0,
     per_language: Annotated[
-        int, typer.Option(min=0, help="Most texts of each language; 0 keeps all.")
+        int, typer.Option(min=0, help="Maximum number of texts per language, 0 for all.")
     ] = 0,
     balance: Annotated[
         bool,
-        typer.Option(
-            "--balance", help="Of too many texts, prefer those with labels that are rare."
-        ),
+        typer.Option("--balance", help="With --per-language, prefer texts with rare labels."),
     ] = False,
     source: Annotated[
-        Optional[Path], typer.Option(help="Labelled source text to compare the labels with.")
+        Optional[Path], typer.Option(help="Labelled source text to compare label frequencies with.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Decides which texts are chosen.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the selection.")] = 0,
     ask: Annotated[
         int,
         typer.Option(
             min=0,
-            help="Choose this many texts that are worth labelling next, uncertain and different "
-            "from each other, and write them with predictions for an annotation tool.",
+            help="Active learning: choose this many uncertain and diverse texts, and write them "
+            "with predictions for an annotation tool.",
         ),
     ] = 0,
     format: Annotated[
         str,
-        typer.Option(help="With --ask, the format of the file; see convert."),
+        typer.Option(help="With --ask: format of the output; see `convert`."),
     ] = "",
     exclude: Annotated[
         Optional[list[Path]],
-        typer.Option(help="With --ask, a file of texts that are labelled already; repeat."),
+        typer.Option(help="With --ask: file of texts that are already labelled; repeat."),
     ] = None,
     output: Annotated[
         Optional[Path], typer.Option(help="JSON file to write the counts to.")
     ] = None,
 ) -> None:
-    """Choose annotated texts to learn from, or with --ask, those to label next."""
+    """Select annotated texts for training or, with --ask, texts to label next."""
     if ask:
         from spacy_crossner.distil.ask import ask as choose
 
@@ -249,8 +249,8 @@ def select_cli(
     for lang, row in report.items():
         if row.drifts:
             msg.warn(
-                f"{lang} drifts: {row.drift:.0%} of its entities would need another label to be "
-                f"spread as in the source, and it has {row.rate:.1f} times as many per token"
+                f"Label shift in {lang}: {row.drift:.0%} of its entities would need another label "
+                f"to match the source, and it has {row.rate:.1f} times as many per token"
             )
     if output is not None:
         write_json(output, to_json(report))

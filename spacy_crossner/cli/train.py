@@ -1,4 +1,4 @@
-"""Training: recipes, and the calibration of their pipelines."""
+"""Commands that train recipes and calibrate pipelines."""
 
 from pathlib import Path
 from typing import Annotated, Optional
@@ -7,27 +7,33 @@ import typer
 from wasabi import msg
 
 from spacy_crossner.cli.app import command
+from spacy_crossner.cli.options import GPU_ID
 
 
 @command("train", "Training")
 def train_cli(
-    recipe: Annotated[str, typer.Argument(help="baseline, concner, mclner, crossner or another.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            help="Recipe: baseline, concner, mclner, crossner or another one in --recipes."
+        ),
+    ],
     source: Annotated[
         list[Path],
-        typer.Option("--source", help="Labelled sentences, a .spacy file or folder; repeat."),
+        typer.Option("--source", help=".spacy file or folder with labelled sentences; repeat."),
     ],
     dev: Annotated[
         Path,
         typer.Option(
-            "--dev", help="Labelled source sentences that are not trained on; calibrates."
+            "--dev", help="Labelled source sentences for calibration, not used in training."
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder that gets a folder for each stage.")
+        Path, typer.Option("--output", "-o", help="Output folder, with a subfolder for each stage.")
     ],
     views: Annotated[
         Optional[list[Path]],
-        typer.Option("--views", help="Views that translate or codeswitch wrote; repeat."),
+        typer.Option("--views", help="Output of `translate` or `codeswitch`; repeat."),
     ] = None,
     target: Annotated[
         Optional[list[str]],
@@ -39,50 +45,50 @@ def train_cli(
     bitext: Annotated[
         Optional[list[Path]],
         typer.Option(
-            "--bitext", help="Sentences without labels, each followed by its translations; repeat."
+            "--bitext", help=".spacy file with unlabelled sentences and their translations; repeat."
         ),
     ] = None,
-    encoder: Annotated[Path, typer.Option("--encoder", help="A Hugging Face folder.")] = Path(
-        "encoder"
-    ),
+    encoder: Annotated[
+        Path, typer.Option("--encoder", help="Hugging Face folder of the encoder.")
+    ] = Path("encoder"),
     steps: Annotated[
         int,
-        typer.Option(min=0, help="Optimizer steps of each training, 0 for those of the config."),
+        typer.Option(min=0, help="Optimizer steps per training, 0 for the number in the config."),
     ] = 0,
     student_steps: Annotated[
-        int, typer.Option(min=0, help="Optimizer steps of students, 0 for as many as --steps.")
+        int, typer.Option(min=0, help="Optimizer steps of students, 0 for the same as --steps.")
     ] = 0,
     rounds: Annotated[
         int,
-        typer.Option(min=-1, help="Rounds of annotation and student; -1 takes the recipe's."),
+        typer.Option(
+            min=-1, help="Rounds of annotation and student training, -1 for those of the recipe."
+        ),
     ] = -1,
     settings: Annotated[
         Optional[list[str]],
-        typer.Option("--set", help="SECTION.KEY=VALUE that replaces a config's; repeat."),
+        typer.Option("--set", help="Override SECTION.KEY=VALUE in the config; repeat."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Decides all that is drawn at random.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     stage: Annotated[
         Optional[list[str]],
-        typer.Option("--stage", help="Only run this stage; repeat. --dry-run lists them."),
+        typer.Option("--stage", help="Only run this stage; repeat. --dry-run lists the stages."),
     ] = None,
     recipes: Annotated[
         Optional[Path],
-        typer.Option("--recipes", help="A file of recipes; else the one of the package."),
+        typer.Option("--recipes", help="Recipe file; by default that of the package."),
     ] = None,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Replace stages that were run with other settings.")
+        bool, typer.Option("--restart", help="Replace stages that have other settings.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the stages and the commands they stand for.")
+        bool, typer.Option("--dry-run", help="Print the stages and their equivalent commands.")
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No table of the trainings.")
+        bool, typer.Option("--quiet", "-q", help="Don't print the training table.")
     ] = False,
-    gpu_id: Annotated[
-        int, typer.Option("--gpu-id", "-g", help="The GPU to use, -1 for the CPU.")
-    ] = -1,
+    gpu_id: Annotated[int, GPU_ID] = -1,
 ) -> None:
-    """Train a recipe: teacher, annotation, student and calibration. Finished stages are kept."""
+    """Run a recipe: teacher, annotation, student and calibration. Finished stages are kept."""
     from dataclasses import replace
 
     from spacy_crossner.training.recipes import find_recipe, parse_settings
@@ -106,22 +112,22 @@ def train_cli(
 @command("calibrate", "Training")
 def calibrate_cli(
     model: Annotated[Path, typer.Argument(help="A trained pipeline.")],
-    dev: Annotated[Path, typer.Argument(help="Labelled source text that was not trained on.")],
+    dev: Annotated[Path, typer.Argument(help="Labelled source text not used in training.")],
     output: Annotated[Path, typer.Argument(help="Folder to write the calibrated pipeline to.")],
     threshold: Annotated[
         bool,
         typer.Option(
             "--threshold",
-            help="Also choose the threshold, and for token labels how much less likely O is than "
-            "it seems: the lowest threshold and the largest bias whose F1 is within one standard "
-            "error of the best, for scores are lower in languages without labels.",
+            help="Also choose the lowest threshold and, for token labels, the largest bias "
+            "against O within one standard error of the best F1. Scores are lower in target "
+            "languages.",
         ),
     ] = False,
     report: Annotated[
-        Optional[Path], typer.Option(help="JSON file to write what was found to.")
+        Optional[Path], typer.Option(help="JSON file to write the results to.")
     ] = None,
 ) -> None:
-    """Make scores mean what they say: fit a temperature on labelled source text."""
+    """Calibrate scores: fit a temperature on labelled source text."""
     from dataclasses import asdict
 
     from spacy_crossner.files import write_json

@@ -1,4 +1,4 @@
-"""Views: lexicons, code-switched copies and translations of labelled sentences."""
+"""Commands that create lexicons, code-switched copies and translations."""
 
 from pathlib import Path
 from typing import Annotated, Optional
@@ -15,7 +15,7 @@ from spacy_crossner.errors import CrossnerError, Errors
 def lexicon_cli(
     out: Annotated[
         str,
-        typer.Argument(help="The .tsv file to write; {lang} in it stands for the target language."),
+        typer.Argument(help="The .tsv file to write; {lang} is replaced by the target language."),
     ],
     source: Annotated[str, typer.Option("--from", help="Language of the words.")],
     targets: Annotated[
@@ -24,44 +24,47 @@ def lexicon_cli(
     freedict: Annotated[
         Optional[list[str]],
         typer.Option(
-            help="auto for what is installed, a name such as eng-deu, or a path to its .index."
+            help="FreeDict dictionary: auto for the installed ones, a name such as eng-deu, or the "
+            "path of an .index; repeat."
         ),
     ] = None,
     wiktionary: Annotated[
         Optional[list[Path]],
-        typer.Option(help="A file with lines such as 'word {pos} (gloss) :: translations'."),
+        typer.Option(
+            help="Wiktionary file with lines 'word {pos} (gloss) :: translations'; repeat."
+        ),
     ] = None,
     tsv: Annotated[
         Optional[list[Path]],
         typer.Option(
-            help="A table: word, perhaps part of speech, translation, perhaps weight. It counts "
-            "most, Wiktionary second, FreeDict least."
+            help="Table of word, optional part of speech, translation, optional weight; repeat. "
+            "Tables take precedence over Wiktionary, and Wiktionary over FreeDict."
         ),
     ] = None,
     views: Annotated[
         Optional[list[Path]],
         typer.Option(
-            help="What the command translate wrote: learn the words that it aligned. Counts less "
-            "than any dictionary."
+            help="Output of `translate`, to learn translations from its word alignments; repeat. "
+            "Dictionaries take precedence."
         ),
     ] = None,
     invert: Annotated[
         bool,
-        typer.Option("--invert", help="Tables and Wiktionary files translate the other way."),
+        typer.Option("--invert", help="Swap the languages of tables and Wiktionary files."),
     ] = False,
     corpus: Annotated[
         Optional[Path],
-        typer.Option(help=".spacy or text in the source language: print how much is covered."),
+        typer.Option(help=".spacy or text file in the source language, to print its coverage."),
     ] = None,
     target_corpus: Annotated[
         Optional[Path],
-        typer.Option(help=".spacy or text in the target language: prefer its common words."),
+        typer.Option(help=".spacy or text file in the target language, to prefer frequent words."),
     ] = None,
     max_translations: Annotated[
-        int, typer.Option(min=1, help="How many translations to keep of each word.")
+        int, typer.Option(min=1, help="Maximum number of translations per word.")
     ] = 5,
 ) -> None:
-    """Make the lexicon of a language pair from dictionaries, or from translations."""
+    """Create a lexicon of a language pair from dictionaries or translations."""
     from spacy_crossner.lexicon.build import make_lexicon, measure_coverage, read_texts
 
     codes = split_list(targets)
@@ -86,7 +89,7 @@ def lexicon_cli(
             coverage = measure_coverage(lexicon, read_texts(corpus, source))
             msg.info(f"{corpus}: {coverage.share:.1%} of {coverage.words} words are covered")
             common = ", ".join(word for word, _ in coverage.unknown.most_common(20))
-            msg.text(f"The most common of the others: {common or 'none'}")
+            msg.text(f"The most frequent other words: {common or 'none'}")
 
 
 @command("codeswitch", "Views")
@@ -96,37 +99,40 @@ def codeswitch_cli(
     lexicon: Annotated[
         list[str],
         typer.Option(
-            help="LANGUAGE=FILE, a target language and its lexicon, or a folder of such as de.tsv; "
-            "repeat."
+            help="LANGUAGE=FILE for a target language and its lexicon, or a folder of lexicons "
+            "such as de.tsv; repeat."
         ),
     ],
     ratio: Annotated[
-        float, typer.Option(help="Share of the words outside of entities to replace.")
+        float, typer.Option(help="Fraction of the words outside entities to replace.")
     ] = 0.5,
-    copies: Annotated[int, typer.Option(min=1, help="Copies of each sentence.")] = 1,
+    copies: Annotated[int, typer.Option(min=1, help="Number of copies per sentence.")] = 1,
     mix: Annotated[
         str,
         typer.Option(
-            help="single: copies in each language; sentence: a language drawn for each copy; "
-            "token: one drawn for each phrase."
+            help="single: copies in each language; sentence: a random language for each copy; "
+            "token: a random language for each phrase."
         ),
     ] = "sentence",
-    seed: Annotated[int, typer.Option(help="Decides what is replaced.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     switch_entities: Annotated[
         bool,
-        typer.Option("--switch-entities", help="Also replace names with one clear translation."),
+        typer.Option(
+            "--switch-entities", help="Also replace names that have one unambiguous translation."
+        ),
     ] = False,
     unlabelled_views: Annotated[
         bool,
         typer.Option(
-            "--unlabelled-views", help="The copies serve as contrast; their labels do not train."
+            "--unlabelled-views",
+            help="Use the copies for contrastive learning only, without labels.",
         ),
     ] = False,
     views_only: Annotated[
-        bool, typer.Option("--views-only", help="Leave the sources out of the output.")
+        bool, typer.Option("--views-only", help="Leave the source sentences out of the output.")
     ] = False,
 ) -> None:
-    """Write code-switched views: each source sentence is followed by its copies."""
+    """Write code-switched views: each source sentence, followed by its copies."""
     from spacy_crossner.lexicon.codeswitch import codeswitch, parse_lexicons
 
     report = codeswitch(
@@ -145,8 +151,8 @@ def codeswitch_cli(
     langs = ", ".join(f"{lang} {count}" for lang, count in sorted(report.langs.items()))
     msg.good(f"{out}: {report.sentences} sentences, {report.views} code-switched views ({langs})")
     msg.info(
-        f"Replaced {report.replaced / report.words:.1%} of {report.words} words outside of "
-        f"entities; in {report.unchanged} copies there was nothing to replace, they were left out"
+        f"Replaced {report.replaced / report.words:.1%} of {report.words} words outside entities; "
+        f"left out {report.unchanged} copies without replacements"
     )
 
 
@@ -155,70 +161,74 @@ def translate_cli(
     path: Annotated[Path, typer.Argument(help="A .spacy file, or a folder of them.")],
     out: Annotated[Path, typer.Argument(help="The .spacy file to write.")],
     source: Annotated[str, typer.Option("--from", help="Language of the corpus.")],
-    targets: Annotated[str, typer.Option("--to", help="Languages to translate into: es,de.")],
+    targets: Annotated[str, typer.Option("--to", help="Target languages: es,de.")],
     engine: Annotated[
         str,
         typer.Option(
-            help="memory, apertium, huggingface, lexicon, or auto for the first of them that can "
-            "translate the pair of languages."
+            help="memory, apertium, huggingface, lexicon, or auto for the first one that supports "
+            "the language pair."
         ),
     ] = "auto",
     memory: Annotated[
         Optional[list[Path]],
         typer.Option(
-            help="A translation memory: .tsv or .jsonl with language codes as columns or keys; or "
-            ".conllu or marked .txt files, or folders of them, one per language; repeat."
+            help="Translation memory: .tsv or .jsonl with language codes as columns or keys, or "
+            ".conllu or marked .txt files, one per language, or folders of them; repeat."
         ),
     ] = None,
     model: Annotated[
         str,
         typer.Option(
-            help="Folder or hub name of a translation model; {source} and {target} in it stand for "
+            help="Folder or hub name of a translation model; {source} and {target} are replaced by "
             "the languages."
         ),
     ] = "",
     lexicon: Annotated[
         Optional[list[str]],
         typer.Option(
-            help="LANGUAGE=FILE, a target language and its lexicon; repeat. It translates word by "
-            "word, and helps to align words whatever the engine is."
+            help="LANGUAGE=FILE for a target language and its lexicon; repeat. Used by the engine "
+            "lexicon, and for word alignment with any engine."
         ),
     ] = None,
     encoder: Annotated[
         str,
         typer.Option(
-            help="Folder or hub name of the encoder that aligns words. Without one, names and "
-            "lexicons have to do."
+            help="Folder or hub name of an encoder for word alignment. By default, words are "
+            "aligned by names and lexicons."
         ),
     ] = "",
     min_confidence: Annotated[
         float,
         typer.Option(
-            help="Entities below it count as not placed. Doubt lowers a view's weight in any case."
+            help="Entities with a lower alignment confidence count as not projected. Low "
+            "confidence also lowers the weight of the view."
         ),
     ] = 0.0,
     incomplete: Annotated[
         str,
         typer.Option(
-            help="A translation in which an entity has no place: drop leaves it out; unlabelled "
-            "keeps it as contrast for its sentence, and no labels train on it; keep writes it with "
-            "the entities that it has, as if there were no others."
+            help="For translations with entities that could not be projected: drop leaves them "
+            "out, unlabelled keeps them for contrastive learning without labels, keep writes them "
+            "with the projected entities only."
         ),
     ] = "drop",
     cache: Annotated[
         Optional[Path],
-        typer.Option(help="File that keeps the translations; else it is beside the output."),
+        typer.Option(help="Cache of translations; by default next to the output."),
     ] = None,
     report: Annotated[
-        Optional[Path], typer.Option(help="JSON file to write what became of each label to.")
+        Optional[Path], typer.Option(help="JSON file to write projection counts per label to.")
     ] = None,
-    device: Annotated[str, typer.Option(help="Where a model runs: cpu, cuda:0.")] = "cpu",
-    beams: Annotated[int, typer.Option(min=1, help="Width of a model's beam search.")] = 4,
+    device: Annotated[
+        str, typer.Option(help="Device of the translation model: cpu, cuda:0.")
+    ] = "cpu",
+    beams: Annotated[int, typer.Option(min=1, help="Beam width of the translation model.")] = 4,
     max_length: Annotated[
-        int, typer.Option(min=8, help="Most pieces of a text for a model, and of its translation.")
+        int,
+        typer.Option(min=8, help="Maximum length of a text and its translation in word pieces."),
     ] = 256,
     batch_size: Annotated[
-        int, typer.Option(min=1, help="Texts that a model translates at once.")
+        int, typer.Option(min=1, help="Texts per batch of the translation model.")
     ] = 16,
     on: Annotated[str, ON] = "local",
     workers: Annotated[int, WORKERS] = 1,
@@ -226,7 +236,7 @@ def translate_cli(
     address: Annotated[str, ADDRESS] = "",
     gpus_per_worker: Annotated[float, GPUS] = 0.0,
 ) -> None:
-    """Write translated views with projected labels: each source sentence and its translations."""
+    """Translate a corpus and project its labels: each source sentence, then its translations."""
     from spacy_crossner.lexicon.codeswitch import parse_lexicons
     from spacy_crossner.scale.execution import Execution, make_run
     from spacy_crossner.translate.engines import EngineSettings

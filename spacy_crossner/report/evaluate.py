@@ -105,7 +105,7 @@ def read_examples(nlp: Language, path: Path, limit: int = 0) -> list[Example]:
     return examples
 
 
-def read_labelled(path: Path, limit: int = 0) -> list[Doc]:
+def read_gold_docs(path: Path, limit: int = 0) -> list[Doc]:
     """Read labelled docs.
 
     path (Path): A `.spacy` file, in which at least one doc has annotation.
@@ -128,7 +128,7 @@ def predict_file(nlp: Language, path: Path, *, gold_tokens: bool = False) -> lis
     gold_tokens (bool): Keep the tokens of the file.
     RETURNS (List[Example]): Predictions and gold.
     """
-    return predict(nlp, read_labelled(path), gold_tokens=gold_tokens, title=path.stem)
+    return predict(nlp, read_gold_docs(path), gold_tokens=gold_tokens, title=path.stem)
 
 
 def cross_check(examples: Sequence[Example]) -> dict[str, Any]:

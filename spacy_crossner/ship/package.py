@@ -130,7 +130,7 @@ def package(
     except InvalidVersion:
         raise CrossnerError(Errors.CN716.format(version=version)) from None
     all_texts = read_texts(texts) if trim is not False else {}
-    dev_docs = read_labelled(dev)
+    dev_docs = read_dev_docs(dev)
     graphs: dict[str, bytes] = {}
     all_scores = _read_json(scores, dict) if scores is not None else {}
     all_sources = _read_json(sources, list) if sources is not None else []
@@ -270,8 +270,12 @@ def pick_texts(texts: Mapping[Optional[str], Sequence[str]], languages: Iterable
     return [text for code in (None, *languages) for text in texts.get(code, ())]
 
 
-def read_labelled(paths: Iterable[Path]) -> list[Doc]:
-    """RETURNS (List[Doc]): The docs of `.spacy` files and folders that are labelled."""
+def read_dev_docs(paths: Iterable[Path]) -> list[Doc]:
+    """Read the labelled docs of `.spacy` files and folders.
+
+    paths (Iterable[Path]): The files and folders.
+    RETURNS (List[Doc]): Docs with entity annotation.
+    """
     docs = (
         doc for path in paths for shard in find_shards(path) for doc in read_docs(shard, Vocab())
     )

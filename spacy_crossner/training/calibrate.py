@@ -20,7 +20,7 @@ from spacy_crossner.files import atomic_folder
 from spacy_crossner.pipeline.gold import reference_mentions
 from spacy_crossner.pipeline.load import check_output, load_pipeline
 from spacy_crossner.pipeline.ner import CrossnerNER, Prediction
-from spacy_crossner.report.evaluate import read_labelled
+from spacy_crossner.report.evaluate import read_gold_docs
 from spacy_crossner.report.score import (
     Key,
     expected_calibration_error,
@@ -101,7 +101,7 @@ def calibrate_pipeline(
     """
     check_output(output)
     nlp = load_pipeline(model)
-    results = calibrate(nlp, read_labelled(dev), fit_threshold=fit_threshold)
+    results = calibrate(nlp, read_gold_docs(dev), fit_threshold=fit_threshold)
     with atomic_folder(output) as folder:
         nlp.to_disk(folder)
     return results

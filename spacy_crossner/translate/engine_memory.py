@@ -104,7 +104,7 @@ def read_rows(paths: Sequence[Path], source: str, target: str) -> Iterator[Row]:
                 texts = {lang: " ".join(text.split()) for lang, text in row.items()}
                 yield {lang: Segment(text) for lang, text in texts.items() if text}
         elif language := find_language(path, (source, target)):
-            found = read_conllu(lines) if path.suffix == ".conllu" else read_labelled(path)
+            found = read_conllu(lines) if path.suffix == ".conllu" else read_marked_segments(path)
             for name, segment in found:
                 parallel.setdefault(name, {})[language] = segment
     yield from parallel.values()
@@ -126,7 +126,7 @@ def find_language(path: Path, languages: Sequence[str]) -> str:
     return ""
 
 
-def read_labelled(path: Path) -> Iterator[tuple[str, Segment]]:
+def read_marked_segments(path: Path) -> Iterator[tuple[str, Segment]]:
     """YIELDS (tuple[str, Segment]): The id, the text and the labels of each marked sentence."""
     for marked in read_marked(path):
         spans = sorted((*marked.spans, *marked.nested))
