@@ -185,7 +185,7 @@ def test_command(corpus, tmp_path):
     result = CliRunner().invoke(app, [*args, "--output", str(tmp_path / "report.json")])
     assert result.exit_code == 0, result.output
     output = " ".join(result.output.split())
-    assert "zh drifts: 100% of its entities would need another label" in output
+    assert "Label shift in zh: 100% of its entities would need another label" in output
     assert "39 texts" in output
     report = srsly.read_json(tmp_path / "report.json")
     assert report["zh"]["drifts"]
