@@ -33,14 +33,14 @@ class Result:
 
     @property
     def rows(self) -> Rows:
-        """RETURNS (Rows): The header and the rows of the table."""
+        """Make the header and the rows of the table."""
         raise NotImplementedError
 
     def __str__(self) -> str:
         return render_rows(*self.rows)
 
     def to_df(self) -> Any:
-        """RETURNS (pandas.DataFrame): The table as a data frame. Needs pandas."""
+        """Convert the table to a data frame. Needs pandas."""
         return make_frame(*self.rows)
 
 
@@ -57,12 +57,12 @@ class Conversion(Result):
 
     @property
     def rows(self) -> Rows:
-        """RETURNS (Rows): The entities by label."""
+        """Count entities by label."""
         return ("label", "entities"), sorted(self.report.entities.items())
 
     @property
     def problems(self) -> list[str]:
-        """RETURNS (list[str]): What was wrong, file by file."""
+        """List the problems of each file."""
         return formats.describe(self.report)
 
     def __str__(self) -> str:
@@ -96,7 +96,7 @@ class Evaluation(Result):
 
     @property
     def rows(self) -> Rows:
-        """RETURNS (Rows): For each file, all entities and each type."""
+        """List the scores of each file, in total and per type."""
         rows = []
         for name, scores in self.scores.items():
             for label, values in [("all", scores), *sorted(scores["per_type"].items())]:
@@ -105,7 +105,7 @@ class Evaluation(Result):
 
     @property
     def f(self) -> float:
-        """RETURNS (float): The mean F1 over the files, in percent."""
+        """Mean F1 over the files, in percent."""
         figures = [values for _, _, label, *values in self.rows[1] if label == "all"]
         return round(sum(values[-1] for values in figures) / len(figures), 2)
 
@@ -144,7 +144,7 @@ class Calibrated(Result):
 
     @property
     def rows(self) -> Rows:
-        """RETURNS (Rows): A row for each component."""
+        """List the results of each component."""
         header = ("component", "temperature", "threshold", "bias", "error before", "error after")
         rows: list[tuple] = [
             (name, c.temperature, c.threshold, c.bias, c.error_before, c.error_after)
@@ -196,12 +196,12 @@ class Wheels(Result):
 
     @property
     def paths(self) -> list[Path]:
-        """RETURNS (list[Path]): The files."""
+        """List the files."""
         return [wheel.path for wheel in self.packed]
 
     @property
     def rows(self) -> Rows:
-        """RETURNS (Rows): A row for each wheel."""
+        """List the wheels with their properties."""
         rows: list[tuple] = [
             (wheel.path.name, " ".join(wheel.languages), f"{wheel.path.stat().st_size / 1e6:.0f}")
             for wheel in self.packed

@@ -65,7 +65,7 @@ def temporary_beside(path: Path) -> Path:
 
 
 def is_temporary(path: Path) -> bool:
-    """RETURNS (bool): Whether a path has a name as `temporary_beside` gives."""
+    """Check whether a path has a name that `temporary_beside` gives."""
     return _TEMPORARY.fullmatch(path.name) is not None
 
 
@@ -134,7 +134,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def follow_links(path: Path) -> Path:
-    """RETURNS (Path): What a path names in the end, if it is a link; else the path itself."""
+    """Resolve a path if it is a link."""
     return path.resolve() if path.is_symlink() else path
 
 
@@ -213,7 +213,7 @@ def _put_back(scratch: Path, path: Path) -> None:
 
 
 def fingerprint(path: Path) -> str:
-    """RETURNS (str): A checksum of a file, or of a folder's files and their names."""
+    """Compute a checksum of a file, or of the files of a folder and their names."""
     digest = hashlib.blake2b(digest_size=16)
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         if file.is_file():

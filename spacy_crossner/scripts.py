@@ -25,7 +25,7 @@ def script_of(character: str) -> Optional[str]:
 
 
 def count_scripts(texts: Iterable[str]) -> Counter[str]:
-    """RETURNS (Counter[str]): Number of letters of each script."""
+    """Count the letters of each script."""
     counts = Counter(script_of(character) for text in texts for character in text)
     return Counter({script: n for script, n in counts.items() if script is not None})
 

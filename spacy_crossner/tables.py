@@ -9,13 +9,13 @@ from spacy_crossner.errors import CrossnerError, Errors
 
 
 def render_rows(header: Sequence[str], rows: Sequence[tuple]) -> str:
-    """RETURNS (str): A table as text, its first column aligned to the left."""
+    """Format a table as text."""
     aligns: Any = ("l", *"r" * (len(header) - 1))
     return table(rows, header=header, divider=True, aligns=aligns)
 
 
 def make_frame(header: Sequence[str], rows: Sequence[tuple]) -> Any:
-    """RETURNS (pandas.DataFrame): A table as a data frame. pandas is only needed here."""
+    """Convert a table to a data frame, or raise an error if pandas is missing."""
     try:
         import pandas
     except ImportError:

@@ -23,15 +23,15 @@ class Mention(NamedTuple):
 
     @property
     def start(self) -> int:
-        """RETURNS (int): The first token."""
+        """First token."""
         return self.tokens[0]
 
     @property
     def end(self) -> int:
-        """RETURNS (int): One past the last token."""
+        """End token, exclusive."""
         return self.tokens[-1] + 1
 
     @property
     def is_contiguous(self) -> bool:
-        """RETURNS (bool): Whether no token between the first and the last is left out."""
+        """Whether the mention has no gaps."""
         return self.end - self.start == len(self.tokens)

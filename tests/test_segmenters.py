@@ -286,7 +286,7 @@ def test_another_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     one = make_nlp({"ja": "sudachi"})
     data = one.tokenizer.to_bytes()
     monkeypatch.setattr(tokenizer, "get_versions", lambda _: {"SudachiDict-small": "19990101"})
-    with pytest.warns(UserWarning, match=r"CN084.*SudachiDict-small==\d{8}"):
+    with pytest.warns(UserWarning, match=r"(?s)CN084.*SudachiDict-small==\d{8}"):
         one.tokenizer.from_bytes(data)
 
 

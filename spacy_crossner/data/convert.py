@@ -132,7 +132,7 @@ class Converter:
 
     @cached_property
     def nlp(self) -> Language:
-        """RETURNS (Language): The blank pipeline whose tokenizer is used."""
+        """Blank pipeline with the tokenizer."""
         if not is_known(self.lang):
             raise CrossnerError(Errors.CN261.format(lang=self.lang))
         lang, tokenizer = find_rules(self.lang)
@@ -270,13 +270,13 @@ def relabel_soft(doc: Doc, label_map: Mapping[str, str], drop_labels: Collection
 
 
 def iter_labels(sentence: Sentence) -> Iterator[str]:
-    """YIELDS (str): The label of each entity of a sentence."""
+    """Iterate over the labels of a sentence's entities."""
     yield from (label for _, _, label in sentence.spans or ())
     yield from (label for _, label in sentence.gapped)
 
 
 def check_labels(labels: Iterable[str], where: str) -> Optional[Problem]:
-    """RETURNS (Optional[Problem]): What is wrong with a label that not all formats can hold."""
+    """Find a label that some formats do not support."""
     for label in labels:
         if label == "O" or any(char in label for char in FORBIDDEN):
             return Problem(Errors.CN912.format(where=where, label=shorten(repr(label))))
@@ -334,7 +334,7 @@ def find_inputs(inputs: Sequence[Path], format: str = AUTO) -> list[Path]:
 
 
 def name_groups(files: Sequence[Path]) -> list[str]:
-    """RETURNS (list[str]): A name for each file, as short as is unique."""
+    """Make the shortest unique name for each file."""
     names = [file.stem for file in files]
     if len(set(names)) < len(files):
         names = [file.with_suffix("").as_posix() for file in files]

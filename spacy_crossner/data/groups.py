@@ -24,32 +24,35 @@ def label_groups(doc: Doc) -> dict[str, SpanGroup]:
 
 
 def annotated_tokens(doc: Doc) -> numpy.ndarray:
-    """RETURNS (numpy.ndarray): (n_tokens,) bool, False where a doc has no
-    annotation of entities. If it is all in a span group, each token is annotated."""
+    """Find the tokens with entity annotation.
+
+    RETURNS (numpy.ndarray): (n_tokens,) bool, False where a doc has no
+    annotation of entities. If it is all in a span group, each token is annotated.
+    """
     if doc.has_annotation("ENT_IOB"):
         return doc.to_array(ENT_IOB).reshape(-1) != 0
     return numpy.full((len(doc),), SPANS_KEY in label_groups(doc))
 
 
 def has_labels(doc: Doc) -> bool:
-    """RETURNS (bool): Whether a doc is annotated: in `ents`, or in a span group alone."""
+    """Check whether a doc has entity annotation in `ents` or in a span group."""
     return doc.has_annotation("ENT_IOB") or SPANS_KEY in label_groups(doc)
 
 
 def list_labels(doc: Doc) -> list[str]:
-    """RETURNS (List[str]): The label of each flat entity; of each span if `ents` is not set."""
+    """List the labels of flat entities, or of all spans if `ents` is not set."""
     if doc.has_annotation("ENT_IOB"):
         return [ent.label_ for ent in doc.ents]
     return [span.label_ for span in label_groups(doc).get(SPANS_KEY, ())]
 
 
 def has_gaps(doc: Doc) -> bool:
-    """RETURNS (bool): Whether a doc has entities whose parts are apart."""
+    """Check whether a doc has discontinuous entities."""
     return any(group.attrs.get(DISCONTINUOUS) for group in label_groups(doc).values())
 
 
 def list_nested(doc: Doc) -> list[str]:
-    """RETURNS (List[str]): The label of each labelled entity that is not in `doc.ents`."""
+    """List the labels of gold entities that are not in `doc.ents`."""
     group = label_groups(doc).get(SPANS_KEY)
     if group is None:
         return []
@@ -59,12 +62,12 @@ def list_nested(doc: Doc) -> list[str]:
 
 
 def count_nested(doc: Doc) -> int:
-    """RETURNS (int): The number of labelled entities that are not in `doc.ents`."""
+    """Count gold entities that are not in `doc.ents`."""
     return len(list_nested(doc))
 
 
 def count_gaps(doc: Doc) -> int:
-    """RETURNS (int): The number of labelled entities whose parts are apart."""
+    """Count discontinuous gold entities."""
     group = label_groups(doc).get(SPANS_KEY)
     return 0 if group is None else len(group.attrs.get(DISCONTINUOUS, ()))
 

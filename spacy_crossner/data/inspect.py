@@ -65,12 +65,12 @@ class Summary:
 
     @property
     def docs(self) -> int:
-        """RETURNS (int): All docs."""
+        """Number of docs."""
         return sum(row.docs for row in self.rows.values())
 
     @property
     def tokens(self) -> int:
-        """RETURNS (int): All tokens."""
+        """Number of tokens."""
         return sum(row.tokens for row in self.rows.values())
 
 

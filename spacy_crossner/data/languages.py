@@ -200,7 +200,7 @@ LANGUAGES = _read_table()
 
 
 def is_known(language: str) -> bool:
-    """RETURNS (bool): Whether a code is that of a language, here or in spaCy."""
+    """Check whether a code is a language code, here or in spaCy."""
     if language in LANGUAGES:
         return True
     try:
@@ -211,7 +211,7 @@ def is_known(language: str) -> bool:
 
 
 def is_unspaced(language: str) -> bool:
-    """RETURNS (bool): Whether a language is written without spaces between words."""
+    """Check whether a language is written without spaces between words."""
     return language in UNSPACED
 
 
@@ -230,7 +230,7 @@ def find_codes(language: str) -> tuple[str, ...]:
 
 
 def main_code(code: str) -> str:
-    """RETURNS (str): The code of three letters for one of two; any other stays as it is."""
+    """Shorten a code of three letters to two letters, if the language has one."""
     return LANGUAGES[code].codes[0] if code in LANGUAGES else code
 
 

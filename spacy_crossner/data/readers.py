@@ -74,8 +74,7 @@ def create_parallel_corpus(
 
 
 def split_path(path: Union[str, Path, list[str]]) -> list[Path]:
-    """RETURNS (list[Path]): The path, or if it doesn't exist, the paths between its commas; of a
-    list, those of all its parts."""
+    """Split a comma-separated path, or a list of them; an existing path is not split."""
     if isinstance(path, list):
         return [part for one in path for part in split_path(one)]
     if Path(path).exists():

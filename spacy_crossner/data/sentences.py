@@ -50,7 +50,7 @@ class Problem:
 
     @property
     def code(self) -> str:
-        """RETURNS (str): The error's code, e.g. "CN222"."""
+        """Code of the error, such as "CN222"."""
         return self.message[1 : self.message.index("]")]
 
 
@@ -63,7 +63,7 @@ class Parsed:
 
 
 def locate_words(sentence: Sentence) -> Iterator[tuple[str, int]]:
-    """YIELDS (tuple[str, int]): The words of a sentence with their offsets."""
+    """Iterate over the words of a sentence with their offsets."""
     return zip(sentence.words or (), sentence.offsets, strict=True)
 
 

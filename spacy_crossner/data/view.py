@@ -152,13 +152,13 @@ def _is_soft(soft: dict[str, Any]) -> bool:
 
 
 def get_view(doc: Doc) -> Optional[View]:
-    """RETURNS (Optional[View]): The doc's view, or None."""
+    """Get the view of a doc, or None."""
     msg = doc.user_data.get(USER_DATA_KEY)
     return None if msg is None else from_dict(msg)
 
 
 def get_group(doc: Doc) -> Optional[str]:
-    """RETURNS (Optional[str]): The doc's group, or None. Quicker than reading the whole view."""
+    """Get the group of a doc, or None. Faster than reading the whole view."""
     msg = doc.user_data.get(USER_DATA_KEY)
     return None if msg is None else msg["group"]
 

@@ -68,7 +68,7 @@ class Annotation:
 
     @property
     def warnings(self) -> list[str]:
-        """RETURNS (list[str]): What a user should know, in sentences."""
+        """Warnings to show to the user."""
         tallies = self.manifest.sum_up()
         untaught = sum((tally.untaught for tally in tallies.values()), Counter())
         misaligned = sum(tally.misaligned for tally in tallies.values())
@@ -94,11 +94,11 @@ class Annotation:
         return lines
 
     def to_df(self) -> Any:
-        """RETURNS (pandas.DataFrame): A row for each language. Needs pandas."""
+        """Convert the counts per language to a data frame. Needs pandas."""
         return make_frame(*list_tallies(self.manifest))
 
     def docs(self, vocab: Optional[Vocab] = None) -> Iterator[Doc]:
-        """YIELDS (Doc): The annotated docs."""
+        """Iterate over the annotated docs."""
         vocab = Vocab() if vocab is None else vocab
         for shard in find_shards(self.path):
             yield from read_docs(shard, vocab)
@@ -402,7 +402,7 @@ def iter_shards(texts: Iterable[Text], size: int) -> Iterator[tuple[int, list[Te
 
 
 def shard_name(number: int) -> str:
-    """RETURNS (str): The file name of a shard."""
+    """Make the file name of a shard."""
     return f"part-{number:05d}{SUFFIX}"
 
 

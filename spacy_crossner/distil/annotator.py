@@ -104,7 +104,7 @@ class Annotator:
 
     @property
     def threshold(self) -> float:
-        """RETURNS (float): Least score of an entity."""
+        """Threshold of entity scores."""
         return min(teacher.threshold for teacher in self.teachers)
 
     def annotate_docs(self, texts: Sequence[Text]) -> Iterator[tuple[Doc, TeacherOutput, float]]:
@@ -144,7 +144,7 @@ class Annotator:
 
     @property
     def own(self) -> Optional[Teacher]:
-        """RETURNS (Optional[Teacher]): The first teacher with one of our components."""
+        """First teacher that has a component of this package."""
         return next((one for one in self.teachers if isinstance(one, Teacher)), None)
 
     def find_pipelines(self, texts: Iterable[Text]) -> list[Language]:

@@ -72,7 +72,7 @@ class Asked:
 
     @property
     def rows(self) -> tuple[tuple[str, ...], list[tuple]]:
-        """RETURNS (tuple): The header and a row for each language."""
+        """Make the header and a row for each language."""
         rows: list[tuple] = [
             (lang, self.texts.get(lang, 0), self.entities.get(lang, 0), n)
             for lang, n in sorted(self.pool.items())
@@ -83,7 +83,7 @@ class Asked:
         return render_rows(*self.rows)
 
     def to_df(self) -> Any:
-        """RETURNS (pandas.DataFrame): A row for each language. Needs pandas."""
+        """Convert the counts per language to a data frame. Needs pandas."""
         return make_frame(*self.rows)
 
 

@@ -39,7 +39,7 @@ class Text(NamedTuple):
     spaces: Optional[list[bool]] = None
 
     def make_doc(self, vocab: Vocab) -> Doc:
-        """RETURNS (Doc): A doc of the given tokens."""
+        """Make a doc from the tokens."""
         return Doc(vocab, words=self.words, spaces=self.spaces)
 
 

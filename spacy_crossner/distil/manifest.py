@@ -65,7 +65,7 @@ class Manifest:
     files: dict[str, str] = field(default_factory=dict)
 
     def sum_up(self) -> dict[str, Tally]:
-        """RETURNS (dict[str, Tally]): The tally of each language over all shards."""
+        """Sum the counts of all shards per language."""
         total: dict[str, Tally] = {}
         for tallies in self.shards.values():
             for lang, tally in tallies.items():
@@ -91,7 +91,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """RETURNS (Manifest): The state of a corpus that has one."""
+    """Read the manifest of a corpus."""
     path = folder / MANIFEST
     try:
         msg: Any = srsly.read_json(path)

@@ -41,7 +41,7 @@ class TeacherOutput:
 
     @property
     def certainty(self) -> float:
-        """RETURNS (float): The F1 that the entities have if the probabilities are right."""
+        """Expected F1 of the entities, if the probabilities are calibrated."""
         return expected_f(
             sum(mention.score for mention in self.entities), len(self.entities), self.expected
         )

@@ -40,7 +40,7 @@ class Reading:
 
     @property
     def spans_key(self) -> Optional[str]:
-        """RETURNS (Optional[str]): The span group to read, or None for `doc.ents`."""
+        """Span group to read, or None for `doc.ents`."""
         kind, _, key = self.labels_from.partition(":")
         return key if kind == "spans" else None
 
@@ -79,7 +79,7 @@ class PipelineTeacher:
 
     @property
     def threshold(self) -> float:
-        """RETURNS (float): Least score of an entity."""
+        """Threshold of entity scores."""
         return THRESHOLD
 
     def read(
@@ -97,7 +97,7 @@ class PipelineTeacher:
             yield doc, align(doc, predicted, self.reading, self.labels)
 
     def pipe(self, docs: Iterable[Doc], batch_size: int, n_process: int) -> Iterator[Doc]:
-        """YIELDS (Doc): The texts of docs, read by the pipeline, in new docs."""
+        """Predict the texts of docs, in new docs."""
         texts = (doc.text for doc in docs)
         try:
             yield from self.nlp.pipe(texts, batch_size=batch_size, n_process=n_process)

@@ -42,18 +42,21 @@ class TeacherProbs:
 
     @property
     def shares(self) -> numpy.ndarray:
-        """RETURNS (numpy.ndarray): (n_units,) the weight, 0 where nothing is known."""
+        """Get the weight of each unit.
+
+        RETURNS (numpy.ndarray): (n_units,) the weight, 0 where nothing is known.
+        """
         shares = numpy.full((len(self.probs),), self.weight)
         return shares if self.known is None else shares * self.known
 
     @property
     def lengths(self) -> list[int]:
-        """RETURNS (list[int]): Number of units of each text."""
+        """Number of units of each text."""
         return [len(rows) for rows in self.starts]
 
 
 def find_candidates(teacher: TeacherProbs, threshold: float) -> list[list[Mention]]:
-    """RETURNS (list[list[Mention]]): All spans of each text that score enough, in units."""
+    """Find all spans of each text above the threshold, in units."""
     if teacher.scheme == "bio":
         return bio.candidates(teacher.probs, teacher.lengths, teacher.labels, threshold, PAIR_WIDTH)
     return relations.decode_batch(teacher.probs, teacher.lengths, teacher.labels, threshold)

@@ -41,11 +41,11 @@ class Distribution(NamedTuple):
 
     @property
     def rate(self) -> float:
-        """RETURNS (float): Entities per token."""
+        """Entities per token."""
         return sum(self.labels.values()) / self.tokens if self.tokens else 0.0
 
     def share(self, label: str) -> float:
-        """RETURNS (float): The label's share of all entities."""
+        """Compute the fraction of entities with a label."""
         total = sum(self.labels.values())
         return self.labels[label] / total if total else 0.0
 
@@ -78,7 +78,7 @@ class Kept:
 
     @property
     def drifts(self) -> bool:
-        """RETURNS (bool): Whether the language is far from the source."""
+        """Whether the label distribution differs clearly from that of the source."""
         far = self.drift is not None and self.drift > DRIFT
         return far or (self.rate is not None and not 1 / RATE <= self.rate <= RATE)
 
@@ -121,19 +121,19 @@ class DocStats:
         self._ends.append(len(self._entities))
 
     def lang(self, index: int) -> str:
-        """RETURNS (str): The language of a doc."""
+        """Get the language of a doc."""
         return self.langs[self._lang[index]]
 
     def certainty(self, index: int) -> float:
-        """RETURNS (float): How sure the teachers are of a doc."""
+        """Get the teachers' certainty on a doc."""
         return self._certainty[index]
 
     def agreement(self, index: int) -> float:
-        """RETURNS (float): How far the teachers agree on a doc."""
+        """Get the teachers' agreement on a doc."""
         return self._agreement[index]
 
     def entities(self, index: int) -> list[str]:
-        """RETURNS (list[str]): The labels of a doc's entities."""
+        """Get the labels of a doc's entities."""
         numbers = self._entities[self._ends[index] : self._ends[index + 1]]
         return [self.labels[number] for number in numbers]
 
@@ -281,7 +281,7 @@ def _count(docs: Iterable[Doc], report: Mapping[str, Kept]) -> Iterator[Doc]:
 
 
 def measure(docs: Iterable[Doc]) -> Distribution:
-    """RETURNS (Distribution): How the entities of docs are spread. Masked tokens don't count."""
+    """Count the entities per label and the tokens of docs, without masked tokens."""
     labels: Counter[str] = Counter()
     tokens = 0
     for doc in docs:
@@ -291,7 +291,7 @@ def measure(docs: Iterable[Doc]) -> Distribution:
 
 
 def compare(found: Distribution, wanted: Distribution) -> float:
-    """RETURNS (float): The share of the entities that would need another label."""
+    """Compute the total variation distance of two label distributions."""
     labels = {*found.labels, *wanted.labels}
     if not found.labels:
         return 1.0
@@ -299,7 +299,7 @@ def compare(found: Distribution, wanted: Distribution) -> float:
 
 
 def to_json(report: Mapping[str, Kept]) -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): A report as plain values."""
+    """Convert a report to JSON values."""
     return {
         lang: {**vars(row), "labels": dict(row.labels), "drifts": row.drifts}
         for lang, row in report.items()

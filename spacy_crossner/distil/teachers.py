@@ -47,12 +47,12 @@ class Teacher:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """RETURNS (tuple[str, ...]): The labels that it knows."""
+        """Labels of the teacher."""
         return self.ner.labels
 
     @property
     def threshold(self) -> float:
-        """RETURNS (float): Least score of an entity."""
+        """Threshold of entity scores."""
         return self.ner.threshold
 
     def read(
@@ -101,12 +101,12 @@ AnyTeacher = Union[Teacher, PipelineTeacher]
 
 
 def find_folder(model: str) -> Path:
-    """RETURNS (Path): The folder of a pipeline, or of an installed one's package."""
+    """Find the folder of a pipeline or of an installed package."""
     return get_package_path(model) if is_package(model) else Path(model)
 
 
 def identify_teacher(model: Model) -> str:
-    """RETURNS (str): A checksum of a pipeline, by its files or in memory."""
+    """Compute a checksum of a pipeline, from its files or in memory."""
     if isinstance(model, Language):
         content = model.config.to_bytes() + model.to_bytes(exclude=["vocab"])
         return hashlib.blake2b(content, digest_size=16).hexdigest()

@@ -35,7 +35,7 @@ class EmbeddingTable:
 
     @property
     def width(self) -> int:
-        """RETURNS (int): Number of weights in a row."""
+        """Number of weights in a row."""
         return self.codes.shape[1] * (2 if self.codes.dtype == numpy.uint8 else 1)
 
     def look_up(self, ids: numpy.ndarray) -> numpy.ndarray:

@@ -213,12 +213,12 @@ def set_transformer(model: Model, objects: HFObjects) -> None:
 
 
 def get_shim(model: Model) -> EncoderShim:
-    """RETURNS (EncoderShim): The shim that holds tokenizer and encoder."""
+    """Get the shim with the tokenizer and the encoder."""
     return cast(EncoderShim, model.layers[0].shims[0])
 
 
 def get_tokenizer(shim: EncoderShim) -> PieceTokenizer:
-    """RETURNS (PieceTokenizer): What cuts texts into the encoder's pieces."""
+    """Get the tokenizer of the encoder."""
     tokenizer = shim._hfmodel.tokenizer
     return PieceTokenizer(
         tokenizer.backend_tokenizer,

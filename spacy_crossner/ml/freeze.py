@@ -43,7 +43,7 @@ def limit_layers(config: Any, layers: int) -> None:
 
 
 def find_embeddings(encoder: nn.Module) -> nn.Module:
-    """RETURNS (nn.Module): The embedding block of a BERT-like encoder, or its word embeddings."""
+    """Find the embedding block of a BERT-like encoder, or its word embeddings."""
     block = getattr(encoder, "embeddings", None)
     if isinstance(block, nn.Module):
         return block
@@ -56,7 +56,7 @@ def find_embeddings(encoder: nn.Module) -> nn.Module:
 
 
 def find_words(encoder: nn.Module) -> Optional[nn.Module]:
-    """RETURNS (Optional[nn.Module]): The word embeddings of an encoder, if it says where."""
+    """Find the word embeddings of an encoder, or None."""
     try:
         words = encoder.get_input_embeddings()  # type: ignore[operator]
     except (AttributeError, NotImplementedError):
@@ -65,7 +65,7 @@ def find_words(encoder: nn.Module) -> Optional[nn.Module]:
 
 
 def find_layers(encoder: nn.Module) -> nn.ModuleList:
-    """RETURNS (nn.ModuleList): The stack of layers, the one list as long as the config says."""
+    """Find the stack of layers: the only module list of the length in the config."""
     n_layers = getattr(encoder.config, "num_hidden_layers", 0)
     for module in encoder.modules():
         if isinstance(module, nn.ModuleList) and len(module) == n_layers:

@@ -230,7 +230,9 @@ def _pair_forward(
 
 
 def spaced_rows(lengths: Sequence[int]) -> numpy.ndarray:
-    """RETURNS (numpy.ndarray): (n_units,) row of each unit in a table that has an empty row before
+    """Compute row numbers in a table with padding around each doc.
+
+    RETURNS (numpy.ndarray): (n_units,) row of each unit in a table that has an empty row before
     each doc, and one behind the last.
     """
     empty = 1 + numpy.repeat(numpy.arange(len(lengths)), lengths)
@@ -282,19 +284,28 @@ def find_units(vectors: list[Floats2d], docs: list[Doc]) -> list[numpy.ndarray]:
 
 
 def find_spaces(doc: Doc) -> numpy.ndarray:
-    """RETURNS (numpy.ndarray): (n_tokens,) bool, which tokens are white space."""
+    """Find the whitespace tokens of a doc.
+
+    RETURNS (numpy.ndarray): (n_tokens,) bool, which tokens are white space.
+    """
     return doc.to_array(IS_SPACE).reshape(-1).astype(bool)
 
 
 def find_all_glued(docs: list[Doc], starts: list[numpy.ndarray]) -> numpy.ndarray:
-    """RETURNS (numpy.ndarray): (n_units,) bool of all docs, see `TokenLabelScores.glued`."""
+    """Find the glued units of all docs.
+
+    RETURNS (numpy.ndarray): (n_units,) bool of all docs, see `TokenLabelScores.glued`.
+    """
     return numpy.concatenate(
         [find_glued(doc, first) for doc, first in zip(docs, starts, strict=True)]
     )
 
 
 def find_glued(doc: Doc, starts: numpy.ndarray) -> numpy.ndarray:
-    """RETURNS (numpy.ndarray): (n_units,) bool, see `TokenLabelScores.glued`."""
+    """Find the glued units of a doc.
+
+    RETURNS (numpy.ndarray): (n_units,) bool, see `TokenLabelScores.glued`.
+    """
     spaced, is_alpha = doc.to_array([SPACY, IS_ALPHA]).reshape(-1, 2).astype(bool).T
     glued = numpy.zeros((len(doc),), dtype=bool)
     glued[1:] = ~spaced[:-1] & is_alpha[:-1] & is_alpha[1:]
@@ -302,7 +313,7 @@ def find_glued(doc: Doc, starts: numpy.ndarray) -> numpy.ndarray:
 
 
 def take_units(vectors: list[Floats2d], starts: list[numpy.ndarray]) -> list[Floats2d]:
-    """RETURNS (List[Floats2d]): The vectors of the units of each doc."""
+    """Take the vectors of the units of each doc."""
     return [
         rows if len(first) == len(rows) else cast(Any, rows)[first]
         for rows, first in zip(vectors, starts, strict=True)
@@ -310,7 +321,7 @@ def take_units(vectors: list[Floats2d], starts: list[numpy.ndarray]) -> list[Flo
 
 
 def put_rows(head: Model, table: Any, rows: numpy.ndarray, n_rows: int) -> Any:
-    """RETURNS (Any): A table of so many rows: the given ones where `rows` says, zeros elsewhere."""
+    """Scatter rows into a table of zeros with `n_rows` rows."""
     larger = head.ops.xp.zeros((n_rows, *table.shape[1:]), dtype=table.dtype)
     larger[rows] = table
     return larger
@@ -335,7 +346,7 @@ def spread_units(
 
 
 def split(flat: Floats2d, lengths: list[int]) -> list[Floats2d]:
-    """RETURNS (List[Floats2d]): The rows of each doc."""
+    """Split a table into the rows of each doc."""
     bounds = numpy.cumsum(lengths)
     return [cast(Any, flat)[end - n : end] for end, n in zip(bounds, lengths, strict=True)]
 

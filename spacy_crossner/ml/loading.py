@@ -116,7 +116,7 @@ class EncoderShim(PrecisionShim, HFShim):
 
     @property
     def trainable(self) -> bool:
-        """RETURNS (bool): Whether any parameter of the encoder still learns."""
+        """Whether any parameter of the encoder is trainable."""
         return any(parameter.requires_grad for parameter in self._model.parameters())
 
     def from_bytes(self, bytes_data: bytes) -> "EncoderShim":
@@ -173,9 +173,7 @@ class EncoderShim(PrecisionShim, HFShim):
 
 
 def count_positions(encoder: Any) -> Optional[int]:
-    """RETURNS (Optional[int]): How many pieces an encoder can read at once, special ones included;
-    None if it has no limit.
-    """
+    """Get the encoder's maximum length in word pieces, or None if it is unlimited."""
     longest = getattr(encoder.config, "max_position_embeddings", None)
     if longest is None or longest < 1:
         return None

@@ -43,7 +43,7 @@ class OnnxEncoder(OnnxGraph):
 
     @property
     def tokenizer(self) -> PieceTokenizer:
-        """RETURNS (PieceTokenizer): What cuts texts into the encoder's pieces."""
+        """Tokenizer of the encoder."""
         if self._tokenizer is None:
             info = self.info
             self._tokenizer = PieceTokenizer(
@@ -69,7 +69,7 @@ class OnnxEncoder(OnnxGraph):
         self._tokenizer = None
 
     def to_bytes(self) -> bytes:
-        """RETURNS (bytes): Graph, embeddings and tokenizer."""
+        """Serialize the graph, the embeddings and the tokenizer."""
         table = cast(EmbeddingTable, self.table)
         arrays = BytesIO()
         numpy.savez(arrays, codes=table.codes, scales=table.scales)

@@ -72,7 +72,7 @@ class OnnxGraph(Shim):
         """Do nothing: graphs run on the CPU."""
 
     def to_bytes(self) -> bytes:
-        """RETURNS (bytes): The graph."""
+        """Serialize the graph."""
         return self.graph
 
     def from_bytes(self, bytes_data: bytes) -> "OnnxGraph":
@@ -128,22 +128,22 @@ def run_session(session: Any, arrays: dict[str, numpy.ndarray]) -> list[numpy.nd
 
 
 def make_graph_node() -> Model[Any, tuple[Any, ...]]:
-    """RETURNS (Model): A node from arrays to a tuple of arrays, whose graph is loaded later."""
+    """Make a node from arrays to a tuple of arrays, without a graph yet."""
     return Model("onnx", _forward, shims=[OnnxGraph(HEAD_FILE, HEAD_INPUTS)])
 
 
 def is_graph_node(model: Model) -> bool:
-    """RETURNS (bool): Whether a node runs a graph."""
+    """Check whether a node runs a graph."""
     return any(isinstance(shim, OnnxGraph) for shim in model.shims)
 
 
 def runs_graphs(model: Model) -> bool:
-    """RETURNS (bool): Whether any part of a model runs a graph."""
+    """Check whether any node of a model runs a graph."""
     return any(node.attrs.get(RUNTIME) == ONNX for node in model.walk())
 
 
 def find_graphs(model: Model) -> list[OnnxGraph]:
-    """RETURNS (List[OnnxGraph]): The graphs of a model, in the order of its nodes."""
+    """List the graphs of a model, in the order of its nodes."""
     return [shim for node in model.walk() for shim in node.shims if isinstance(shim, OnnxGraph)]
 
 

@@ -55,7 +55,7 @@ class PieceTokenizer:
 
     @property
     def n_special(self) -> int:
-        """RETURNS (int): Number of special pieces around a text."""
+        """Number of special pieces around a text."""
         return len(self.prefix) + len(self.suffix)
 
 
@@ -130,7 +130,7 @@ def read_text(doc: Doc, tokenizer: PieceTokenizer) -> Optional[ReadText]:
 
 
 def ids_of(text: Optional[ReadText]) -> numpy.ndarray:
-    """RETURNS (numpy.ndarray): (n_pieces,) piece ids of a text, none without tokens."""
+    """Get the (n_pieces,) piece ids of a text, none without tokens."""
     return numpy.zeros((0,), dtype="int64") if text is None else text.ids
 
 

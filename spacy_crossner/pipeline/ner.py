@@ -150,12 +150,12 @@ class CrossnerNER(LazyPipe):
 
     @property
     def temperature(self) -> float:
-        """RETURNS (float): What calibration divides the logits by."""
+        """Temperature that divides the logits."""
         return self.cfg["temperature"]
 
     @property
     def bias(self) -> float:
-        """RETURNS (float): What is then taken off the log odds of no entity."""
+        """Bias subtracted from the log-odds of O after the temperature is applied."""
         return self.cfg["bias"]
 
     # ---- the scheme, which subclasses know --------------------------------------------------
@@ -163,7 +163,7 @@ class CrossnerNER(LazyPipe):
     @property
     @abstractmethod
     def classes(self) -> tuple[str, ...]:
-        """RETURNS (Tuple[str, ...]): Names of the head's outputs."""
+        """Names of the head's outputs."""
 
     @abstractmethod
     def decode(self, scores: Any, threshold: float) -> list[Prediction]:
@@ -171,13 +171,15 @@ class CrossnerNER(LazyPipe):
 
     @abstractmethod
     def objectives(self, examples: list[Example], scores: Any) -> Iterator[Objective]:
-        """YIELDS (tuple): Of each active objective: suffix of its loss column, its loss, and a
+        """Iterate over the active objectives.
+
+        YIELDS (tuple): Of each active objective: suffix of its loss column, its loss, and a
         function that adds its gradient to a total.
         """
 
     @abstractmethod
     def zero_gradient(self, scores: Any) -> Any:
-        """RETURNS (Any): A gradient of zeros for the scores."""
+        """Make a gradient of zeros for the scores."""
 
     # ---- prediction -------------------------------------------------------------------------
 
@@ -428,7 +430,7 @@ class CrossnerNER(LazyPipe):
             warnings.warn(message, stacklevel=3)
 
     def soft_targets(self, examples: list[Example]) -> list[Optional[SoftTargets]]:
-        """RETURNS (List[Optional[SoftTargets]]): Each example's soft targets, checked to fit."""
+        """Get the soft targets of each example, after checking their labels and tokens."""
         found = []
         for example in examples:
             view = get_view(example.reference)

@@ -39,7 +39,7 @@ def write_scores(doc: Doc, entities: Iterable[Mention]) -> None:
 
 
 def read_score(span: Span) -> Optional[float]:
-    """RETURNS (Optional[float]): The value of `span._.score`, or None where there is not any."""
+    """Get `span._.score`, or None if it is not set."""
     return span._.get(SCORE) if Span.has_extension(SCORE) else None
 
 

@@ -163,18 +163,18 @@ def resolve_segmenters(setting: Setting) -> dict[str, str]:
 
 
 def is_installed(name: str) -> bool:
-    """RETURNS (bool): Whether a segmenter's modules are installed. None of them is imported."""
+    """Check whether the modules of a segmenter are installed, without importing them."""
     return all(importlib.util.find_spec(module) for module in SEGMENTERS[name].modules)
 
 
 def get_requirements(segmenters: Mapping[str, str]) -> list[str]:
-    """RETURNS (list[str]): The requirements of segmenters, each once, in order."""
+    """List the requirements of segmenters without duplicates."""
     requires = (item for name in segmenters.values() for item in SEGMENTERS[name].requires)
     return sorted(set(requires), key=str.lower)
 
 
 def get_versions(segmenters: Mapping[str, str]) -> dict[str, str]:
-    """RETURNS (dict[str, str]): The installed version of each distribution that is required."""
+    """Get the installed version of each required distribution."""
     versions = {}
     for require in get_requirements(segmenters):
         name = require.partition(">=")[0]

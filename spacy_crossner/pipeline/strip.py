@@ -63,7 +63,7 @@ def strip_training_components(nlp: Language) -> Language:
 
 
 def is_training_only(nlp: Language, name: str) -> bool:
-    """RETURNS (bool): Whether the component of this name is needed in training only."""
+    """Check whether a component is only needed in training."""
     return nlp.get_pipe_meta(name).factory in TRAINING_ONLY
 
 

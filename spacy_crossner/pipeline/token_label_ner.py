@@ -103,11 +103,14 @@ class TokenLabelNER(CrossnerNER):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """RETURNS (Tuple[str, ...]): "O", "B-x", "I-x", ..."""
+        """Names of the classes: "O", "B-x", "I-x", ..."""
         return bio.class_names(self.labels)
 
     def probabilities(self, scores: TokenLabelScores) -> numpy.ndarray:
-        """RETURNS (numpy.ndarray): (n_tokens, n_classes), calibrated."""
+        """Compute calibrated class probabilities.
+
+        RETURNS (numpy.ndarray): (n_tokens, n_classes), calibrated.
+        """
         logits = self.model.ops.to_numpy(scores.logits) / self.temperature
         logits[:, 0] -= self.bias
         logits = numpy.exp(logits - logits.max(axis=1, keepdims=True))
@@ -140,7 +143,7 @@ class TokenLabelNER(CrossnerNER):
         ]
 
     def zero_gradient(self, scores: TokenLabelScores) -> TokenLabelScores:
-        """RETURNS (TokenLabelScores): Zeros."""
+        """Make a gradient of zeros for the scores."""
         return replace(scores, logits=self.model.ops.xp.zeros_like(scores.logits))
 
     def objectives(self, examples: list[Example], scores: TokenLabelScores) -> Iterator[Objective]:

@@ -141,16 +141,19 @@ class TokenPairNER(CrossnerNER):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """RETURNS (Tuple[str, ...]): "NNW", "THW-x", ... NONE is what none of them is."""
+        """Names of the relations, and NONE: "NNW", "THW-x", ..."""
         return relations.class_names(self.labels)
 
     @property
     def width(self) -> int:
-        """RETURNS (int): Longest entity, in tokens."""
+        """Maximum length of an entity in tokens."""
         return self.model.get_dim("nW")
 
     def probabilities(self, scores: TokenPairScores) -> numpy.ndarray:
-        """RETURNS (numpy.ndarray): (n_tokens, max_span_length, n_relations), calibrated."""
+        """Compute calibrated probabilities of the relations.
+
+        RETURNS (numpy.ndarray): (n_tokens, max_span_length, n_relations), calibrated.
+        """
         return self._activate(self.model.ops.to_numpy(scores.logits), scores)
 
     def _activate(self, logits: numpy.ndarray, scores: TokenPairScores) -> numpy.ndarray:
@@ -191,7 +194,7 @@ class TokenPairNER(CrossnerNER):
         return logits
 
     def zero_gradient(self, scores: TokenPairScores) -> TokenPairScores:
-        """RETURNS (TokenPairScores): Zeros. Queries and keys have none until contrast adds some."""
+        """Make a gradient of zeros; contrast adds that of queries and keys."""
         zeros_like = self.model.ops.xp.zeros_like
         classes = None if scores.classes is None else zeros_like(scores.classes)
         return replace(

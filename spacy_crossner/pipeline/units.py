@@ -67,5 +67,8 @@ def to_tokens(mentions: Iterable[Mention], starts: numpy.ndarray, n_tokens: int)
 
 
 def number_units(starts: numpy.ndarray, n_tokens: int) -> numpy.ndarray:
-    """RETURNS (numpy.ndarray): (n_tokens,) the unit of each token."""
+    """Compute the unit of each token.
+
+    RETURNS (numpy.ndarray): (n_tokens,) the unit of each token.
+    """
     return numpy.searchsorted(starts, numpy.arange(n_tokens), side="right") - 1

@@ -48,7 +48,7 @@ class Pair(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """RETURNS (str): "right", or one of `KINDS`."""
+        """ "right", or one of `KINDS`."""
         if self.gold is None:
             return "invented"
         if self.found is None:
@@ -76,17 +76,17 @@ class Compared:
 
     @property
     def gold(self) -> list[Entity]:
-        """RETURNS (List[Entity]): The gold entities, in the order of the text."""
+        """Gold entities in text order."""
         return sorted(pair.gold for pair in self.pairs if pair.gold is not None)
 
     @property
     def found(self) -> list[Entity]:
-        """RETURNS (List[Entity]): The predicted entities, in the order of the text."""
+        """Predicted entities in text order."""
         return sorted(pair.found for pair in self.pairs if pair.found is not None)
 
     @property
     def kinds(self) -> set[str]:
-        """RETURNS (Set[str]): The kinds of error in it."""
+        """Kinds of error in the sentence."""
         return {pair.kind for pair in self.pairs} - {RIGHT}
 
 
@@ -115,7 +115,7 @@ def _make_entity(ent: Span, score: Optional[float] = None) -> Entity:
 
 
 def read_scores(doc: Doc) -> dict[tuple[int, int, str], float]:
-    """RETURNS (Dict[Tuple[int, int, str], float]): Scores by first token, end and label."""
+    """Get entity scores by first token, end and label."""
     return {
         (span.start, span.end, span.label_): float(score)
         for group in doc.spans.values()
@@ -148,9 +148,7 @@ def match(gold: Sequence[Entity], found: Sequence[Entity]) -> list[Pair]:
 
 
 def count_types(compared: Iterable[Compared]) -> Counter[tuple[str, str]]:
-    """RETURNS (Counter[Tuple[str, str]]): How often a gold type was found as which type. The type
-    of what has no counterpart is "nothing".
-    """
+    """Count pairs of gold and predicted types, with "nothing" for a missing counterpart."""
     return Counter(
         (
             NOTHING if pair.gold is None else pair.gold.label,

@@ -87,7 +87,7 @@ class Analyser:
         self._lock = threading.Lock()
 
     def describe(self) -> dict[str, Any]:
-        """RETURNS (Dict[str, Any]): What the page shows before any text is given."""
+        """Describe the pipeline for the page."""
         meta = self.nlp.meta
         known = set(meta.get("languages") or ())
         examples = [
@@ -182,7 +182,7 @@ def _to_json(
 
 
 def render_page(analyser: Analyser) -> str:
-    """RETURNS (str): The page, which needs no other file."""
+    """Render the self-contained page."""
     templates = PackageLoader("spacy_crossner.report", "templates")
     environment = Environment(loader=templates, autoescape=True)
     return environment.get_template(PAGE).render(page=analyser.describe())
@@ -207,12 +207,12 @@ class DemoServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """RETURNS (str): The address of the page."""
+        """URL of the page."""
         return f"http://{HOST}:{self.server_address[1]}/"
 
     @property
     def hosts(self) -> set[str]:
-        """RETURNS (Set[str]): The names that a browser on this machine may call it by."""
+        """Host names that requests may use."""
         return {f"{name}:{self.server_address[1]}" for name in (HOST, "localhost")}
 
 

@@ -32,7 +32,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 
 def is_log(path: Path) -> bool:
-    """RETURNS (bool): Whether a file begins as the logger's do; an empty one does."""
+    """Check whether a file is a training log; an empty file is one."""
     with path.open(encoding="utf8", errors="replace") as file:
         line = file.readline()
     return not line.endswith("\n") or _read_row(line) is not None

@@ -25,7 +25,7 @@ def language_name(code: str) -> str:
 
 
 def pipeline_version(nlp: Language) -> str:
-    """RETURNS (str): The version of a pipeline, empty if nobody has given it one."""
+    """Get the version of a pipeline, empty if it is spaCy's default."""
     return "" if nlp.meta["version"] == NO_VERSION else nlp.meta["version"]
 
 

@@ -10,7 +10,7 @@ COLOURS = 8
 
 
 def number_labels(sentences: Sequence[Compared]) -> dict[str, int]:
-    """RETURNS (Dict[str, int]): The number of each label's colour."""
+    """Number the labels for their colours."""
     labels = sorted({e.label for s in sentences for e in (*s.gold, *s.found)})
     return {label: number % COLOURS for number, label in enumerate(labels)}
 

@@ -100,12 +100,15 @@ def compare_entities(example: Example) -> tuple[set[Key], set[Key]]:
 
 
 def span_key(span: Span) -> Key:
-    """RETURNS (Key): A span as characters of its doc's text, and its label."""
+    """Convert a span to character offsets and a label."""
     return ((span.start_char, span.end_char),), span.label_
 
 
 def find_known(gold: Doc) -> numpy.ndarray:
-    """RETURNS (numpy.ndarray): (n_characters,) bool, False on tokens without annotation."""
+    """Find the characters of annotated tokens.
+
+    RETURNS (numpy.ndarray): (n_characters,) bool, False on tokens without annotation.
+    """
     known = numpy.ones((len(gold.text),), dtype=bool)
     for token in gold:
         if token.ent_iob == 0:
@@ -114,7 +117,7 @@ def find_known(gold: Doc) -> numpy.ndarray:
 
 
 def read_spans(doc: Doc, spans_key: str) -> set[Key]:
-    """RETURNS (Set[Key]): The spans of a gold doc's span group."""
+    """Get the spans in a span group of a gold doc."""
     return set(map(span_key, doc.spans.get(spans_key, [])))
 
 
@@ -140,7 +143,7 @@ def choose_nested(doc: Doc, spans_key: str) -> set[Key]:
 
 
 def find_inner(keys: set[Key]) -> set[Key]:
-    """RETURNS (Set[Key]): The entities that lie inside another one of other bounds."""
+    """Find entities nested inside another one with different boundaries."""
 
     def bounds(key: Key) -> tuple[int, int]:
         return key[0][0][0], key[0][-1][1]
@@ -157,7 +160,7 @@ def find_inner(keys: set[Key]) -> set[Key]:
 
 
 def to_key(mention: Mention, doc: Doc) -> Key:
-    """RETURNS (Key): A mention's fragments as characters of the doc's text, and its label."""
+    """Convert a mention to character offsets of its fragments and a label."""
     fragments: list[tuple[int, int]] = []
     last = -2
     for i in mention.tokens:
@@ -188,7 +191,7 @@ def _sum(counts: Iterable[Sequence[int]]) -> Iterator[int]:
 
 
 def percent(right: int, found: int, gold: int) -> dict[str, float]:
-    """RETURNS (Dict[str, float]): Precision, recall and F1 in percent."""
+    """Compute precision, recall and F1 in percent."""
     return {
         "p": round(100.0 * right / max(1, found), 2),
         "r": round(100.0 * right / max(1, gold), 2),

@@ -48,7 +48,7 @@ Entries = dict[str, Any]
 
 
 def name_test(key: str, lang: str) -> str:
-    """RETURNS (str): The language of a test file, with the file's name where that says more."""
+    """Name a test by its language, and by its file name if that says more."""
     if key == lang or lang == "xx":
         return language_name(key)
     return f"{language_name(lang)} ({key.removeprefix(f'{lang}-')})"
@@ -104,7 +104,7 @@ def _show_sentence(sentence: Compared, colours: Mapping[str, int]) -> Entries:
 
 
 def list_next_steps(model: str, tests: Sequence[str], langs: Iterable[str]) -> Entries:
-    """RETURNS (Entries): Commands to type next, each with what it is for."""
+    """List commands for the next steps, with their purpose."""
     codes = ",".join(dict.fromkeys(lang for lang in langs if lang != "xx"))
     texts = " ".join(f"--texts {shlex.quote(test)}" for test in tests)
     pipeline = shlex.quote(model)
@@ -117,7 +117,7 @@ def list_next_steps(model: str, tests: Sequence[str], langs: Iterable[str]) -> E
 
 
 def show_types(scores: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]) -> Entries:
-    """RETURNS (Entries): F1 per entity type and language."""
+    """Tabulate F1 per entity type and language."""
     labels = sorted({label for values in scores.values() for label in values["per_type"]})
     found = {
         label: {
@@ -140,7 +140,7 @@ def show_types(scores: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]
 
 
 def join_recipes(name: str, scores: Mapping[str, Mapping[str, Any]], others: Recipes) -> Recipes:
-    """RETURNS (Recipes): All recipes; the pipeline itself only if it is none of them."""
+    """Join the scores of recipes with those of the pipeline."""
     own = {key: values["f"] for key, values in scores.items()}
     return others if own in others.values() else {**others, name: own}
 
@@ -180,7 +180,7 @@ def show_recipes(recipes: Recipes, names: Mapping[str, str]) -> Entries:
 
 
 def show_runs(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Entries:
-    """RETURNS (Entries): Scores and losses while training, by run."""
+    """Chart the scores and losses of each training run."""
     dev = {
         run: [(row["step"], 100 * row["score"]) for row in rows if row["score"] is not None]
         for run, rows in runs.items()
@@ -226,7 +226,7 @@ def mean_losses(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, 
 def show_reliability(
     compared: Mapping[str, Sequence[Compared]], names: Mapping[str, str]
 ) -> Entries:
-    """RETURNS (Entries): Whether scores are probabilities."""
+    """Chart the calibration of the scores."""
     overall = measure_reliability(s for sentences in compared.values() for s in sentences)
     if overall is None:
         return {}
@@ -247,7 +247,7 @@ def show_reliability(
 
 
 def show_confusion(compared: Iterable[Compared]) -> Entries:
-    """RETURNS (Entries): Which gold type was found as which type, with shares of each row."""
+    """Tabulate gold types against predicted types."""
     counts = count_types(compared)
     labels = [*sorted({label for pair in counts for label in pair} - {NOTHING}), NOTHING]
     if len(labels) < 2:
@@ -260,7 +260,7 @@ def show_confusion(compared: Iterable[Compared]) -> Entries:
 
 
 def show_vectors(nlp: Language, docs: Iterable[tuple[str, Doc]], encoder: Optional[str]) -> Entries:
-    """RETURNS (Entries): Token vectors after and, given the encoder, before training."""
+    """Chart token vectors after and, given the encoder, before training."""
     transformer = find_transformer(nlp)
     sample = sample_tokens(docs)
     langs = {lang for _, drawn in sample for _, _, lang in drawn}
@@ -282,7 +282,7 @@ def show_vectors(nlp: Language, docs: Iterable[tuple[str, Doc]], encoder: Option
 def show_errors(
     compared: Mapping[str, Sequence[Compared]], names: Mapping[str, str], limit: int
 ) -> Entries:
-    """RETURNS (Entries): Counts of errors, and sentences with errors."""
+    """Tabulate error counts, and list sentences with errors."""
     everything = [s for sentences in compared.values() for s in sentences]
     counts = {
         key: Counter(pair.kind for s in sentences for pair in s.pairs)

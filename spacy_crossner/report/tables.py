@@ -50,7 +50,7 @@ def make_tables(caption: str, values: dict[str, Any]) -> list[Table]:
 
 
 def show(value: Any) -> str:
-    """RETURNS (str): A cell: numbers short, lists as their length."""
+    """Format a cell: short numbers, and lists as their length."""
     if isinstance(value, list):
         return str(len(value))
     if isinstance(value, float):

@@ -33,7 +33,7 @@ class TokenVectors:
 
 
 def find_transformer(nlp: Language) -> Optional[Transformer]:
-    """RETURNS (Optional[Transformer]): The pipeline's shared encoder, or None."""
+    """Find the shared transformer of a pipeline, or None."""
     for _, pipe in nlp.pipeline:
         if isinstance(pipe, Transformer):
             return pipe
@@ -117,7 +117,10 @@ def iter_vectors(transformer: Transformer, docs: Sequence[Doc]) -> Iterator[nump
 
 
 def normalise(vectors: numpy.ndarray) -> numpy.ndarray:
-    """RETURNS (numpy.ndarray): (n, width) the vectors at length 1; zeros stay zeros."""
+    """Scale vectors to length 1.
+
+    RETURNS (numpy.ndarray): (n, width) the vectors at length 1; zeros stay zeros.
+    """
     return vectors / numpy.maximum(numpy.linalg.norm(vectors, axis=1, keepdims=True), 1e-8)
 
 

@@ -57,7 +57,7 @@ class Applied:
 
     @property
     def is_whole(self) -> bool:
-        """RETURNS (bool): Whether every text was read."""
+        """Whether every text was processed."""
         return not self.failed and not self.unreadable
 
 

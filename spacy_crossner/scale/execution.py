@@ -242,7 +242,7 @@ class Host:
         self.threads = threads
 
     def start(self) -> int:
-        """RETURNS (int): The process that the worker was made in."""
+        """Get the id of the worker's process."""
         import torch
 
         torch.set_num_threads(self.threads)
@@ -250,12 +250,12 @@ class Host:
         return os.getpid()
 
     def run(self, payload: Any) -> Any:
-        """RETURNS (Any): The result of a task."""
+        """Run a task."""
         return self.worker(payload)
 
 
 def import_ray() -> Any:
-    """RETURNS (Any): The module, or an error that says how to install it."""
+    """Import Ray, or raise an error with the install command."""
     # both would have it reach for the network
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")

@@ -107,7 +107,7 @@ class Journal:
         self.rewrite()
 
     def is_done(self, name: str) -> bool:
-        """RETURNS (bool): Whether all shards of an input file are done."""
+        """Check whether all shards of an input file are done."""
         return "shards" in self.inputs[name]
 
     def end_input(self, name: str, shards: int) -> None:

@@ -82,7 +82,7 @@ class Predictor:
 
     @property
     def nlp(self) -> Language:
-        """RETURNS (Language): The pipeline."""
+        """The loaded pipeline."""
         if self._nlp is None:
             if self.code is not None:
                 from spacy.cli._util import import_code

@@ -49,13 +49,13 @@ class Source:
 
     @property
     def format(self) -> str:
-        """RETURNS (str): One of the values of `FORMATS`."""
+        """Format of the file, one of the values of `FORMATS`."""
         stem, suffix = _split(self.name)
         return FORMATS[_split(stem)[1] if suffix in COMPRESSIONS else suffix]
 
     @property
     def compression(self) -> Optional[str]:
-        """RETURNS (Optional[str]): How the file is compressed."""
+        """Compression of the file, or None."""
         return COMPRESSIONS.get(_split(self.name)[1])
 
 
@@ -101,7 +101,7 @@ class Record:
     user_data: dict = field(default_factory=dict)
 
     def make_input(self, vocab: Vocab) -> Any:
-        """RETURNS (Union[str, Doc]): What `nlp.pipe` takes."""
+        """Make the input of `nlp.pipe`."""
         if self.words is None:
             return self.text
         return Doc(vocab, words=self.words, spaces=self.spaces, user_data=dict(self.user_data))
@@ -226,13 +226,13 @@ def _make_record(source: str, number: int, row: dict, text_column: str, id_colum
 
 
 def read_table(data: bytes) -> Any:
-    """RETURNS (Any): The Arrow table of a chunk of Parquet."""
+    """Read a chunk of Parquet as an Arrow table."""
     pa = import_arrow()
     return pa.ipc.open_stream(data).read_all()
 
 
 def import_arrow() -> Any:
-    """RETURNS (Any): The module, or an error that says how to install it."""
+    """Import pyarrow, or raise an error with the install command."""
     try:
         import pyarrow
         import pyarrow.parquet

@@ -29,7 +29,7 @@ LEAST_MOVED = 0.01
 
 
 def class_names(labels: Sequence[str]) -> tuple[str, ...]:
-    """RETURNS (tuple[str, ...]): The names of the classes: "O", "B-x", "I-x", "B-y", ..."""
+    """Name the classes: "O", "B-x", "I-x", "B-y", ..."""
     return ("O", *(f"{prefix}-{label}" for label in labels for prefix in "BI"))
 
 

@@ -56,7 +56,7 @@ CHUNK = 4096
 
 
 def class_names(labels: Sequence[str]) -> tuple[str, ...]:
-    """RETURNS (tuple[str, ...]): The names of the relations: "NNW", "THW-x", "THW-y", ..."""
+    """Name the relations: "NNW", "THW-x", "THW-y", ..."""
     return ("NNW", *(f"THW-{label}" for label in labels))
 
 
@@ -294,12 +294,12 @@ def document_ends(lengths: Sequence[int]) -> numpy.ndarray:
 
 
 def score_floor(threshold: float) -> float:
-    """RETURNS (float): The least factor that a score at the threshold can have."""
+    """Compute the minimum of a factor in a score at the threshold."""
     return threshold if threshold > EPSILON else 0.0
 
 
 def bound(scores: numpy.ndarray) -> numpy.ndarray:
-    """RETURNS (numpy.ndarray): The scores, kept strictly between 0 and 1."""
+    """Clip scores to stay strictly between 0 and 1."""
     return numpy.clip(scores, EPSILON, 1.0 - EPSILON)
 
 

@@ -214,8 +214,7 @@ def open_pipeline(path: Path, language: str) -> Language:
 
 
 def find_wheel_rules(language: str) -> tuple[str, dict[str, Any]]:
-    """RETURNS (tuple[str, dict[str, Any]]): The language class of a wheel and the config of its
-    tokenizer. The class is "xx" where spaCy has none for the language."""
+    """Get the language class of a wheel ("xx" if spaCy has none) and its tokenizer config."""
     _, tokenizer = find_rules(language)
     try:
         get_lang_class(language)
@@ -225,7 +224,7 @@ def find_wheel_rules(language: str) -> tuple[str, dict[str, Any]]:
 
 
 def pick_segmenters(segmenters: Mapping[str, str], language: str) -> Optional[dict[str, str]]:
-    """RETURNS (Optional[dict[str, str]]): The segmenters that a wheel of a language needs."""
+    """Get the segmenters that a wheel of a language needs."""
     needed = LANGUAGES[language].segmented_as if language in LANGUAGES else ""
     picked = {
         code: name for code, name in segmenters.items() if language == MULTIPLE or code == needed
@@ -234,13 +233,13 @@ def pick_segmenters(segmenters: Mapping[str, str], language: str) -> Optional[di
 
 
 def has_embedded(nlp: Language) -> bool:
-    """RETURNS (bool): Whether a pipeline holds the encoder that this package makes."""
+    """Check whether a pipeline uses the embedded encoder."""
     configs = (shim._hfmodel.transformer.config for shim in find_encoders(nlp))
     return any(getattr(config, ORIGIN, None) == E5_SMALL for config in configs)
 
 
 def add_embedded(sources: list[dict[str, str]]) -> list[dict[str, str]]:
-    """RETURNS (List[Dict[str, str]]): The sources, the embedded encoder among them."""
+    """Add the embedded encoder to the data sources."""
     if any(source.get("url") == EMBEDDED_SOURCE["url"] for source in sources):
         return sources
     return [EMBEDDED_SOURCE, *sources]
@@ -261,7 +260,7 @@ def read_texts(paths: Iterable[Path]) -> dict[Optional[str], list[str]]:
 
 
 def pick_texts(texts: Mapping[Optional[str], Sequence[str]], languages: Iterable[str]) -> list[str]:
-    """RETURNS (List[str]): The texts of some languages; an error if there are none of one."""
+    """Get the texts of some languages, or raise an error if one has none."""
     anywhere = texts.get(None, ())
     for language in languages:
         if not anywhere and not texts.get(language):
@@ -285,7 +284,7 @@ def read_dev_docs(paths: Iterable[Path]) -> list[Doc]:
 def pick_labelled(
     docs: Sequence[Doc], languages: Sequence[str], paths: Sequence[Path]
 ) -> list[Doc]:
-    """RETURNS (List[Doc]): Labelled docs in some languages, or in none that is known."""
+    """Get the labelled docs in some languages or without a language."""
     found = []
     for doc in docs:
         view = get_view(doc)
@@ -324,13 +323,13 @@ def check_loss(
 
 
 def describe(nlp: Language, languages: Iterable[str]) -> str:
-    """RETURNS (str): One sentence on what the pipeline does."""
+    """Describe a pipeline in one sentence."""
     labels = sorted({label for values in nlp.pipe_labels.values() for label in values})
     return f"Named entities ({', '.join(labels)}) in texts. Languages: {', '.join(languages)}."
 
 
 def get_requirements(nlp: Language) -> list[str]:
-    """RETURNS (List[str]): The distributions that a pipeline needs, ours first."""
+    """List the distributions that a pipeline needs, this package first."""
     others = get_third_party_dependencies(nlp.config, exclude=[DISTRIBUTION])
     if isinstance(nlp.tokenizer, ScriptTokenizer):
         others += segmenter_requirements(nlp.tokenizer.segmenters)

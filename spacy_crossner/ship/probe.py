@@ -46,7 +46,7 @@ def hide(names):
 
 
 def scores_of(group):
-    """RETURNS (Sequence[float]): The scores of a span group, zeros if it has none."""
+    """Get the scores of a span group, zeros if it has none."""
     return group.attrs.get("scores", [0.0] * len(group))
 
 

@@ -74,7 +74,7 @@ def to_onnx(
 
 
 def encoder_names(nlp: Language) -> list[str]:
-    """RETURNS (List[str]): Names of the components that are nothing but an encoder."""
+    """List the components that only contain an encoder."""
     return [name for name, pipe in nlp.pipeline if hasattr(pipe, "listener_map")]
 
 

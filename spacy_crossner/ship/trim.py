@@ -64,7 +64,7 @@ def trim_pipeline(nlp: Language, texts: Iterable[str]) -> Trimmed:
 
 
 def find_encoders(nlp: Language) -> list[EncoderShim]:
-    """RETURNS (List[EncoderShim]): The encoders of a pipeline, each once."""
+    """List the encoders of a pipeline without duplicates."""
     shims: dict[int, EncoderShim] = {}
     for _, pipe in nlp.components:
         for node in pipe.model.walk() if hasattr(pipe, "model") else ():

@@ -110,7 +110,7 @@ def verify(
 
 
 def find_wheels(paths: Iterable[Path]) -> list[Path]:
-    """RETURNS (List[Path]): The wheels that are named, and those of folders that are."""
+    """List wheels, given files or folders."""
     wheels = []
     for path in paths:
         found = _wheels_in(path) if path.is_dir() else [path]
@@ -166,7 +166,7 @@ def try_wheel(wheel: Path, texts: Sequence[str], install: Sequence[str] = ()) ->
 
 
 def outside_texts(wheel: Path) -> list[str]:
-    """RETURNS (List[str]): Sentences in languages that a wheel was not packaged for."""
+    """Get sentences in languages that a wheel was not packaged for."""
     languages = read_languages(wheel)
     return [text for code, found in SENTENCES.items() if code not in languages for text in found]
 
@@ -220,7 +220,7 @@ def check_answer(
 
 
 def agree(found: Sequence[dict[str, Any]], expected: Sequence[Doc]) -> float:
-    """RETURNS (float): F1 of the entities that a wheel found, against those of the pipeline."""
+    """Compute F1 of a wheel's entities against those of its pipeline."""
     both = total = 0
     for doc, other in zip(found, expected, strict=True):
         entities = {tuple(ent) for ent in doc["ents"]}
@@ -231,7 +231,7 @@ def agree(found: Sequence[dict[str, Any]], expected: Sequence[Doc]) -> float:
 
 
 def list_entities(doc: Doc) -> list[list[Any]]:
-    """RETURNS (List[list]): First token, end and label of each entity."""
+    """List first token, end and label of each entity."""
     return [[ent.start, ent.end, ent.label_] for ent in doc.ents]
 
 
@@ -280,7 +280,7 @@ def compare(found: dict[str, Any], expected: Doc, tolerance: float = TOLERANCE) 
 
 
 def spread(by_language: dict[Optional[str], list[str]], wheel: Path, limit: int) -> list[str]:
-    """RETURNS (List[str]): The texts to try a wheel on, evenly taken from each of its languages."""
+    """Sample texts evenly from the languages of a wheel."""
     languages = read_languages(wheel)
     groups: Iterable[list[str]] = by_language.values()
     if languages:
@@ -296,17 +296,17 @@ def _pick(texts: Sequence[str], limit: int) -> list[str]:
 
 
 def read_languages(wheel: Path) -> list[str]:
-    """RETURNS (List[str]): The languages that a wheel was packaged for, or none if it says none."""
+    """Read the languages that a wheel was packaged for, if it lists them."""
     return read_meta(wheel).get("languages", [])
 
 
 def is_trimmed(wheel: Path) -> bool:
-    """RETURNS (bool): Whether the vocabulary of a wheel was trimmed. Older wheels do not say."""
+    """Check whether the vocabulary of a wheel was trimmed."""
     return read_meta(wheel).get(TRIMMED_TO, True) is not None
 
 
 def read_meta(wheel: Path) -> dict[str, Any]:
-    """RETURNS (Dict[str, Any]): The meta.json of a wheel, empty if it has none."""
+    """Read the meta.json of a wheel, empty if it has none."""
     if not zipfile.is_zipfile(wheel):
         return {}  # pip will say so
     with zipfile.ZipFile(wheel) as archive:

@@ -446,7 +446,7 @@ def find_engine(plan: Plan, lang: str, data: Path) -> Optional[tuple[str, Option
 
 
 def render_project(plan: Plan) -> str:
-    """RETURNS (str): The project.yml of a plan."""
+    """Render the project.yml of a plan."""
     student = bool(plan.annotated)
     views = "data/source.spacy"
     if plan.translated:
@@ -483,7 +483,7 @@ def render_project(plan: Plan) -> str:
 
 
 def render(name: str, plan: Plan) -> str:
-    """RETURNS (str): A file of the project: its project.yml, README.md or .gitignore."""
+    """Render a file of the project: project.yml, README.md or .gitignore."""
     if name == PROJECT:
         return render_project(plan)
     return _environment().get_template(name.lstrip(".")).render(plan=plan)

@@ -83,12 +83,12 @@ class Plan:
 
     @property
     def few(self) -> list[str]:
-        """RETURNS (List[str]): Target languages with labelled sentences to train on."""
+        """Target languages with labelled training sentences."""
         return [lang for lang, target in self.targets.items() if target.labels]
 
     @property
     def translated(self) -> list[str]:
-        """RETURNS (List[str]): Languages to translate into, if the recipe has a use for it."""
+        """Languages to translate into, if the recipe uses translations."""
         use = find_recipe(self.recipe).views.get("translation")
         # only a translation memory can have labels that a person has made
         wanted = use is not None and (use != BY_HAND or self.memory)
@@ -96,58 +96,57 @@ class Plan:
 
     @property
     def switched(self) -> list[str]:
-        """RETURNS (List[str]): Languages to mix words of into the sentences."""
+        """Languages of code-switched copies."""
         known = [lang for lang, target in self.targets.items() if target.dictionary]
         return known if "codeswitch" in find_recipe(self.recipe).views else []
 
     @property
     def lexicons(self) -> list[str]:
-        """RETURNS (List[str]): Languages whose dictionary is of use: for mixing, or for putting
-        labels into translations."""
+        """Languages whose dictionary is used for code-switching or for label projection."""
         used = {*self.switched, *self.translated}
         return [lang for lang, target in self.targets.items() if target.dictionary and lang in used]
 
     @property
     def annotated(self) -> list[str]:
-        """RETURNS (List[str]): Languages with plain text, if the recipe has students."""
+        """Languages with plain text, if the recipe has students."""
         texts = [lang for lang, target in self.targets.items() if target.text]
         return texts if find_recipe(self.recipe).rounds else []
 
     @property
     def tested(self) -> list[str]:
-        """RETURNS (List[str]): Languages with labelled test sentences."""
+        """Languages with labelled test sentences."""
         return [lang for lang, target in self.targets.items() if target.test]
 
     @property
     def readable(self) -> bool:
-        """RETURNS (bool): Whether there are texts in all languages, to trim the vocabulary by."""
+        """Whether all languages have text to trim the vocabulary with."""
         seen = {*self.translated, *self.annotated, *self.tested}
         return all(lang in seen for lang in self.targets)
 
     @property
     def contrasts(self) -> bool:
-        """RETURNS (bool): Whether the recipe contrasts views, which then need no labels."""
+        """Whether the recipe uses views for contrastive learning only, without labels."""
         return CONTRAST in find_recipe(self.recipe).views.values()
 
     @property
     def view_words(self) -> int:
-        """RETURNS (int): Words of all views, roughly."""
+        """Estimate the number of words in all views."""
         return self.words * (1 + len(self.translated) + bool(self.switched))
 
     @property
     def text_words(self) -> int:
-        """RETURNS (int): Words of all plain text."""
+        """Count the words of all plain text."""
         return sum(target.words for target in self.targets.values())
 
     def count_steps(self, words: int) -> int:
-        """RETURNS (int): Steps that train on so many words as often as is useful."""
+        """Estimate a useful number of optimizer steps for a number of words."""
         size = Config().from_disk(find_recipe(self.recipe).config)["training"]["batcher"]["size"]
         once = PADDING * words / size
         steps = max(min(PASSES_OF_LITTLE * once, LITTLE_STEPS), PASSES_OF_MUCH * once)
         return int(min(max(round(steps, -1), LEAST_STEPS), MOST_STEPS))
 
     def estimate_minutes(self) -> dict[str, int]:
-        """RETURNS (Dict[str, int]): Minutes that each step takes on two cores, very roughly."""
+        """Estimate the minutes of each step on two cores."""
         size = Config().from_disk(find_recipe(self.recipe).config)["training"]["batcher"]["size"]
 
         def train(words: int) -> int:
@@ -170,7 +169,7 @@ def write_plan(plan: Plan, path: Path) -> None:
 
 
 def read_plan(path: Path) -> Plan:
-    """RETURNS (Plan): A plan that `write_plan` has saved."""
+    """Read a plan that `write_plan` has saved."""
     try:
         values: dict[str, Any] = dict(srsly.read_json(path))
         targets = {lang: Target(**target) for lang, target in values.pop("targets").items()}

@@ -46,7 +46,7 @@ def find_entities(
 
 
 def list_entities(docs: Iterable[Doc]) -> list[tuple[str, str, str, str]]:
-    """RETURNS (list): Entity, label, score (empty without one) and characters of each entity."""
+    """List text, label, score (or "") and characters of each entity."""
     rows = []
     for doc in docs:
         for ent in doc.ents:

@@ -286,6 +286,6 @@ def _outcomes(
 
 
 def negative_log_likelihood(scores: numpy.ndarray, correct: numpy.ndarray) -> float:
-    """RETURNS (float): How surprising the outcomes are, given the scores."""
+    """Compute the negative log-likelihood of the outcomes given the scores."""
     scores = numpy.clip(scores, 1e-4, 1.0 - 1e-4)
     return float(-numpy.where(correct, numpy.log(scores), numpy.log(1.0 - scores)).mean())

@@ -50,7 +50,7 @@ def choose_docs(
 
 
 def find_languages(path: Path) -> set[str]:
-    """RETURNS (Set[str]): The languages that a corpus has labelled docs in."""
+    """Find the languages of labelled docs in a corpus."""
     views = map(get_view, _read([path], Vocab()))
     return {view.lang for view in views if view is not None and view.labelled}
 

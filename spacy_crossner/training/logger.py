@@ -144,7 +144,7 @@ class Speed:
         self.n_timed += 1
 
     def rate(self, words: int) -> Optional[float]:
-        """RETURNS (Optional[float]): Words per second, None where no step could be timed."""
+        """Compute words per second, or None if no step was timed."""
         elapsed = self.ended - self.began
         if not self.n_timed or not elapsed:
             return None
@@ -163,7 +163,7 @@ class Table:
         self.widths: list[int] = []
 
     def add(self, values: dict[str, Any]) -> str:
-        """RETURNS (str): The next row, after a header where the columns have changed."""
+        """Format the next row, after a header if the columns have changed."""
         new = [name for name in values["losses"] if name not in self.loss_names]
         self.loss_names += new
         lines = self._header() if new or not self.widths else []

@@ -71,7 +71,7 @@ class Recipe:
 
     @property
     def slug(self) -> str:
-        """RETURNS (str): The name as the name of a folder."""
+        """Name of the recipe as a folder name."""
         return "-".join(self.name.split())
 
     def choose(self, view: Optional[View]) -> tuple[bool, bool]:
@@ -92,12 +92,12 @@ KEYS = {item.name for item in fields(Recipe)} - {"name"} | {"like"}
 
 
 def find_folder() -> Path:
-    """RETURNS (Path): The folder of the recipes and their configs."""
+    """Find the folder of the recipes and their configs."""
     return next(folder for folder in FOLDERS if folder.is_dir())
 
 
 def find_configs() -> dict[str, Path]:
-    """RETURNS (Dict[str, Path]): The training configs, by name."""
+    """Find the training configs by name."""
     return {path.stem: path for path in sorted(find_folder().glob("*.cfg"))}
 
 

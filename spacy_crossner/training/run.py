@@ -69,7 +69,7 @@ class Inputs:
 
     @cached_property
     def prints(self) -> dict[str, Any]:
-        """RETURNS (Dict[str, Any]): What identifies the files, by use."""
+        """Compute checksums of the files, by their use."""
         return {
             "source": [fingerprint(path) for path in self.source],
             "dev": fingerprint(self.dev),
@@ -121,7 +121,7 @@ class Job:
     gpu_id: int = -1
 
     def count_steps(self, recipe: Recipe, *, student: bool) -> int:
-        """RETURNS (int): The optimizer steps of a training."""
+        """Get the optimizer steps of a training."""
         if student and self.student_steps:
             return self.student_steps
         steps = self.steps or Config().from_disk(recipe.config)["training"]["max_steps"]
@@ -149,12 +149,12 @@ class Stage:
 
     @cached_property
     def key(self) -> str:
-        """RETURNS (str): Identifies the result: stages with the same key give the same."""
+        """Key of the result; stages with the same key have the same result."""
         text = json.dumps([FORM, self.kind, self.settings], sort_keys=True)
         return hashlib.sha256(text.encode("utf8")).hexdigest()[:16]
 
     def find(self, kind: str) -> Optional["Stage"]:
-        """RETURNS (Optional[Stage]): The stage of that kind which it needs."""
+        """Find the stage of a kind that this stage needs."""
         return next((stage for stage in self.needs if stage.kind == kind), None)
 
 

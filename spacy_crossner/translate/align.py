@@ -39,7 +39,7 @@ class Sentence:
     vectors: Optional[numpy.ndarray] = None
 
     def text(self, start: int, end: int) -> str:
-        """RETURNS (str): The text of some tokens."""
+        """Get the text of a token span."""
         words, spaces = self.words, self.spaces
         return "".join(
             words[i] + (" " if spaces[i] and i < end - 1 else "") for i in range(start, end)

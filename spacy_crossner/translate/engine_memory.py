@@ -75,8 +75,7 @@ def make_memory(source: str, target: str, settings: EngineSettings) -> Engine:
 
 
 def normalize(text: str) -> str:
-    """RETURNS (str): The text without what doesn't tell two sentences apart: spaces, of which files
-    of tokens have others than people write, and ways to write an accent."""
+    """Normalize spaces and accents of a sentence, for look-up."""
     return unicodedata.normalize("NFC", "".join(text.split()))
 
 
@@ -111,14 +110,13 @@ def read_rows(paths: Sequence[Path], source: str, target: str) -> Iterator[Row]:
 
 
 def expand(paths: Sequence[Path]) -> Iterator[Path]:
-    """YIELDS (Path): The files, and instead of a folder those in it that are a memory."""
+    """Iterate over files, and over the translation memories in folders."""
     for path in map(Path, paths):
         yield from find_files(path, SUFFIXES) if path.is_dir() else [path]
 
 
 def find_language(path: Path, languages: Sequence[str]) -> str:
-    """RETURNS (str): Which of the languages the name of a file or of its folder begins with, or
-    ""."""
+    """Find the language that the name of a file or its folder starts with, or ""."""
     for name in (path.name, path.absolute().parent.name):
         beginning = re.split(r"[-_.]", name)[0]
         if beginning in languages:
@@ -127,14 +125,14 @@ def find_language(path: Path, languages: Sequence[str]) -> str:
 
 
 def read_marked_segments(path: Path) -> Iterator[tuple[str, Segment]]:
-    """YIELDS (tuple[str, Segment]): The id, the text and the labels of each marked sentence."""
+    """Read sentences with inline marks: id, text and labels."""
     for marked in read_marked(path):
         spans = sorted((*marked.spans, *marked.nested))
         yield marked.id, Segment(marked.text, labels=tuple(Labelled(*one) for one in spans))
 
 
 def read_conllu(lines: Sequence[str]) -> Iterator[tuple[str, Segment]]:
-    """YIELDS (tuple[str, Segment]): The id and the text of each sentence of a CoNLL-U file."""
+    """Read the ids and texts of a CoNLL-U file."""
     name = ""
     for line in lines:
         key, _, value = line.removeprefix("# ").partition(" = ")
@@ -147,7 +145,7 @@ def read_conllu(lines: Sequence[str]) -> Iterator[tuple[str, Segment]]:
 
 
 def read_json_lines(lines: Sequence[str], path: Path) -> Iterator[Mapping[str, str]]:
-    """YIELDS (Mapping[str, str]): The objects of JSON lines."""
+    """Read the objects of a JSON Lines file."""
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -164,7 +162,7 @@ def read_json_lines(lines: Sequence[str], path: Path) -> Iterator[Mapping[str, s
 
 
 def read_table(lines: Sequence[str], path: Path) -> Iterator[Mapping[str, str]]:
-    """YIELDS (Mapping[str, str]): The rows of a table under the languages of its first line."""
+    """Read the rows of a table by language."""
     if not lines:
         return
     languages = lines[0].split("\t")

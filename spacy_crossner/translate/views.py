@@ -37,19 +37,19 @@ class Projected(NamedTuple):
 
     @property
     def complete(self) -> bool:
-        """RETURNS (bool): Whether the translation has all entities that it should have."""
+        """Whether all entities were projected."""
         return self.by_hand or None not in self.placements
 
 
 def read_segment(doc: Doc) -> Segment:
-    """RETURNS (Segment): What a translator gets to see of a doc: its text and its entities."""
+    """Get the text and the entities of a doc to translate."""
     ents = doc.ents if is_labelled(doc) else ()
     marks = [Mark(ent.start_char, ent.end_char, i) for i, ent in enumerate(ents)]
     return Segment(doc.text, tuple(marks))
 
 
 def is_labelled(doc: Doc) -> bool:
-    """RETURNS (bool): Whether all that the doc says and doesn't say of entities may be trusted."""
+    """Check whether all tokens of a doc are annotated with gold labels."""
     view = get_view(doc)
     if view is not None and not view.labelled:
         return False
@@ -72,7 +72,7 @@ def read_sentence(doc: Doc, lang: str, vectors: Optional[numpy.ndarray]) -> Sent
 def make_sentence(
     words: list[str], spaces: list[bool], lang: str, vectors: Optional[numpy.ndarray]
 ) -> Sentence:
-    """RETURNS (Sentence): A sentence of a language, its function words marked."""
+    """Make a sentence and mark its function words."""
     return Sentence(words, spaces, find_function_words(words, find_stop_words(lang)), vectors)
 
 
@@ -95,7 +95,7 @@ def find_units(sentence: Sentence) -> numpy.ndarray:
 
 
 def join_units(sentence: Sentence, bounds: numpy.ndarray, lang: str) -> Sentence:
-    """RETURNS (Sentence): The sentence with units instead of tokens."""
+    """Replace the tokens of a sentence with units."""
     if len(bounds) > len(sentence.words):
         return sentence
     assert sentence.vectors is not None
@@ -109,7 +109,7 @@ def join_units(sentence: Sentence, bounds: numpy.ndarray, lang: str) -> Sentence
 
 @cache
 def find_stop_words(lang: str) -> frozenset[str]:
-    """RETURNS (frozenset[str]): The function words of a language, as far as spaCy has them."""
+    """Get spaCy's stop words of a language."""
     try:
         return frozenset(get_lang_class(lang).Defaults.stop_words)
     except ImportError:
@@ -226,7 +226,7 @@ def _match_labels(ents: Sequence[Span], target: Doc) -> list[Placement]:
 
 
 def find_renderings(text: str, lexicon: Optional[Lexicon]) -> list[str]:
-    """RETURNS (list[str]): A word or a name, and what a lexicon says that it may become."""
+    """List a word or name and its possible translations in a lexicon."""
     entry = lexicon.find(text) if lexicon is not None else None
     return [text, *(one.text for one in entry.translations[:RENDERINGS])] if entry else [text]
 

@@ -65,7 +65,7 @@ SUFFIXES = {suffix for format in FORMATS.values() for suffix in format.suffixes}
 
 
 def list_formats() -> list[tuple[str, str, str]]:
-    """RETURNS (list[tuple[str, str, str]]): Each format's name, whether it is written, its form."""
+    """List the formats: name, whether it can be written, and description."""
     return [
         (name, "yes" if one.write or name == DOCBIN.name else "", one.about)
         for name, one in FORMATS.items()

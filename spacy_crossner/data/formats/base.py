@@ -62,23 +62,23 @@ class Source:
 
     @property
     def name(self) -> str:
-        """RETURNS (str): The path as messages show it."""
+        """Path to show in messages."""
         return str(self.path)
 
     @cached_property
     def head(self) -> list[str]:
-        """RETURNS (list[str]): The first lines of a text file."""
+        """First lines of a text file."""
         self._lines = read_lines(self.path)
         return list(islice(self._lines, HEAD))
 
     @cached_property
     def first(self) -> str:
-        """RETURNS (str): The first line that is not blank, or an empty string."""
+        """First line that is not blank, or an empty string."""
         return next((line for line in self.head if line.strip()), "")
 
     @cached_property
     def is_text(self) -> bool:
-        """RETURNS (bool): Whether the source is a text file."""
+        """Whether the source is a text file."""
         return self.path.is_file() and self.path.suffix.lower() not in (
             ".spacy",
             ".parquet",
@@ -87,7 +87,7 @@ class Source:
 
     @cached_property
     def is_json(self) -> bool:
-        """RETURNS (bool): Whether the file holds JSON records."""
+        """Whether the file contains JSON records."""
         if not self.is_text:
             return False
         if self.path.suffix.lower() in (".json", ".jsonl"):
@@ -97,17 +97,17 @@ class Source:
 
     @cached_property
     def records(self) -> list[Any]:
-        """RETURNS (list[Any]): The first JSON records that can be read."""
+        """First JSON records that can be parsed."""
         found = (record for _, _, record in self.iter_records())
         return [r for r in islice(found, HEAD) if not isinstance(r, CrossnerError)]
 
     @cached_property
     def document(self) -> Any:
-        """RETURNS (Any): The JSON value that the file holds."""
+        """JSON value of the whole file."""
         return load_json("\n".join(self.lines()), self.name)
 
     def lines(self) -> Iterator[str]:
-        """YIELDS (str): All lines without their line ends."""
+        """Iterate over the lines without line endings."""
         head, rest = self.head, self._lines
         # a second pass reads the file again
         self._lines = None
@@ -196,7 +196,7 @@ def load_json(text: str, where: str) -> Any:
 
 
 def shorten(value: Any, most: int = MOST_SHOWN) -> str:
-    """RETURNS (str): A value as messages show it: at most so many characters, in one line."""
+    """Shorten a value for messages, to one line of a maximum length."""
     text = value if isinstance(value, str) else repr(value)
     text = " ".join(text.split())
     return text if len(text) <= most else text[: most - 3] + "..."
@@ -312,14 +312,14 @@ def write_text(path: Path, pieces: Iterable[str]) -> None:
 
 
 def take_object(record: Any, where: str) -> dict[str, Any]:
-    """RETURNS (dict[str, Any]): A record that has to be a JSON object."""
+    """Check that a record is a JSON object."""
     if not isinstance(record, dict):
         raise CrossnerError(Errors.CN241.format(where=where, found=type(record).__name__))
     return record
 
 
 def take_text(record: Mapping[str, Any], where: str, key: str = "text") -> str:
-    """RETURNS (str): The text of a record, checked."""
+    """Get the text of a record, after checking it."""
     text = record.get(key)
     if not isinstance(text, str) or not text.strip():
         raise CrossnerError(Errors.CN242.format(where=where, key=key))
@@ -330,7 +330,7 @@ def take_text(record: Mapping[str, Any], where: str, key: str = "text") -> str:
 
 
 def take_list(record: Mapping[str, Any], key: str, kind: type, where: str) -> list[Any]:
-    """RETURNS (list[Any]): A list under a key, of which each item has to be of one kind."""
+    """Get a list under a key, after checking the type of its items."""
     found = record[key]
     if not isinstance(found, list) or not all(isinstance(item, kind) for item in found):
         name = "objects" if kind is dict else "lists"

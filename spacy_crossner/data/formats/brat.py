@@ -30,7 +30,7 @@ _LABEL = re.compile(r"[^\s;|,]+")
 
 
 def sniff(source: Source) -> bool:
-    """RETURNS (bool): Whether a file is an annotation, or a text beside annotations."""
+    """Check whether a file is an annotation, or a text next to annotations."""
     suffix = source.path.suffix.lower()
     return suffix == ANNOTATION or (
         suffix == TEXT and next(source.path.parent.glob(f"*{ANNOTATION}"), None) is not None
@@ -38,7 +38,7 @@ def sniff(source: Source) -> bool:
 
 
 def list_texts(folder: Path) -> list[Path]:
-    """RETURNS (list[Path]): The texts of a folder with annotations; none if it has none."""
+    """List the texts of a folder that have annotations."""
     annotated = {path.with_suffix(TEXT) for path in folder.rglob(f"*{ANNOTATION}")}
     return sorted(annotated.union(folder.rglob(f"*{TEXT}"))) if annotated else []
 

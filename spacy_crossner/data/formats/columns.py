@@ -71,7 +71,7 @@ class Layout:
 
 
 def is_comment(line: str) -> bool:
-    """RETURNS (bool): Whether a line is a comment, and not the token '#' with its tag."""
+    """Check whether a line is a comment, rather than the token '#' with its tag."""
     if not line.startswith("#"):
         return False
     first, *others = line.split()
@@ -81,7 +81,7 @@ def is_comment(line: str) -> bool:
 
 
 def split_row(line: str, tabs: bool) -> list[str]:
-    """RETURNS (list[str]): The columns of a line."""
+    """Split a line into columns."""
     if tabs:
         return [field.strip(" ") for field in line.split("\t")]
     return re.split(r"[ \t]+", line.strip(" \t"))
@@ -302,7 +302,7 @@ def format_iob2(sentence: Sentence) -> str:
 
 
 def iter_tagged(sentence: Sentence) -> Iterator[tuple[str, str]]:
-    """YIELDS (tuple[str, str]): The words of a sentence with their IOB2 tags."""
+    """Iterate over the words of a sentence with their IOB2 tags."""
     spans = list(reversed(sentence.spans or ()))
     opened = None
     for word, start in locate_words(sentence):
@@ -320,7 +320,7 @@ def _flatten(text: str) -> str:
 
 
 def sniff(source: Source) -> bool:
-    """RETURNS (bool): Whether a file may hold columns: any text may that is not JSON."""
+    """Check whether a file may contain columns: any text that is not JSON may."""
     if source.path.suffix.lower() in SUFFIXES:
         return True
     return source.is_text and not source.is_json

@@ -73,7 +73,7 @@ def _refuse(message: str) -> Parsed:
 
 
 def read(source: Source) -> Iterator[Parsed]:
-    """RETURNS (Iterator[Parsed]): The sentences of a file."""
+    """Read the sentences of a file."""
     return parse_conllu(source.lines(), source.name)
 
 

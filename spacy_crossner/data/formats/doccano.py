@@ -25,7 +25,7 @@ KEYS = ("label", "labels")
 
 
 def sniff(records: Sequence[Any]) -> bool:
-    """RETURNS (bool): Whether any record has labels as doccano writes them, or all have none."""
+    """Check whether any record has labels in doccano's form, or none has labels."""
     objects = [record for record in records if isinstance(record, dict) and "text" in record]
     for record in objects:
         lists = [record.get(key) for key in KEYS]

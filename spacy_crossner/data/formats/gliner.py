@@ -24,12 +24,12 @@ from spacy_crossner.errors import CrossnerError, Errors
 
 
 def sniff_training(records: Sequence[Any]) -> bool:
-    """RETURNS (bool): Whether any record is training data."""
+    """Check whether any record is training data."""
     return any(isinstance(record, dict) and "tokenized_text" in record for record in records)
 
 
 def sniff_output(records: Sequence[Any]) -> bool:
-    """RETURNS (bool): Whether any record has predicted entities."""
+    """Check whether any record has predicted entities."""
     return any(
         isinstance(record, dict)
         and isinstance(record.get("entities"), list)

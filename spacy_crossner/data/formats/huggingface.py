@@ -33,7 +33,7 @@ INFO, DATASETS, STATE = "dataset_info.json", "dataset_dict.json", "state.json"
 
 
 def sniff(records: Sequence[Any]) -> bool:
-    """RETURNS (bool): Whether any record has tokens and tags."""
+    """Check whether any record has tokens and tags."""
     return any(
         isinstance(record, dict)
         and any(_is_strings(record.get(key)) for key in TOKEN_KEYS)
@@ -79,12 +79,12 @@ def _name_tag(tag: Any, place: Place) -> Any:
 
 
 def is_dataset(path: Path) -> bool:
-    """RETURNS (bool): Whether a folder is one that `save_to_disk` wrote."""
+    """Check whether a folder was written by `save_to_disk`."""
     return path.is_dir() and any((path / name).is_file() for name in (DATASETS, STATE))
 
 
 def sniff_files(source: Source) -> bool:
-    """RETURNS (bool): Whether a source is a Parquet or Arrow file, or a saved dataset."""
+    """Check whether a source is a Parquet or Arrow file, or a saved dataset."""
     return source.path.suffix.lower() in SUFFIXES or is_dataset(source.path)
 
 

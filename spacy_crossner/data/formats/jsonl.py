@@ -36,12 +36,12 @@ PRODIGY_KEYS = {"_input_hash", "_task_hash", "_view_id", "_annotator_id", "_sess
 
 
 def sniff_jsonl(records: Sequence[Any]) -> bool:
-    """RETURNS (bool): Whether any record has a text."""
+    """Check whether any record has a text."""
     return any(isinstance(record, dict) and "text" in record for record in records)
 
 
 def sniff_prodigy(records: Sequence[Any]) -> bool:
-    """RETURNS (bool): Whether any record comes from Prodigy."""
+    """Check whether any record comes from Prodigy."""
     return any(
         isinstance(record, dict) and "text" in record and PRODIGY_KEYS.intersection(record)
         for record in records
@@ -123,7 +123,7 @@ def take_tokens(
 
 
 def locate(words: Sequence[str], text: str, where: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """RETURNS (tuple): Tokens and where each starts in the text; an error if they do not fit."""
+    """Find the offset of each token in the text, or raise an error."""
     try:
         return tuple(words), locate_tokens(words, text)
     except MisfitError as misfit:
@@ -133,7 +133,7 @@ def locate(words: Sequence[str], text: str, where: str) -> tuple[tuple[str, ...]
 
 
 def format_spans(sentence: Sentence) -> list[dict[str, Any]]:
-    """RETURNS (list[dict[str, Any]]): The spans of a labelled sentence as objects."""
+    """Convert the spans of a labelled sentence to JSON objects."""
     assert sentence.spans is not None
     spans: list[dict[str, Any]] = [
         {"start": start, "end": end, "label": label} for start, end, label in sentence.spans

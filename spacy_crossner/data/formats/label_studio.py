@@ -32,7 +32,7 @@ TEXT_KEY = "text"
 
 
 def sniff_json(records: Sequence[Any]) -> bool:
-    """RETURNS (bool): Whether any record is a task."""
+    """Check whether any record is a task."""
     return any(
         isinstance(record, dict)
         and isinstance(record.get("data"), dict)
@@ -42,7 +42,7 @@ def sniff_json(records: Sequence[Any]) -> bool:
 
 
 def sniff_min(records: Sequence[Any]) -> bool:
-    """RETURNS (bool): Whether any record is an annotated task in short."""
+    """Check whether any record is an annotated task in the short form."""
     return any(
         isinstance(record, dict)
         and ("annotator" in record or "annotation_id" in record or _find_regions(record))
@@ -175,7 +175,7 @@ def parse_min(record: Any, place: Place) -> Parsed:
 
 
 def sniff_csv(source: Source) -> bool:
-    """RETURNS (bool): Whether a file is a CSV export."""
+    """Check whether a file is a CSV export."""
     if not source.is_text or source.is_json:
         return False
     header = {name.strip().strip('"') for name in source.first.replace("\t", ",").split(",")}

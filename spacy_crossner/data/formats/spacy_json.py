@@ -37,7 +37,7 @@ MISSING = "-"
 
 
 def sniff(records: Sequence[Any]) -> bool:
-    """RETURNS (bool): Whether any record is a doc or a text with entity offsets."""
+    """Check whether any record is a doc or a text with entity offsets."""
     return any(
         _is_pair(record)
         or (
@@ -138,7 +138,7 @@ def format_doc(sentence: Sentence) -> dict[str, Any]:
 
 
 def sniff_training(source: Source) -> bool:
-    """RETURNS (bool): Whether a file is training data of version 2."""
+    """Check whether a file is training data of spaCy 2."""
     return source.is_json and any(
         isinstance(record, dict) and "paragraphs" in record for record in source.records
     )

@@ -44,7 +44,7 @@ class Columns(NamedTuple):
 
 
 def find_separator(line: str) -> str:
-    """RETURNS (str): What separates the columns of a line."""
+    """Find the separator of the columns of a line."""
     return max(SEPARATORS, key=line.count)
 
 
@@ -96,7 +96,7 @@ def find_columns(source: Source) -> Optional[Columns]:
 
 
 def sniff(source: Source) -> bool:
-    """RETURNS (bool): Whether a file is a table of tokens and tags."""
+    """Check whether a file is a table of tokens and tags."""
     if not source.is_text or source.is_json or source.path.suffix.lower() in (".conllu", ".iob2"):
         return False
     if not any(separator in source.first for separator in SEPARATORS):

@@ -23,7 +23,7 @@ def parse_text(lines: Iterable[str], name: str) -> Iterator[Parsed]:
 
 
 def read(source: Source) -> Iterator[Parsed]:
-    """RETURNS (Iterator[Parsed]): The sentences of a file."""
+    """Read the sentences of a file."""
     return parse_text(source.lines(), source.name)
 
 

@@ -26,7 +26,7 @@ NOTHING, UNNAMED = "_", "*"
 
 
 def sniff(source: Source) -> bool:
-    """RETURNS (bool): Whether a file is WebAnno TSV."""
+    """Check whether a file is WebAnno TSV."""
     return source.is_text and bool(_HEAD.match(source.first))
 
 
