@@ -857,6 +857,46 @@ def test_an_untrained_pair_head_scores_spans_as_its_bio_classes_do(tiny_encoder)
         begin += scores.lengths.pop(0)
 
 
+def test_the_bias_of_a_pair_head_is_that_of_its_bio_classes(tiny_encoder):
+    nlp = make_nlp(tiny_encoder, token_pair_ner={})
+    nlp.initialize(lambda: make_examples(nlp))
+    pipe = nlp.get_pipe("token_pair_ner")
+    docs = [nlp.get_pipe("transformer")(nlp.make_doc(text)) for text, _ in TRAIN_DATA]
+    scores = pipe.model.predict(docs)
+    pipe.cfg.update(bias=1.5, temperature=1.25)
+    classes = scores.classes / 1.25
+    before = bio.log_odds(bio.softmax(classes), scores.lengths, numpy.arange(len(classes)), 32)
+    classes[:, 0] -= 1.5
+    after = bio.log_odds(bio.softmax(classes), scores.lengths, numpy.arange(len(classes)), 32)
+    logits = scores.logits[:, :, 1:] / 1.25 + after - before
+    mask = relations.band_mask(scores.lengths, 32)
+    band = pipe.probabilities(scores)[:, :, 1:]
+    assert band[mask] == pytest.approx(1.0 / (1.0 + numpy.exp(-logits[mask])), abs=1e-6)
+
+
+def test_a_leap_is_no_gap_unless_labels_have_gaps(tiny_encoder, tmp_path):
+    nlp = make_nlp(tiny_encoder, token_pair_ner={})
+    train(nlp, make_examples(nlp), steps=40)
+    pipe = nlp.get_pipe("token_pair_ner")
+    text = "Angela Maria Merkel visited Berlin."
+    doc = nlp.get_pipe("transformer")(nlp.make_doc(text))
+    scores = pipe.model.predict([doc])
+    scores.classes[:] = scores.logits[:] = -20.0
+    scores.classes[:, 0] = 20.0
+    scores.logits[0, 2, 1 + pipe.labels.index("PER")] = 5.0
+    scores.logits[0, 2, 0] = 5.0  # the third word is said to follow the first
+    (prediction,) = pipe.decode(scores, 0.5)
+    assert [m.tokens for m in prediction.entities] == [(0, 1, 2)]
+    torn = nlp.make_doc(text)
+    torn.spans["sc"] = []
+    torn.spans["sc"].attrs["discontinuous"] = [[[0, 2], "PER"]]
+    nlp.update([Example(nlp.make_doc(text), torn)])
+    (prediction,) = pipe.decode(scores, 0.5)
+    assert [m.tokens for m in prediction.candidates] == [(0, 2)]
+    nlp.to_disk(tmp_path / "pipeline")
+    assert spacy.load(tmp_path / "pipeline").get_pipe("token_pair_ner").cfg["gaps"]
+
+
 @pytest.mark.parametrize("rotary", [True, False])
 def test_a_learn_factor_changes_the_rate_and_not_the_start(rotary):
     modules = []

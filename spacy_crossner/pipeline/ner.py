@@ -35,7 +35,7 @@ from spacy_crossner.types import Mention
 
 # What training finds out. The rest of `cfg` comes from the config, which has the last word when a
 # pipeline is loaded.
-LEARNED = ("labels", "nI", "temperature", "bias")
+LEARNED = ("labels", "nI", "temperature", "bias", "gaps")
 SAMPLE = 10
 # How spacy-transformers names the node that hands vectors over, and where they lie.
 LISTENER, VECTORS = "transformer-listener", "trf_data"
@@ -105,6 +105,8 @@ class CrossnerNER(LazyPipe):
             "nI": None,
             "temperature": 1.0,
             "bias": 0.0,
+            # whether there were entities with gaps among the labels
+            "gaps": False,
             "spans_key": spans_key,
             "threshold": threshold,
         }
@@ -164,6 +166,10 @@ class CrossnerNER(LazyPipe):
     @abstractmethod
     def classes(self) -> tuple[str, ...]:
         """Names of the head's outputs."""
+
+    @abstractmethod
+    def knows_outside(self, scores: Any) -> bool:
+        """RETURNS (bool): Whether the scores have a class for no entity, which `bias` acts on."""
 
     @abstractmethod
     def decode(self, scores: Any, threshold: float) -> list[Prediction]:
@@ -459,7 +465,7 @@ class CrossnerNER(LazyPipe):
 
     def load_cfg(self, saved: dict[str, Any]) -> None:
         """Take over what training found out; the config decides the rest."""
-        saved = {"bias": 0.0, **saved}  # older pipelines have none
+        saved = {"bias": 0.0, "gaps": False, **saved}  # older pipelines have none
         self.cfg.update({key: saved[key] for key in LEARNED})
         if self.cfg["nI"] is not None:
             build_head(self.model, self.cfg["nI"], len(self.classes))

@@ -106,6 +106,10 @@ class TokenLabelNER(CrossnerNER):
         """Names of the classes: "O", "B-x", "I-x", ..."""
         return bio.class_names(self.labels)
 
+    def knows_outside(self, scores: TokenLabelScores) -> bool:
+        """RETURNS (bool): True: O is one of the classes."""
+        return True
+
     def probabilities(self, scores: TokenLabelScores) -> numpy.ndarray:
         """Compute calibrated class probabilities.
 
@@ -113,8 +117,7 @@ class TokenLabelNER(CrossnerNER):
         """
         logits = self.model.ops.to_numpy(scores.logits) / self.temperature
         logits[:, 0] -= self.bias
-        logits = numpy.exp(logits - logits.max(axis=1, keepdims=True))
-        return join_labels(logits / logits.sum(axis=1, keepdims=True), scores.glued)
+        return join_labels(bio.softmax(logits), scores.glued)
 
     def decode(self, scores: TokenLabelScores, threshold: float) -> list[Prediction]:
         """Find the best set of entities, and all spans that could be entities.

@@ -149,17 +149,16 @@ class TokenPairNER(CrossnerNER):
         """Maximum length of an entity in tokens."""
         return self.model.get_dim("nW")
 
+    def knows_outside(self, scores: TokenPairScores) -> bool:
+        """Tell whether the head has BIO classes beside its pairs."""
+        return scores.classes is not None
+
     def probabilities(self, scores: TokenPairScores) -> numpy.ndarray:
         """Compute calibrated probabilities of the relations.
 
         RETURNS (numpy.ndarray): (n_tokens, max_span_length, n_relations), calibrated.
         """
-        return self._activate(self.model.ops.to_numpy(scores.logits), scores)
-
-    def _activate(self, logits: numpy.ndarray, scores: TokenPairScores) -> numpy.ndarray:
-        logits = logits / self.temperature + self.bias
-        probs = 1.0 / (1.0 + numpy.exp(-numpy.clip(logits, -50.0, 50.0)))
-        return join_pairs(probs, scores.lengths, scores.glued)
+        return self._activate(scores, 1.0)
 
     def decode(self, scores: TokenPairScores, threshold: float) -> list[Prediction]:
         """Find all spans that could be entities, and the best set of them without overlap.
@@ -168,30 +167,43 @@ class TokenPairNER(CrossnerNER):
         threshold (float): Least score of an entity or candidate.
         RETURNS (List[Prediction]): One per doc.
         """
-        probs = self._activate(self._favour_whole(scores), scores)
+        probs = self._activate(scores, self.touching_odds)
         found = relations.decode_batch(probs, scores.lengths, self.labels, threshold)
         return flat_entities(found, scores, threshold)
 
-    def _favour_whole(self, scores: TokenPairScores) -> numpy.ndarray:
-        """RETURNS (numpy.ndarray): The logits, moved as `bio.favour_whole` moves their prior."""
-        logits = self.model.ops.to_numpy(scores.logits)
-        if scores.classes is None or self.touching_odds == 1.0:
-            return logits
-        classes = self.model.ops.to_numpy(scores.classes)
-        classes = numpy.exp(classes - classes.max(axis=1, keepdims=True))
-        classes /= classes.sum(axis=1, keepdims=True)
-        changed = bio.favour_whole(classes, scores.lengths, self.touching_odds)
-        places = numpy.flatnonzero((changed != classes).any(axis=1))
+    def _activate(self, scores: TokenPairScores, touching_odds: float) -> numpy.ndarray:
+        logits = self.model.ops.to_numpy(scores.logits) / self.temperature
+        if scores.classes is None:
+            logits = logits + self.bias
+        else:
+            self._move_prior(logits, scores, touching_odds)
+        probs = 1.0 / (1.0 + numpy.exp(-numpy.clip(logits, -50.0, 50.0)))
+        if not self.cfg["gaps"]:
+            # the first and the last word of a name often seem to be neighbours; a name of three
+            # words would be read as one that leaves the second out
+            probs[:, 2:, 0] = 0.0
+        return join_pairs(probs, scores.lengths, scores.glued)
+
+    def _move_prior(
+        self, logits: numpy.ndarray, scores: TokenPairScores, touching_odds: float
+    ) -> None:
+        """Move the logits of spans as the bias against O and `bio.favour_whole` move their prior.
+
+        logits (numpy.ndarray): (n_tokens, max_span_length, n_relations); changed in place.
+        scores (TokenPairScores): The head's output.
+        touching_odds (float): See `bio.favour_whole`.
+        """
+        classes = self.model.ops.to_numpy(scores.classes) / self.temperature
+        before = bio.softmax(classes)
+        classes[:, 0] -= self.bias
+        after = bio.favour_whole(bio.softmax(classes), scores.lengths, touching_odds)
+        places = numpy.flatnonzero((numpy.abs(after - before) > bio.LEAST_CHANGED).any(axis=1))
         if not len(places):
-            return logits
+            return
         # all spans that hold one of these tokens, or end before it
         rows = numpy.unique(numpy.maximum(places[:, None] - numpy.arange(self.width + 1), 0))
-        after, before = (
-            bio.log_odds(table, scores.lengths, rows, self.width) for table in (changed, classes)
-        )
-        logits = logits.copy()
-        logits[rows, :, 1:] += after - before
-        return logits
+        odds = (bio.log_odds(probs, scores.lengths, rows, self.width) for probs in (after, before))
+        logits[rows, :, 1:] += next(odds) - next(odds)
 
     def zero_gradient(self, scores: TokenPairScores) -> TokenPairScores:
         """Make a gradient of zeros; contrast adds that of queries and keys."""
@@ -292,6 +304,7 @@ class TokenPairNER(CrossnerNER):
             n_relations), and the weights of the pairs, (n_tokens, max_span_length).
         """
         indices = []
+        self.cfg["gaps"] |= any(not m.is_contiguous for gold in golds for m in gold.mentions)
         for gold in golds:
             index, dropped = relations.encode(
                 gold.mentions, self.labels, len(gold.known), self.width

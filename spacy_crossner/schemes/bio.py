@@ -26,6 +26,8 @@ from spacy_crossner.types import Mention
 
 # Smaller probabilities are not moved from B to I.
 LEAST_MOVED = 0.01
+# Classes whose probabilities change by less leave the spans around them as they are.
+LEAST_CHANGED = 1e-4
 
 
 def class_names(labels: Sequence[str]) -> tuple[str, ...]:
@@ -140,6 +142,16 @@ def candidates(
         return [[] for _ in lengths]
     starts, ends, label_ids, scores = map(numpy.concatenate, zip(*found, strict=True))
     return ranked(starts, ends, label_ids, scores, labels, lengths)
+
+
+def softmax(logits: numpy.ndarray) -> numpy.ndarray:
+    """Turn logits into probabilities.
+
+    logits (numpy.ndarray): Shape (n, n_classes).
+    RETURNS (numpy.ndarray): In the same shape.
+    """
+    probs = numpy.exp(logits - logits.max(axis=1, keepdims=True))
+    return probs / probs.sum(axis=1, keepdims=True)
 
 
 def favour_whole(probs: numpy.ndarray, lengths: Sequence[int], odds: float) -> numpy.ndarray:

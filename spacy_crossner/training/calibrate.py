@@ -148,8 +148,9 @@ def _calibrate(
         best = min(best, (negative_log_likelihood(again, truth), temperature))
     pipe.cfg["temperature"] = float(best[1])
     if fit_threshold:
-        # token pairs have no O: their threshold does it all
-        counts = _count_by_bias(pipe, batches, gold, BIASES if pipe.scheme == "bio" else BIASES[:1])
+        # pairs alone have no O: their threshold does it all
+        outside = any(pipe.knows_outside(scores) for _, scores in batches)
+        counts = _count_by_bias(pipe, batches, gold, BIASES if outside else BIASES[:1])
         kept = choose_bias(numpy.stack([table[:, 0] for table in counts.values()], axis=1))
         threshold = choose_threshold(counts[kept])
         # the config says what a pipeline's threshold is, and is saved with it
