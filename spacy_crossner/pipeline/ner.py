@@ -169,7 +169,7 @@ class CrossnerNER(LazyPipe):
 
     @abstractmethod
     def knows_outside(self, scores: Any) -> bool:
-        """RETURNS (bool): Whether the scores have a class for no entity, which `bias` acts on."""
+        """Tell whether the scores have a class for no entity, which `bias` acts on."""
 
     @abstractmethod
     def decode(self, scores: Any, threshold: float) -> list[Prediction]:
