@@ -1,15 +1,19 @@
 """The commands that faults are injected into: arguments, inputs, and their undisturbed outputs."""
 
+import os
 import re
 import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from tempfile import TemporaryFile
+from typing import NamedTuple, Optional
 
+from spacy_crossner import cli
 from spacy_crossner.files import is_temporary
+from spacy_crossner.pipeline.load import load_pipeline
 
 # Each may use what those above it have written.
 COMMANDS = {
@@ -33,6 +37,7 @@ TABLE = "bank\tBank\nriver\tFluss\nhouse\tHaus\nin\tin\nthe\tdie\nvisited\tbesuc
 TEXTS = "Angela Merkel visited Berlin.\nIt rained.\n" * 20
 # The lists of the shards that are done, which grow while a command runs.
 GROWING = ("manifest.json", "_manifest.log")
+PROGRAM = ("-m", "spacy", "crossner")
 CODE = re.compile(r"\[CNW?\d+\]")
 
 
@@ -65,6 +70,7 @@ def prepare_steps(
     encoder (Optional[Path]): A Hugging Face folder; without one, the command encoder is left out.
     RETURNS (list[Step]): The commands.
     """
+    load_pipeline(pipeline)  # with all that commands import
     work = folder / "work"
     work.mkdir()
     for name, content in (("a.iob2", LABELS), ("a.tsv", TABLE), ("a.txt", TEXTS)):
@@ -78,7 +84,7 @@ def prepare_steps(
         places["encoder"] = encoder.absolute()
     steps: list[Step] = []
     for name, words in known.items():
-        arguments = [sys.executable, "-m", "spacy", "crossner", *words.format(**places).split()]
+        arguments = [sys.executable, *PROGRAM, *words.format(**places).split()]
         before = folder / f"before-{name}"
         shutil.copytree(work, before)
         start = time.perf_counter()
@@ -92,18 +98,60 @@ def prepare_steps(
     return [step for step in steps if not names or step.name in names]
 
 
-def run(arguments: list[str], work: Path, **options: Any) -> tuple[int, str]:
+class Running:
+    """A command in a process of its own: a fork of this one, which has imported all modules."""
+
+    def __init__(
+        self, arguments: Sequence[str], work: Path, limit: Optional[Callable[[], None]] = None
+    ):
+        """Start it.
+
+        arguments (Sequence[str]): The program and its arguments.
+        work (Path): The folder to run it in.
+        limit (Optional[Callable[[], None]]): Called in the process before the command.
+        """
+        self.file = TemporaryFile()  # noqa: SIM115 - `wait` closes it
+        process = get_context("fork").Process
+        self.process = process(target=_work, args=(arguments, work, self.file.fileno(), limit))
+        self.process.start()
+
+    def kill_after(self, seconds: float) -> bool:
+        """RETURNS (bool): Whether the command was still running then, and was killed."""
+        self.process.join(seconds)
+        alive = self.process.exitcode is None
+        self.process.kill()
+        self.wait()
+        return alive
+
+    def wait(self) -> tuple[int, str]:
+        """RETURNS (tuple[int, str]): The exit code of the command, and what it printed."""
+        self.process.join()
+        with self.file:
+            self.file.seek(0)
+            return self.process.exitcode or 0, self.file.read().decode("utf8", "replace")
+
+
+def run(
+    arguments: Sequence[str], work: Path, limit: Optional[Callable[[], None]] = None
+) -> tuple[int, str]:
     """RETURNS (tuple[int, str]): The exit code of a command, and what it printed."""
-    result = subprocess.run(
-        arguments,
-        cwd=work,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        **options,
-    )
-    return result.returncode, result.stdout
+    return Running(arguments, work, limit).wait()
+
+
+def _work(
+    arguments: Sequence[str], work: Path, output: int, limit: Optional[Callable[[], None]]
+) -> None:
+    os.chdir(work)
+    for stream in (1, 2):
+        os.dup2(output, stream)
+    if limit is not None:
+        limit()
+    if tuple(arguments[1:4]) != PROGRAM:
+        os.execv(arguments[0], list(arguments))
+    import torch
+
+    torch.set_num_threads(1)  # the threads of the parent are not there any more
+    cli.app(arguments[4:], prog_name="crossner")
 
 
 def judge(code: int, output: str) -> str:

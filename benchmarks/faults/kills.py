@@ -2,13 +2,12 @@
 
 import random
 import shutil
-import subprocess
 from collections import Counter
 from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
 
-from benchmarks.faults.commands import Step, read_all, run
+from benchmarks.faults.commands import Running, Step, read_all, run
 
 
 def kill_commands(steps: Sequence[Step], number: int, folder: Path, seed: int = 0) -> Counter[str]:
@@ -27,15 +26,8 @@ def kill_commands(steps: Sequence[Step], number: int, folder: Path, seed: int = 
         if found["kills"] + found["too late"] >= number:
             break
         shutil.copytree(step.before, work)
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        with subprocess.Popen(step.arguments, cwd=work, **quiet) as process:  # type: ignore[call-overload]
-            try:
-                # most of the time goes into imports, where there is nothing to damage
-                process.wait(step.seconds * generator.uniform(0.5, 1.0))
-                found["too late"] += 1
-            except subprocess.TimeoutExpired:
-                process.kill()
-                found["kills"] += 1
+        killed = Running(step.arguments, work).kill_after(step.seconds * generator.random())
+        found["kills" if killed else "too late"] += 1
         code, _ = run(step.arguments, work)
         differs = read_all(work) != step.expected
         found["failed"] += code != 0

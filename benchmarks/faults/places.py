@@ -10,7 +10,15 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.faults.commands import Step, count_halves, count_leftovers, judge, read_all, run
+from benchmarks.faults.commands import (
+    Running,
+    Step,
+    count_halves,
+    count_leftovers,
+    judge,
+    read_all,
+    run,
+)
 
 # Shares of what a command writes that a disk has room for.
 ROOM = (0.0, 0.5)
@@ -36,7 +44,7 @@ def fill_disk(steps: Sequence[Step], folder: Path) -> Counter[str]:
                 limit = None
                 if not disk:
                     limit = partial(_limit_files, max(int(share * max(new)), 1))
-                code, output = run(step.arguments, work, preexec_fn=limit)
+                code, output = run(step.arguments, work, limit)
                 _add(found, step, code, output, work)
                 if code == 0:
                     found["other bytes"] += read_all(work) != step.expected
@@ -94,12 +102,11 @@ def run_twice(steps: Sequence[Step], folder: Path) -> Counter[str]:
     for step in steps:
         work = folder / "twice"
         shutil.copytree(step.before, work)
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        both = [subprocess.Popen(step.arguments, cwd=work, **pipes) for _ in range(2)]  # type: ignore[call-overload]
-        outputs = [process.communicate()[0] for process in both]
-        for process, output in zip(both, outputs, strict=True):
-            _add(found, step, process.returncode, output, work)
-        if any(process.returncode == 0 for process in both) and read_all(work) != step.expected:
+        both = [Running(step.arguments, work) for _ in range(2)]
+        results = [one.wait() for one in both]
+        for code, output in results:
+            _add(found, step, code, output, work)
+        if any(code == 0 for code, _ in results) and read_all(work) != step.expected:
             found["other bytes"] += 1
             found[f"other bytes: {step.name}"] += 1
         shutil.rmtree(work)
