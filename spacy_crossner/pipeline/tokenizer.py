@@ -439,6 +439,7 @@ def read_segmenters(path: Path) -> dict[str, str]:
 
 def _make_tokenizer(nlp: Language, segmenters: Setting) -> ScriptTokenizer:
     default = spacy.registry.tokenizers.get("spacy.Tokenizer.v1")()(nlp)
+    is_pipeline = isinstance(nlp, Language)
     return ScriptTokenizer(
         nlp.vocab,
         rules=default.rules,
@@ -449,7 +450,8 @@ def _make_tokenizer(nlp: Language, segmenters: Setting) -> ScriptTokenizer:
         url_match=default.url_match,
         segmenters=segmenters,
         lang=nlp.lang or "",
-        handle_error=partial(_handle_error, weakref.ref(nlp)),
+        # `get_tokenizer` has no pipeline to give
+        handle_error=partial(_handle_error, weakref.ref(nlp)) if is_pipeline else None,
     )
 
 
