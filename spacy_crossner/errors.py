@@ -327,8 +327,8 @@ class Errors(metaclass=_Coded):
         "paths.train."
     )
     CN125 = (
-        "The text can't be read: it has half of a surrogate pair, {found}, at character {place}. "
-        "Replace such halves first: text.encode('utf8', 'replace').decode('utf8')"
+        "The text has a lone surrogate, {found}, at character {place}. "
+        "Replace lone surrogates first: text.encode('utf8', 'replace').decode('utf8')"
     )
     CN130 = (
         "{section}.hidden_width is {width}, but rotary embeddings need an even width. Set an even "
