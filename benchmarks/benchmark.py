@@ -216,7 +216,7 @@ def _sum_up(records: dict[Stage, Any], cost: str) -> dict[str, float]:
 
 
 def check_views(corpus: Path, recipes: Sequence[Recipe]) -> None:
-    """Refuse recipes whose views are missing, since they would train as `baseline` does.
+    """Raise an error for recipes whose views are missing, which would train like `baseline`.
 
     corpus (Path): The corpus.
     recipes (Sequence[Recipe]): The recipes.

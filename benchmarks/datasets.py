@@ -189,7 +189,7 @@ def read_japanese(path: Path) -> Iterator[Doc]:
 
 
 def read_unlabelled(path: Path, lang: str) -> Iterator[Doc]:
-    """Read a file as plain text: without its labels, and tokenized anew.
+    """Read a file as plain text, without its labels and tokens.
 
     path (Path): The file.
     lang (str): Language code of the text.
@@ -228,7 +228,9 @@ def _write_views(data: Path, corpus: Path, source: Iterable[Doc], targets: tuple
         views.append(corpus / "codeswitch.spacy")
         codeswitch(plain, views[-1], lexicons, seed=SEED, views_only=True)
     else:
-        msg.warn(f"{data / 'wiktionary'} has no dictionaries: there are no code-switched views")
+        msg.warn(
+            f"{data / 'wiktionary'} has no dictionaries, so no code-switched views are created"
+        )
     merge(corpus / "parallel.spacy", plain, views)
     _write_bitext(data / "ud_pud", corpus, targets)
 
@@ -253,7 +255,7 @@ def _write_bitext(folder: Path, corpus: Path, targets: tuple[str, ...]) -> None:
     english = folder / f"{SOURCE}_pud-ud-test.conllu"
     known = [lang for lang in targets if (folder / f"{lang}_pud-ud-test.conllu").exists()]
     if not english.exists() or not known:
-        msg.warn(f"{folder} has no parallel sentences: there is no text to contrast without labels")
+        msg.warn(f"{folder} has no parallel sentences, so no unlabelled views are created")
         return
     docs = list(read_unlabelled(english, SOURCE))
     for doc in docs:

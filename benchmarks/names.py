@@ -25,8 +25,8 @@ class Cuts:
     """What became of the names of several words.
 
     names (int): Their number.
-    found (int): Names of which some word was found.
-    whole (int): Names of which all words are in one entity.
+    found (int): Names with at least one predicted word.
+    whole (int): Names with all words in one entity.
     exact (int): Entities that equal a gold entity, of any length.
     predicted (int): Entities found.
     gold (int): Gold entities.

@@ -34,7 +34,7 @@ SINGLE = 8
 
 
 class Process:
-    """A system in a process of its own.
+    """A system in a separate process.
 
     python (str): The interpreter.
     kind (str): The kind of system, as `worker` knows it.

@@ -116,7 +116,7 @@ def _make_plain_step(encoder: Path, examples: list[Example]) -> Callable[[int], 
 def measure_long_texts(job: Job) -> Iterator[Figure]:
     """Compare the time per token, and the memory, of ever longer texts.
 
-    Each length runs in a process of its own, which says how much memory it took at most.
+    Each length runs in a separate process, which reports its peak memory.
     """
     first: dict[str, float] = {}
     for length in LONG_TEXTS:

@@ -163,7 +163,7 @@ def peak_mebibytes() -> float:
 
 
 def reset_peak_memory() -> None:
-    """Count the peak anew from the memory that the process has now, on Linux."""
+    """Reset the peak memory to the current memory of the process, on Linux."""
     if STATUS.exists():
         STATUS.with_name("clear_refs").write_text("5")
 
@@ -171,7 +171,7 @@ def reset_peak_memory() -> None:
 def main() -> None:
     """Do what the arguments say."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    # systems print what they like: the answers have a stream of their own
+    # systems may print to stdout, so answers use a separate stream
     answers = os.fdopen(os.dup(1), "w", encoding="utf8")
     os.dup2(2, 1)
 

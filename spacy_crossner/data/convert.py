@@ -58,7 +58,7 @@ from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import atomic_folder, replacing
 
 SHOWN = 3
-# Of so many labelled sentences, at least this share should have no entity.
+# Minimum number of labelled sentences for the check, and minimum share without entities.
 ENOUGH, SHARE_WITHOUT = 100, 0.02
 # Labels that a file of columns can't hold, or reads as no entity.
 FORBIDDEN = ("\t", "\n", "\r", "\0")

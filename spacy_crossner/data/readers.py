@@ -43,13 +43,13 @@ def create_parallel_corpus(
 
     path (Union[str, Path, List[str]]): A `.spacy` file or a folder of them; or several, as a list
         or separated by commas, which are then mixed evenly. A group has to lie in one file.
-    limit (int): Read so many groups, the same in each epoch. 0 reads all.
+    limit (int): Number of groups to read, the same in each epoch. 0 reads all.
     shuffle (bool): Shuffle the groups: another order in each epoch, the same in each run.
     seed (int): Decides the orders.
     buffer (int): How many groups are held at a time to shuffle those of different files.
     langs (List[str]): Only read views in these languages. None reads all.
     kinds (List[str]): Only read views of these kinds. None reads all.
-    max_views (int): Read so many views of a group beside its source, others in each epoch. With
+    max_views (int): Number of views to read per group, different ones in each epoch. With
         many languages, a batch then holds more sentences instead of more views of the same ones.
         0 reads all.
     augmenter (Callable[[Language, Example], Iterator[Example]]): Changes or adds examples, anew in
@@ -253,7 +253,7 @@ def _keep_attrs(old: Doc, new: Doc) -> None:
 
 
 def shuffle_buffered(groups: Iterable[Group], size: int, rng: random.Random) -> Iterator[Group]:
-    """Shuffle a stream as far as a buffer allows.
+    """Shuffle a stream with a buffer.
 
     groups (Iterable[Group]): The groups.
     size (int): How many are held at a time.

@@ -8,7 +8,7 @@ from typing import Optional
 from spacy_crossner.data.languages import is_unspaced
 
 Span = tuple[int, int, str]
-# The places of an entity whose parts are apart.
+# The offsets of a discontinuous entity.
 Fragments = tuple[tuple[int, int], ...]
 
 

@@ -256,7 +256,7 @@ def identify(
     langs: Optional[Collection[str]],
     shard_size: int,
 ) -> dict[str, Any]:
-    """Write down all that decides the content of the shards, for the manifest.
+    """Collect the settings that determine the content of the shards, for the manifest.
 
     annotator (Annotator): The teachers and settings.
     files (Sequence[Path]): The texts.
@@ -310,7 +310,7 @@ def find_text_languages(path: Path, lang: str) -> set[str]:
 
 
 class ShardWorker:
-    """Annotates shards in a process that has teachers of its own."""
+    """Annotate shards in a worker process with its own teachers."""
 
     def __init__(self, settings: Settings, sample: Sequence[Text], gpu_id: int = -1):
         """Load the teachers.

@@ -148,7 +148,7 @@ def _iter_file(path: Path, name: str, lang: str) -> Iterator[Text | Parsed | Non
     """YIELDS (Text | Parsed | None): Texts, what is wrong with a line, or None for an empty doc."""
     kind = FORMATS[path.suffix.lower()]
     if kind == "spacy":
-        # a vocab of its own: no string of the whole corpus has to be kept
+        # a separate vocab, which does not keep the strings of the whole corpus
         for number, doc in enumerate(read_docs(path, Vocab()), start=1):
             yield _take_text(doc, f"{name}-{number}", lang) if len(doc) else None
         return

@@ -1,4 +1,4 @@
-"""What an annotated corpus was made of, so that work that was stopped can go on."""
+"""Record how an annotated corpus was made, to continue interrupted runs."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -116,11 +116,11 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def open_folder(folder: Path, settings: dict[str, Any], restart: bool) -> Manifest:
-    """Begin a corpus, or go on with one that was begun with the same settings.
+    """Start a corpus, or continue one that was started with the same settings.
 
     folder (Path): The corpus.
     settings (dict): All that decides what the shards hold.
-    restart (bool): Begin anew where there is an annotation with other settings.
+    restart (bool): Replace an annotation with other settings.
     RETURNS (Manifest): What is done of it.
     """
     if folder.is_file():
@@ -153,7 +153,7 @@ def _go_on(folder: Path, settings: dict[str, Any]) -> Manifest:
             raise CrossnerError(
                 Errors.CN505.format(path=folder, setting=name, old=_short(old), new=_short(value))
             )
-    # what someone deleted, and what was damaged or exchanged since, is made anew
+    # deleted, damaged and replaced shards are annotated again
     kept = {name for name in manifest.shards if _is_whole(folder / name, manifest.files.get(name))}
     if kept != manifest.shards.keys():
         manifest.complete = False

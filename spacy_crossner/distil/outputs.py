@@ -20,7 +20,7 @@ PAIRS_PER_TOKEN = 4
 
 @dataclass
 class TeacherOutput:
-    """What the teachers say of one text, in tokens.
+    """The teachers' predictions for one text, in tokens.
 
     entities (list): The entities that score at least the threshold, without overlap.
     sure (list): Those of them that the teachers are sure of.
@@ -66,7 +66,7 @@ def make_outputs(
 ) -> list[TeacherOutput]:
     """Turn probabilities into what a student learns from.
 
-    teacher (TeacherProbs): What the teachers say of a batch.
+    teacher (TeacherProbs): Probabilities of the teachers for a batch.
     confidence (float): Least probability of what they are sure of: of an entity's score, and of a
         token to lie outside of all entities.
     threshold (float): Least score of an entity.
@@ -115,7 +115,7 @@ def make_soft_targets(
 
     They are told in tokens, since a student's units may be others.
 
-    teacher (TeacherProbs): What the teachers say of a batch.
+    teacher (TeacherProbs): Probabilities of the teachers for a batch.
     outside (numpy.ndarray): (n_units,) the probability of each to lie outside of all entities.
     sharpen (float): The power that the probabilities are raised to.
     RETURNS (list[SoftTargets]): One per text.

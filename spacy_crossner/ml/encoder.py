@@ -274,7 +274,7 @@ def forward(
         raise CrossnerError(Errors.CN027)
     shim = get_shim(model)
     tokenizer = get_tokenizer(shim)
-    # again, for a pipeline may have been loaded with another window
+    # checked again, because a pipeline may be loaded with another window
     check_window(shim, window, tokenizer.n_special)
     texts = [read_text(doc, tokenizer) for doc in docs]
     scripts = getattr(shim._hfmodel.transformer.config, TRIMMED_TO, None)

@@ -25,7 +25,7 @@ PAIR_OUTPUTS = ("logits", "queries", "keys", "classes")
 
 @dataclass
 class TokenLabelScores:
-    """What the token-label head says of a batch, or the gradient of it.
+    """Scores of the token-label head for a batch, or their gradient.
 
     logits (Floats2d): (n_units, n_classes), all docs one after the other.
     lengths (List[int]): Number of units of each doc.
@@ -45,7 +45,7 @@ class TokenLabelScores:
 
 @dataclass
 class TokenPairScores:
-    """What the token-pair head says of a batch, or the gradient of it.
+    """Scores of the token-pair head for a batch, or their gradient.
 
     logits (Floats3d): (n_units, max_span_length, n_relations), all docs one after the other.
     lengths (List[int]): Number of units of each doc.
@@ -259,7 +259,7 @@ def _predict_in_chunks(
 
 
 def find_units(vectors: list[Floats2d], docs: list[Doc]) -> list[numpy.ndarray]:
-    """Find the tokens that begin a unit: words whose vector differs from that of the word before.
+    """Find the tokens that start a unit: those with a different vector than the token before.
 
     White space begins a unit at the beginning of a doc only. Its vector is that of the word behind
     it, where a piece begins with the space before it, and else is empty.

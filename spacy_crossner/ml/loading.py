@@ -35,7 +35,7 @@ from spacy_crossner.ml.unknown import VocabularyWatch
 
 
 class BareEncoder:
-    """`AutoModel` without the pooler, which no token classifier uses and nobody trains."""
+    """`AutoModel` without the pooler, which token classifiers do not use."""
 
     @staticmethod
     def from_pretrained(name: str, config: Any) -> torch.nn.Module:
@@ -59,7 +59,7 @@ class BareEncoder:
 
     @staticmethod
     def from_config(config: Any) -> torch.nn.Module:
-        """Build an encoder whose weights will be loaded next: none are drawn."""
+        """Build an encoder without initializing its weights, which are loaded next."""
         config.torch_dtype = torch.float32
         build = find_class(config) or AutoModel.from_config
         with no_init_weights():
@@ -134,7 +134,7 @@ class EncoderShim(PrecisionShim, HFShim):
         check_encoder_config(saved["config"])
         with TemporaryDirectory() as name:
             folder = Path(name)
-            # what the file says of how to load it is ignored: that could name code to run
+            # loading instructions in the file are ignored, because they could run code
             saved["tokenizer"].pop("kwargs", None)
             write_files(folder, saved.pop("tokenizer"))
             # last, so that it can't be replaced by one of those files
@@ -148,7 +148,7 @@ class EncoderShim(PrecisionShim, HFShim):
                 tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, **SAFE)
             except CrossnerError:
                 raise
-            except Exception as error:  # transformers and tokenizers raise all kinds
+            except Exception as error:  # transformers and tokenizers raise various types
                 raise CrossnerError(Errors.CN053.format(reason=shorten(error))) from None
             if not isinstance(tokenizer, PreTrainedTokenizerFast):
                 raise CrossnerError(Errors.CN053.format(reason="the tokenizer is not fast"))

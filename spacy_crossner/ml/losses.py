@@ -246,7 +246,7 @@ def distillation(
     RETURNS (Tensor): The mean over the rows.
     """
     probs = teacher_probs.to(logits.dtype).clamp(min=0.0)
-    # by logarithms, for the powers of a low temperature would vanish
+    # in log space, because the powers of a low temperature would underflow
     told = probs.sum(dim=-1, keepdim=True) != 0
     teacher = told * (probs.log() / temperature).masked_fill(~told, 0.0).softmax(dim=-1)
     scaled = logits / temperature

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# Nearly all pairs of two tokens are no mention, the rarer the farther they are apart. A head that
+# Almost all token pairs are negative, and the more so the larger their distance. A head that
 # starts by saying so learns from the first step on, instead of unlearning the opposite. About a
 # token alone it starts undecided: what speaks against it has to come from its vector. A constant
 # would outweigh the vectors of other languages, which are less clear.

@@ -20,7 +20,7 @@ from spacy_crossner.ml.windows import (
     truncate_long_tokens,
 )
 
-# Longer than any word: only what is no word at all reaches it.
+# Longer than any word.
 MAX_TOKEN_PIECES = 96
 # Padded pieces in one forward pass of prediction. On a CPU, few enough that what one layer hands to
 # the next stays in the cache; a GPU is only busy with many.
@@ -135,7 +135,7 @@ def ids_of(text: Optional[ReadText]) -> numpy.ndarray:
 
 
 def _warn_long_token(token: Token) -> None:
-    """Warn of the first giant only: a log full of web addresses helps nobody."""
+    """Warn about long tokens once, because texts may have many web addresses."""
     global _warned_of_giant
     if not _warned_of_giant:
         _warned_of_giant = True
@@ -151,7 +151,7 @@ def run_texts(
     stride: int,
     is_train: bool,
 ) -> tuple[Floats2d, Callable[[Floats2d], None]]:
-    """Read texts of any length, at least one of which has tokens, through overlapping windows.
+    """Encode texts of any length in overlapping windows.
 
     wrapper (Model[PieceBatch, Floats2d]): The encoder.
     texts (Sequence[Optional[ReadText]]): The texts.

@@ -35,7 +35,7 @@ def read_saved(data: bytes, *keys: str) -> dict[str, Any]:
     try:
         saved = srsly.msgpack_loads(data)
         missing = [key for key in keys if key not in saved]
-    except Exception as error:  # msgpack, numpy and Python raise all kinds
+    except Exception as error:  # msgpack, numpy and Python raise various types
         raise CrossnerError(Errors.CN054.format(reason=shorten(error))) from None
     if missing or not isinstance(saved, dict):
         raise CrossnerError(Errors.CN054.format(reason=f"it lacks {', '.join(missing)}"))
@@ -132,7 +132,7 @@ def read_weights(data: Any, part: str) -> dict[str, torch.Tensor]:
         raise CrossnerError(Errors.CN055.format(part=part, reason=reason)) from None
     except MemoryError:
         raise
-    except Exception as error:  # a damaged archive raises all kinds
+    except Exception as error:  # a damaged archive raises various types
         raise CrossnerError(Errors.CN055.format(part=part, reason=shorten(error))) from None
     if not isinstance(weights, dict):
         reason = "they are not a table of tensors"

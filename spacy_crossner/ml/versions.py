@@ -14,7 +14,7 @@ LIBRARIES = ("torch", "transformers", "spacy-transformers", "thinc")
 
 
 def check_versions(requirements: Optional[Iterable[str]] = None) -> None:
-    """Refuse a library whose version this package does not support.
+    """Raise an error if the version of a library is not supported.
 
     Pip sees to it when it installs, but not when somebody installs another version afterwards.
     What goes wrong then looks like a mistake in a pipeline.

@@ -36,7 +36,7 @@ from spacy_crossner.pipeline.items import (
 )
 from spacy_crossner.pipeline.storage import LazyPipe
 
-# Batches without anything to compare, one after the other, that are no chance.
+# Number of consecutive batches without positive pairs before a warning.
 IDLE = 50
 # Factories of components that a shipped pipeline does not have.
 TRAINING_ONLY = ("sentence_contrast", "label_contrast")
@@ -236,7 +236,7 @@ class Contrast(LazyPipe):
         if not self.weight or not any(len(eg.predicted) for eg in examples):
             return losses
         if self.cfg["nI"] is None:
-            # a pipeline that was saved when the weight was 0 goes on with another weight
+            # a pipeline that was saved with weight 0 may be trained with another weight
             self._build()
         selection = self.select(examples)
         docs = [eg.predicted for eg in examples]

@@ -1,4 +1,4 @@
-"""What an example says of its entities, and where it says nothing."""
+"""Read the gold entities of an example, and its tokens without annotation."""
 
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -84,7 +84,7 @@ def reference_mentions(doc: Doc, spans_key: str) -> list[Mention]:
 
 
 def _realign(gold: Gold, source: Doc, target: Doc) -> Gold:
-    """Move an annotation to other tokens of the same text, whose white space may differ."""
+    """Align an annotation with other tokens of the same text; whitespace may differ."""
     starts, ends = _count_characters(source)
     new_starts, new_ends = _count_characters(target)
     known = numpy.ones((len(target),), dtype=bool)

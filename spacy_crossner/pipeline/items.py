@@ -35,7 +35,7 @@ class Selection:
 
 
 def word_rows(doc: Doc) -> numpy.ndarray:
-    """RETURNS (numpy.ndarray): Indices of the tokens that are no white space."""
+    """Get the indices of tokens that are not whitespace."""
     return numpy.flatnonzero(~find_spaces(doc))
 
 

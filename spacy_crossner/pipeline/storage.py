@@ -1,4 +1,4 @@
-"""Loading of components whose torch module does not exist until its dimensions are known."""
+"""Load components whose torch module is built when its dimensions are known."""
 
 from abc import abstractmethod
 from collections.abc import Iterable

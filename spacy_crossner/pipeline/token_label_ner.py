@@ -97,7 +97,7 @@ def make_token_label_ner(
 
 
 class TokenLabelNER(CrossnerNER):
-    """NER component whose entities are the most probable valid sequence of BIO classes."""
+    """NER component that decodes the most probable valid sequence of BIO classes."""
 
     scheme = "bio"
 
@@ -167,5 +167,5 @@ class TokenLabelNER(CrossnerNER):
 
 def _add_long_entities(candidates: list[Mention], entities: list[Mention]) -> list[Mention]:
     """RETURNS (List[Mention]): The candidates, and entities that are too long to be among them."""
-    giants = [m for m in entities if len(m.tokens) > MAX_SPAN_LENGTH]
-    return sorted([*candidates, *giants], key=lambda m: -m.score) if giants else candidates
+    long = [m for m in entities if len(m.tokens) > MAX_SPAN_LENGTH]
+    return sorted([*candidates, *long], key=lambda m: -m.score) if long else candidates

@@ -229,7 +229,7 @@ class TokenPairNER(CrossnerNER):
             )
         targets, weights = self._targets(golds, scores.lengths)
         # the mean is over tokens: nearly all of a token's pairs are easy, and a mean over pairs
-        # would drown the few that matter
+        # would dominate the loss
         yield self.objective(
             "",
             scores,

@@ -1,4 +1,4 @@
-"""What a head can tell apart: runs of tokens with one vector are one unit.
+"""Units of a head: consecutive tokens with the same vector are one unit.
 
 An encoder's word piece may cover several tokens: 北京 is one piece, but two tokens. They get the
 same vector, and whatever a head learned, it has to say the same of both. So it is asked once, and

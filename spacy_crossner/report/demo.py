@@ -296,7 +296,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Keep the terminal quiet: texts and addresses of requests are nobody's business."""
+        """Don't log requests, for privacy."""
 
 
 def read_request(body: bytes) -> tuple[str, Optional[float]]:
@@ -317,6 +317,6 @@ def read_request(body: bytes) -> tuple[str, Optional[float]]:
     if threshold is not None and not (number and 0.0 <= threshold <= 1.0):
         problem = "'threshold' is not a number from 0 to 1"
         raise CrossnerError(Errors.CN683.format(problem=problem))
-    # half of a surrogate pair is no character that a tokenizer can take
+    # tokenizers can't process lone surrogates
     text = text.encode("utf8", "replace").decode("utf8")
     return text, None if threshold is None else max(float(threshold), LEAST_THRESHOLD)

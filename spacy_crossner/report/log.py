@@ -25,7 +25,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(lines[:-1], start=1):
         values = _read_row(line)
         if values is None:
-            problem = f"line {number} is no row of a training log"
+            problem = f"line {number} is not a row of a training log"
             raise CrossnerError(Errors.CN310.format(path=path, problem=problem))
         rows.append(values)
     return rows

@@ -6,7 +6,7 @@ from spacy.language import Language
 
 from spacy_crossner.data.languages import LANGUAGES
 
-# spaCy's name and version of a pipeline that nobody has named.
+# spaCy's default name and version of a pipeline.
 UNNAMED = "pipeline"
 NO_VERSION = "0.0.0"
 

@@ -65,7 +65,7 @@ class Execution:
 
 @dataclass
 class Lost:
-    """The result of a task whose worker died again and again.
+    """The result of a task that repeatedly killed its worker.
 
     reason (str): A message for the user.
     """
@@ -153,7 +153,7 @@ def _work(make_worker: MakeWorker, threads: int, payload: Any) -> Any:
 
 
 def _context() -> Any:
-    """RETURNS (Any): How processes start: from one that has imported all, or else anew."""
+    """Get the start method of processes: forkserver with preloaded modules, or spawn."""
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")
     context = get_context("forkserver")

@@ -16,7 +16,7 @@ from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import write_file
 
 JOURNAL = "_manifest.log"
-# Object storage can't append: there, the whole file is written after so many seconds.
+# Seconds between writes of the whole file on object storage, which can't append.
 EVERY = 30.0
 
 

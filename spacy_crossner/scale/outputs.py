@@ -18,7 +18,7 @@ from spacy_crossner.scale.records import Chunk, Record, import_arrow, read_chunk
 SUFFIXES = {"jsonl": ".jsonl", "parquet": ".parquet", "spacy": ".spacy"}
 # Keys of a doc's user data.
 ID, COLUMNS = "spacy_crossner.id", "spacy_crossner.columns"
-# A shard with so many texts, of which none can be read, is not the texts' fault.
+# If all texts of a shard of at least this size fail, the pipeline is at fault.
 TOO_MANY = 50
 
 

@@ -8,7 +8,7 @@ from spacy_crossner.types import Mention
 
 
 def best_set(mentions: Iterable[Mention], threshold: float = 0.0) -> list[Mention]:
-    """Choose the spans without overlap whose scores are highest in sum, each less the threshold.
+    """Choose the non-overlapping spans that maximize the sum of score minus threshold.
 
     That maximizes the expected number of correct entities, where each entity costs the threshold.
     The result is exact (weighted interval scheduling). Of sets that are equally good, the one with

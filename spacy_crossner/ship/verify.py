@@ -1,6 +1,6 @@
 """Prove that wheels work where nothing else is: a clean environment without a network.
 
-Each wheel is installed into a virtual environment of its own, loaded there by name in a process
+Each wheel is installed into a separate virtual environment, loaded there by name in a process
 that refuses every connection, and has to find the same entities, with the same scores, as the
 pipeline that it was made from.
 """
@@ -58,7 +58,7 @@ class Verified(NamedTuple):
     entities (int): Number of entities that it found in them.
     seconds (float): Time to load it.
     outside (int): Number of texts in languages outside the wheel.
-    outside_same (int): Number of those whose entities are those of the pipeline.
+    outside_same (int): Number of those with the same entities as the pipeline.
     agreement (float): Share of the entities in its languages that wheel and pipeline agree on.
     """
 
@@ -100,7 +100,7 @@ def verify(
         shim.precision = "float32"  # so that batches can't differ by rounding
     by_language = read_texts(texts)
     tried = [spread(by_language, wheel, limit) for wheel in wheels]
-    # loading and installing keep one processor busy, and each wheel has processes of its own
+    # installing and loading use one processor, and each wheel has separate processes
     with ThreadPoolExecutor(AT_ONCE) as pool:
         answers = pool.map(lambda wheel, texts: try_wheel(wheel, texts, install), wheels, tried)
         return [

@@ -27,7 +27,7 @@ def check_plain(value: str, what: str) -> str:
     """Refuse characters that a command or a project file can't hold.
 
     value (str): A path or name.
-    what (str): What it is, for the message.
+    what (str): Name of the value in the message.
     RETURNS (str): The value.
     """
     found = next((char for char in value if unicodedata.category(char) in ("Cc", "Cs", "Zl")), "")
@@ -100,16 +100,16 @@ def find_oddities(docs: Iterable[Doc], path: Path) -> list[str]:
     path (Path): The file, for messages.
     RETURNS (list[str]): Sentences for the user.
     """
-    count = empty = giants = longest = 0
+    count = empty = long = longest = 0
     for doc in docs:
         count += 1
         empty += not list_labels(doc)
-        giants += len(doc) > GIANT
+        long += len(doc) > GIANT
         longest = max(longest, len(doc))
     found = []
-    if giants:
+    if long:
         found.append(
-            f"{path}: {giants} sentences have more than {GIANT} tokens, the longest has {longest}. "
+            f"{path}: {long} sentences have more than {GIANT} tokens, the longest has {longest}. "
             "Are blank lines between sentences missing?"
         )
     if count and empty < FEW_EMPTY * count:

@@ -45,7 +45,7 @@ from spacy_crossner.translate.engines import AUTO, EngineSettings, Segment, make
 PLAN = "crossner.json"
 PROJECT = "project.yml"
 README = "README.md"
-# One of so many sentences selects and calibrates, if there are no others for that.
+# Hold out one in this many sentences for selection and calibration, unless --dev is given.
 DEV_SHARE = 10
 PLAIN = (".txt", ".jsonl")
 
@@ -390,7 +390,7 @@ def _take_text(path: Path, lang: str, data: Path) -> tuple[str, int, Optional[Re
     place = data / "text" / f"{lang}{path.suffix if path.suffix in PLAIN else '.spacy'}"
     place.parent.mkdir(exist_ok=True)
     if path.suffix in PLAIN:
-        # as it is: the pipeline will have a tokenizer of its own
+        # not tokenized: the pipeline has its own tokenizer
         words = sum(_count_words(line) for line in read_lines(path))
         shutil.copy(path, place)
         return f"data/text/{place.name}", words, None

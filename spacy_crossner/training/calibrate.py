@@ -30,7 +30,7 @@ from spacy_crossner.report.score import (
     to_key,
 )
 
-# Candidates below this score are surely wrong, and would drown the rest.
+# Candidates below this score are almost always wrong, and would dominate the fit.
 LEAST_SCORE = 0.02
 # At other temperatures they score less or more; what scores less than this counts as this much.
 LEAST_AGAIN = 0.001
@@ -205,7 +205,7 @@ def _draw(n_docs: int, seed: int) -> numpy.ndarray:
 def _count_by_bias(
     pipe: CrossnerNER, batches: list[Batch], gold: list[_Truth], biases: numpy.ndarray
 ) -> dict[float, numpy.ndarray]:
-    """RETURNS (Dict[float, numpy.ndarray]): For each bias, what `choose_threshold` takes."""
+    """Count right and predicted entities by bias and threshold, for `choose_threshold`."""
     counts = {}
     for bias in map(float, biases):
         pipe.cfg["bias"] = bias
@@ -216,7 +216,7 @@ def _count_by_bias(
 def _count_by_threshold(
     pipe: CrossnerNER, batches: list[Batch], gold: list[_Truth]
 ) -> numpy.ndarray:
-    """RETURNS (numpy.ndarray): What `choose_threshold` takes."""
+    """Count right and predicted entities by threshold, for `choose_threshold`."""
     counts = numpy.zeros((len(gold), len(THRESHOLDS), 3), dtype="int64")
     counts[:, :, 2] = [[len(g.keys)] for g in gold]
     for row, entities, g in zip(counts, _find_entities(pipe, batches, LEAST), gold, strict=True):
@@ -228,7 +228,7 @@ def _count_by_threshold(
 
 
 def _scores(nlp: Language, pipe: CrossnerNER, examples: list[Example]) -> Iterable[Batch]:
-    """YIELDS (Batch): Docs, read by the components before the head, and what that says of them."""
+    """Iterate over batches of docs with the scores of the head."""
     before = []
     for _, other in nlp.pipeline:
         if other is pipe:
@@ -244,7 +244,7 @@ def _scores(nlp: Language, pipe: CrossnerNER, examples: list[Example]) -> Iterab
 def _find(
     pipe: CrossnerNER, batches: list[Batch], threshold: float
 ) -> Iterator[tuple[Doc, Prediction]]:
-    """YIELDS (Tuple[Doc, Prediction]): Each doc, and what is found there with today's settings."""
+    """Iterate over docs and their predictions with the current settings."""
     for docs, scores in batches:
         yield from zip(docs, pipe.find(docs, scores, threshold), strict=True)
 

@@ -133,7 +133,7 @@ class Speed:
         self.restart(0)
 
     def restart(self, words: int) -> None:
-        """Begin to measure, after so many words."""
+        """Start to measure, given the number of words so far."""
         self.began = self.ended = perf_counter()
         self.n_timed = 0
         self.words = words

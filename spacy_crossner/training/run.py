@@ -41,7 +41,7 @@ from spacy_crossner.training.recipes import Recipe
 FORM = 3
 FINISHED = "stage.json"
 CONFIG, DOCS, LOG, PIPELINE = "config.cfg", "train.spacy", "log.jsonl", "pipeline"
-# The training loop evaluates on so many dev docs at its end. Nothing is chosen by that score.
+# Number of dev docs to evaluate at the end of a training. The score is not used for selection.
 MONITORED = 200
 PACKAGES = ("spacy-crossner", "spacy", "spacy-transformers", "torch", "transformers")
 
@@ -327,7 +327,7 @@ def run_stage(stage: Stage, job: Job, place: Place, *, quiet: bool = False) -> N
         _finish(stage, job, folder, result, began)
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # a folder of its own, for another process may run the same stage
+    # a unique folder, because another process may run the same stage
     with TemporaryDirectory(prefix=".", dir=folder.parent) as name:
         scratch = Path(name) / stage.name
         scratch.mkdir()

@@ -1,4 +1,4 @@
-"""Training that goes on from the weights of a trained pipeline."""
+"""Start a training from the weights of a trained pipeline."""
 
 from collections.abc import Callable
 from typing import Any, Optional

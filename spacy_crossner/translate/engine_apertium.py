@@ -71,7 +71,7 @@ class ApertiumEngine:
             found = self._translate_until_stopped(segments[len(outcomes) :])
             if not found:
                 # the first one of the rest stopped the translator: without the others it is tried
-                # again, for what it was that stopped it may lie behind it
+                # again, because the text that stopped it may come later
                 found = self._translate_until_stopped(segments[len(outcomes) : len(outcomes) + 1])
             outcomes += found or [Failure("Apertium stopped translating in this text.")]
         return outcomes
@@ -137,7 +137,7 @@ def hash_modes(route: Iterable[str]) -> str:
     own, and change what a text becomes while the program stays.
 
     route (Iterable[str]): Names of modes.
-    RETURNS (str): A checksum of the modes and of all files that they name, as far as they are found
+    RETURNS (str): A checksum of the modes and of all files of theirs that exist
         where the program was installed.
     """
     digest = hashlib.blake2b(digest_size=8)
@@ -157,7 +157,7 @@ def find_route(modes: Iterable[str], source: str, target: str) -> Optional[list[
     modes (Iterable[str]): What is installed, such as "eng-spa" or "spa-cat_valencia".
     source (str): The language to start from.
     target (str): The language to arrive at.
-    RETURNS (Optional[list[str]]): The modes, or None if there is no way.
+    RETURNS (Optional[list[str]]): The modes, or None if the pair is not supported.
     """
     edges: dict[str, list[tuple[str, str]]] = {}
     # plain modes before those of a variety, and always in the same order

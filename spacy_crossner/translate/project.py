@@ -65,7 +65,7 @@ class Placement(NamedTuple):
     start (int): First token.
     end (int): One past the last token.
     confidence (float): Probability, between 0 and 1.
-    repaired (bool): Whether marks had to be mended, or were lost, so that the words decided.
+    repaired (bool): Whether marks were repaired or lost, so that words were aligned.
     """
 
     entity: int
@@ -278,7 +278,7 @@ def describe_candidates(
     from_entity = _Sums(mass * meaning)
     meaningful = numpy.maximum(_Sums(meaning)(starts, ends), 1)
     outside = numpy.concatenate([[0.0], mass * meaning, [0.0]])
-    # of no name, such as "two onions", the translation is no name either
+    # "two onions" is not a name, so its translation is not one either
     named = not all(source.words[i][:1].islower() for i in content)
     lower = numpy.array([named and word[:1].islower() for word in target.words])
     joins = numpy.array([word in JOINERS for word in target.words])

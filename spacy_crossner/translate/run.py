@@ -44,7 +44,7 @@ class LabelCounts:
 
     entities (int): In the source.
     projected (int): Of them, those with a place in the translation.
-    repaired (int): Of these, those whose marks had to be mended or were lost.
+    repaired (int): Of these, those whose marks were repaired or lost.
     dropped (int): Those without a place.
     """
 
@@ -67,7 +67,7 @@ class LanguageReport:
     failed (list[dict]): Sentences that could not be translated: group, text and reason.
     labels (dict[str, LabelCounts]): What became of the entities.
     examples (dict[str, list[dict]]): Some that were repaired and some that were dropped.
-    reused (int): How many translations were in the cache. It is no part of the file.
+    reused (int): How many translations were in the cache. Not written to the file.
     """
 
     engine: str
@@ -113,7 +113,7 @@ class _Chunk:
 
 
 class EngineWorker:
-    """Translates in a process that has engines of its own."""
+    """Translate in a worker process with its own engines."""
 
     def __init__(self, names: Mapping[str, str], source: str, settings: EngineSettings):
         """Note the engines; each is loaded when it is first needed.

@@ -27,7 +27,7 @@ class Projected(NamedTuple):
     doc (Doc): The doc.
     entities (tuple[Span, ...]): The entities of the source, those of its span groups included.
     placements (tuple[Optional[Placement], ...]): Where each is in the translation, if anywhere.
-    by_hand (bool): Whether the translation came with labels of its own.
+    by_hand (bool): Whether the translation has its own labels.
     """
 
     doc: Doc

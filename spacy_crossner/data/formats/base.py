@@ -329,6 +329,12 @@ def take_text(record: Mapping[str, Any], where: str, key: str = "text") -> str:
     return text
 
 
+def take_record(record: Any, where: str) -> tuple[dict[str, Any], str]:
+    """Get a record that has to be a JSON object, and its text, after checking both."""
+    checked = take_object(record, where)
+    return checked, take_text(checked, where)
+
+
 def take_list(record: Mapping[str, Any], key: str, kind: type, where: str) -> list[Any]:
     """Get a list under a key, after checking the type of its items."""
     found = record[key]

@@ -15,8 +15,7 @@ from spacy_crossner.data.formats.base import (
     record_format,
     shorten,
     take_list,
-    take_object,
-    take_text,
+    take_record,
 )
 from spacy_crossner.data.sentences import Parsed, Sentence
 from spacy_crossner.errors import CrossnerError, Errors
@@ -54,8 +53,7 @@ def parse_record(record: Any, place: Place) -> Parsed:
     RETURNS (Parsed): The sentence.
     """
     where = place.where
-    record = take_object(record, where)
-    text = take_text(record, where)
+    record, text = take_record(record, where)
     keys = [key for key in (*KEYS, "entities") if record.get(key) is not None]
     check_unread(record, keys, place)
     marks: list[Mark] = []

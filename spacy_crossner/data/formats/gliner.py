@@ -15,7 +15,7 @@ from spacy_crossner.data.formats.base import (
     shorten,
     take_list,
     take_object,
-    take_text,
+    take_record,
 )
 from spacy_crossner.data.formats.jsonl import format_spans, make_mark
 from spacy_crossner.data.formats.tokens import check_words, parse_tokens
@@ -74,8 +74,7 @@ def parse_output(record: Any, place: Place) -> Parsed:
     place (Place): Where it stands.
     RETURNS (Parsed): The sentence.
     """
-    record = take_object(record, place.where)
-    text = take_text(record, place.where)
+    record, text = take_record(record, place.where)
     check_unread(record, ("entities", "labels"), place)
     marks = None
     if record.get("entities") is not None:

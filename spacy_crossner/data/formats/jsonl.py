@@ -18,8 +18,7 @@ from spacy_crossner.data.formats.base import (
     record_format,
     shorten,
     take_list,
-    take_object,
-    take_text,
+    take_record,
 )
 from spacy_crossner.data.sentences import (
     MisfitError,
@@ -56,8 +55,7 @@ def parse_record(record: Any, place: Place) -> Parsed:
     RETURNS (Parsed): The sentence.
     """
     where = place.where
-    record = take_object(record, where)
-    text = take_text(record, where)
+    record, text = take_record(record, where)
     answer = record.get("answer", "accept")
     check_answer(answer == "accept", answer, where)
     # a class of the whole text stands beside spans, not for them

@@ -18,6 +18,7 @@ from spacy_crossner.data.formats.base import (
     shorten,
     take_list,
     take_object,
+    take_record,
     take_text,
 )
 from spacy_crossner.data.formats.jsonl import locate
@@ -73,8 +74,7 @@ def parse_doc(record: Any, place: Place) -> Parsed:
     where = place.where
     if _is_pair(record):
         record = {"text": record[0], **record[1]}
-    record = take_object(record, where)
-    text = take_text(record, where)
+    record, text = take_record(record, where)
     check_unread(record, ("ents", "entities", "spans", "cats", "tags"), place)
     marks: Optional[list[Mark]] = None
     if record.get("entities") is not None:
