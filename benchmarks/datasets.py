@@ -131,7 +131,7 @@ def make_uner(data: Path, corpus: Path, unlabelled: int) -> None:
         write_docs(corpus / "test-ja.spacy", docs)
         texts["ja"] = japanese / "train-text.txt"
     else:
-        msg.warn(f"{japanese} is missing: there is no Japanese test and no Japanese text")
+        msg.warn(f"{japanese} is missing, so Japanese is left out")
     _write_targets(corpus, texts, unlabelled)
     _write_views(data, corpus, convert_labelled(file("en_ewt", "dev"), SOURCE), tuple(UNER_TESTS))
 

@@ -1,4 +1,4 @@
-"""A process that reads texts with one system, and says how long that took and how much memory.
+"""A process that runs one system on texts, and reports time and memory.
 
 It runs as a script, under any interpreter that has the system installed: for other systems than
 ours, it imports nothing of the package. Its arguments are the kind of system and the folder that it

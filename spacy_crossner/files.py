@@ -228,7 +228,7 @@ def is_disk_full(error: Optional[BaseException]) -> bool:
     """Tell whether an error came about because a disk has no room.
 
     error (Optional[BaseException]): The error.
-    RETURNS (bool): Whether it, or the one that it came from, says so.
+    RETURNS (bool): Whether the error or one of its causes is a full disk.
     """
     while error is not None:
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):

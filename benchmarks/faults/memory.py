@@ -56,7 +56,7 @@ def compare_growth(pipeline: Path, calls: int) -> dict[str, float]:
     """Compare the growth of a pipeline with that of spaCy's tokenizer alone.
 
     pipeline (Path): The pipeline.
-    calls (int): Number of calls of each, in processes of their own.
+    calls (int): Number of calls of each, in separate processes.
     RETURNS (dict[str, float]): Figures of `measure_growth` of both.
     """
     found: dict[str, float] = {}

@@ -52,7 +52,7 @@ class Summary:
     rows (dict): Counts by kind of view and language.
     labels (dict): Entities by language and label.
     nested (dict): Entities inside or across those, or with their parts apart, likewise.
-    group_sizes (Counter): How many groups have so many views.
+    group_sizes (Counter): Number of groups by number of views.
     scattered (int): Groups whose views lie in several files, which readers don't put together.
     """
 

@@ -24,7 +24,7 @@ from spacy_crossner.types import Mention
 
 # Least score of an entity. The pipeline has applied its own threshold before.
 THRESHOLD = 0.3
-# Texts to read where no component says which labels it knows.
+# Number of texts to read if none of the components declares its labels.
 SAMPLE = 200
 SETS_ENTITIES = {"doc.ents", "doc.spans", "token.ent_type", "token.ent_iob"}
 

@@ -101,7 +101,7 @@ def label_contrast(
         them, all items with the same label are positives.
     across (str): With views, which positives count: "only" those from another view, or "prefer"
         them where there are any and else take those from the same view. What has the same label
-        and does not count is left out; it is no negative.
+        and does not count is left out; it is not a negative.
     RETURNS (Tensor): Mean over the positives of an anchor, then over the anchors that have any.
     """
     if not len(vectors):

@@ -42,7 +42,7 @@ def word_rows(doc: Doc) -> numpy.ndarray:
 def token_types(gold: Gold) -> list[Optional[str]]:
     """Reduce entities to one type per token; of nested ones the longest counts.
 
-    gold (Gold): What an example says.
+    gold (Gold): Gold annotation of an example.
     RETURNS (List[Optional[str]]): The entity type of each token, None outside.
     """
     types: list[Optional[str]] = [None] * len(gold.known)

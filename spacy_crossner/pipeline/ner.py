@@ -47,7 +47,7 @@ Objective = tuple[str, float, Callable[[Any], None]]
 
 @dataclass
 class Prediction:
-    """What a component says of one doc.
+    """Prediction of a component for one doc.
 
     entities (List[Mention]): Without overlap, best first.
     candidates (List[Mention]): All that score at least the threshold, best first.

@@ -120,7 +120,7 @@ def find_taught(soft: Soft, starts: Sequence[numpy.ndarray]) -> numpy.ndarray:
     soft (Sequence[Optional[SoftTargets]]): The sparse targets of each doc.
     starts (Sequence[numpy.ndarray]): First token of each unit of each doc.
     RETURNS (numpy.ndarray): (n_units,) bool. False for docs without targets and for units with a
-        token that the teacher says nothing about.
+        token without teacher probabilities.
     """
     found = []
     for target, first in zip(soft, starts, strict=True):

@@ -222,7 +222,7 @@ def _read_tables(caption: str, path: Optional[Path]) -> list[Table]:
         return []
     values = _read_json(path)
     if not isinstance(values, dict):
-        raise CrossnerError(Errors.CN641.format(path=path, problem="it is no JSON object"))
+        raise CrossnerError(Errors.CN641.format(path=path, problem="it is not a JSON object"))
     return make_tables(caption, values)
 
 

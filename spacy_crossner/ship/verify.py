@@ -121,7 +121,7 @@ def find_wheels(paths: Iterable[Path]) -> list[Path]:
 
 
 def _wheels_in(folder: Path) -> list[Path]:
-    """RETURNS (List[Path]): The wheels of the last `package` there, or all if it says nothing."""
+    """List the wheels of the last `package` in a folder, or all wheels."""
     if not (folder / CHECKSUMS).is_file():
         return sorted(folder.glob("*.whl"))
     lines = (folder / CHECKSUMS).read_text(encoding="utf8").splitlines()

@@ -71,7 +71,7 @@ def calibrate(
 
     nlp (Language): A trained pipeline.
     docs (Iterable[Doc]): Labelled text in the source language that was not trained on. Its raw text
-        is tokenized anew, as a user's text is.
+        is tokenized again, like the text of a user.
     fit_threshold (bool): Also choose the threshold and, where the head knows O, its bias: see
         `choose_bias` and `choose_threshold`.
     RETURNS (Dict[str, Calibration]): By component name.

@@ -37,7 +37,7 @@ def console_logger(
 
     The table has a row per evaluation: epoch, step, each key of the losses, the scores that
     `[training.score_weights]` names, their weighted sum, and the words trained on per second,
-    evaluation not counted. Where a new loss appears, the header is printed anew.
+    evaluation not counted. If a new loss appears, the header is printed again.
 
     progress_bar (Optional[str]): "train" for a bar up to the end of training, "eval" for one up to
         the next evaluation, None for no bar. Shown in a terminal only.

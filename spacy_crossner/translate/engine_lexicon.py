@@ -1,6 +1,6 @@
 """Word by word with a lexicon: the last resort, where nothing else knows the language.
 
-It is code-switching that leaves no word out. What comes of it is no sentence of the target
+It replaces every word, like code-switching. The result is not a sentence of the target
 language, but its words are, and the entities are exactly where they were.
 """
 
