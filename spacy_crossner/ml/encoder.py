@@ -120,7 +120,7 @@ def TransformerModel(  # noqa: N802 (a Thinc layer)
     window (int): Longest stretch of text to read at once, in word pieces.
     stride (int): Distance between two windows of a longer text, in word pieces.
     precision (str): What the encoder computes in, in training and prediction, on CPU and GPU:
-        "float32", "bfloat16", or "auto" for bfloat16 where the machine is faster at it (and
+        "float32", "bfloat16", or "auto" for bfloat16 where the machine has units for it (and
         `mixed_precision` is off).
     layers (Optional[int]): Number of layers to use, counted from below; null for all.
     RETURNS (Model[List[Doc], FullTransformerBatch]): The model.

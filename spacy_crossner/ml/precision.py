@@ -2,10 +2,8 @@
 
 import copy
 import os
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import cache
 from typing import Any, Literal, Optional, cast
 
 import torch
@@ -16,11 +14,6 @@ from spacy_crossner.ml.shim import ThreadSafeShim
 
 Precision = Literal["auto", "float32", "bfloat16"]
 PRECISION_VARIABLE = "SPACY_CROSSNER_PRECISION"
-# How much faster bfloat16 has to be before "auto" takes it.
-LEAST_GAIN = 1.2
-# The trial: rows, and the widths of a small encoder's feed-forward layer.
-TRIAL_SHAPE = (512, 384, 1536)
-TRIAL_REPEATS = 5
 
 
 class PrecisionShim(ThreadSafeShim):
@@ -122,7 +115,7 @@ def resolve(precision: Precision, device: torch.device) -> torch.dtype:
     """Choose the type to compute in.
 
     precision (str): "float32", "bfloat16", or "auto" for what the environment variable
-        SPACY_CROSSNER_PRECISION names, or else the faster of the two on this machine.
+        SPACY_CROSSNER_PRECISION names, or else bfloat16 where the machine has units for it.
     device (torch.device): Where the encoder is.
     RETURNS (torch.dtype): The type.
     """
@@ -133,30 +126,21 @@ def resolve(precision: Precision, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if precision == "bfloat16" else torch.float32
 
 
-@cache
 def has_fast_bfloat16(device_type: str) -> bool:
-    """Tell whether bfloat16 pays on this machine. On a CPU a short trial decides, once a process.
+    """Tell whether bfloat16 pays on this machine: on GPUs and CPUs with units for it.
+
+    The hardware decides, not a trial: on a busy machine a trial may end otherwise the next time,
+    and the same seed would give another result.
 
     device_type (str): "cpu", "cuda" or another of torch's.
-    RETURNS (bool): Whether it is clearly faster than float32.
+    RETURNS (bool): Whether the encoder computes in bfloat16 under "auto".
     """
     if device_type == "cuda":
         # older GPUs emulate it; what is not from NVIDIA has no such number
         return torch.version.cuda is None or torch.cuda.get_device_capability() >= (8, 0)
-    if device_type != "cpu":
-        return False
-    rows, width, inner = TRIAL_SHAPE
-    x = torch.randn(rows, width, generator=torch.Generator().manual_seed(0))
-    weight = torch.randn(inner, width, generator=torch.Generator().manual_seed(1))
-    times: dict[bool, list[float]] = {False: [], True: []}
-    with torch.no_grad():
-        for _ in range(TRIAL_REPEATS):
-            for half, taken in times.items():
-                start = time.perf_counter()
-                with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
-                    torch.nn.functional.linear(x, weight)
-                taken.append(time.perf_counter() - start)
-    return min(times[False]) > LEAST_GAIN * min(times[True])
+    # newer versions of torch have a public function, those before 2.10 have not
+    has_tiles = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return device_type == "cpu" and has_tiles is not None and has_tiles()
 
 
 def find_precisions(nlp: Language) -> list[str]:
