@@ -412,7 +412,7 @@ def test_what_is_suspicious_is_said(tmp_path):
     report = convert([path], tmp_path / "out.spacy", **maps)
     unused, few = report.notes
     assert "The labels PERSON, PRE of --label-map" in unused
-    assert "occur: LOC" in unused
+    assert "only: LOC" in unused
     assert "Only 0 of 120 labelled sentences" in few
     path.write_text("Lyon B-LOC\n" + "slept O\n" * 20_000)
     report = convert([path], tmp_path / "out.spacy")
