@@ -416,7 +416,7 @@ def test_what_is_suspicious_is_said(tmp_path):
     assert "Only 0 of 120 labelled sentences" in few
     path.write_text("Lyon B-LOC\n" + "slept O\n" * 20_000)
     report = convert([path], tmp_path / "out.spacy")
-    assert "a sentence of 20001 tokens" in "\n".join(describe(report))
+    assert "a sentence has 20001 tokens" in "\n".join(describe(report))
     path.write_text("Lyon O\nslept O\n")
     (none,) = convert([path], tmp_path / "out.spacy", format="iob2").notes
     assert "none of them has an entity" in none
