@@ -43,7 +43,8 @@ def fill_disk(steps: Sequence[Step], folder: Path) -> Counter[str]:
             with _small_disk(folder, step, int(share * sum(new))) as (work, disk):
                 limit = None
                 if not disk:
-                    limit = partial(_limit_files, max(int(share * max(new)), 1))
+                    # what the command prints goes to a file as well
+                    limit = partial(_limit_files, max(int(share * max(new)), BLOCK))
                 code, output = run(step.arguments, work, limit)
                 _add(found, step, code, output, work)
                 if code == 0:
