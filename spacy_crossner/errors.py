@@ -798,10 +798,7 @@ class Errors(metaclass=_Coded):
     CN636 = (
         "'{value}' does not set a value. Write SECTION.KEY=VALUE, the value as in a config file."
     )
-    CN637 = (
-        "None of the runs of '{name}' are finished, so there are no scores to compare with. Run it "
-        "first."
-    )
+    CN637 = "No run of '{name}' has finished, so there are no scores to compare with. Run it first."
     CN638 = (
         "The recipe '{name}' trains on views that {corpus} does not have: {kinds}. Leave the "
         "recipe out, or prepare a corpus with these views. Run `python -m benchmarks prepare "
@@ -904,8 +901,8 @@ class Errors(metaclass=_Coded):
         "underscores in the name, such as crossner_trf, and language codes such as de,es."
     )
     CN713 = (
-        "There is no text in '{language}' to trim the vocabulary with, only in: {there}. Give text "
-        "in this language with --texts, or package with --no-trim."
+        "The vocabulary can't be trimmed for '{language}': the texts are in {there}. Give text in "
+        "this language with --texts, or package with --no-trim."
     )
     CN714 = (
         "Can't read {path}: {reason}. Give --scores the output of `crossner evaluate`, and "

@@ -841,12 +841,18 @@ def test_span_log_odds_stay_finite(size):
     assert gradient.isfinite().all()
 
 
-def test_an_untrained_pair_head_scores_spans_as_its_bio_classes_do(tiny_encoder):
-    nlp = make_nlp(tiny_encoder, token_pair_ner={})
+def score_untrained(encoder):
+    """An untrained pair head, and its scores of the training texts."""
+    nlp = make_nlp(encoder, token_pair_ner={})
     nlp.initialize(lambda: make_examples(nlp))
     pipe = nlp.get_pipe("token_pair_ner")
     docs = [nlp.get_pipe("transformer")(nlp.make_doc(text)) for text, _ in TRAIN_DATA]
     scores = pipe.model.predict(docs)
+    return pipe, scores
+
+
+def test_an_untrained_pair_head_scores_spans_as_its_bio_classes_do(tiny_encoder):
+    pipe, scores = score_untrained(tiny_encoder)
     classes = torch.tensor(scores.classes).softmax(dim=1).numpy()
     band = pipe.probabilities(scores)
     begin = 0
@@ -859,11 +865,7 @@ def test_an_untrained_pair_head_scores_spans_as_its_bio_classes_do(tiny_encoder)
 
 
 def test_the_bias_of_a_pair_head_is_that_of_its_bio_classes(tiny_encoder):
-    nlp = make_nlp(tiny_encoder, token_pair_ner={})
-    nlp.initialize(lambda: make_examples(nlp))
-    pipe = nlp.get_pipe("token_pair_ner")
-    docs = [nlp.get_pipe("transformer")(nlp.make_doc(text)) for text, _ in TRAIN_DATA]
-    scores = pipe.model.predict(docs)
+    pipe, scores = score_untrained(tiny_encoder)
     pipe.cfg.update(bias=1.5, temperature=1.25)
     classes = scores.classes / 1.25
     before = bio.log_odds(bio.softmax(classes), scores.lengths, numpy.arange(len(classes)), 32)

@@ -138,7 +138,7 @@ def has_fast_bfloat16(device_type: str) -> bool:
     if device_type == "cuda":
         # older GPUs emulate it; what is not from NVIDIA has no such number
         return torch.version.cuda is None or torch.cuda.get_device_capability() >= (8, 0)
-    # newer versions of torch have a public function, those before 2.10 have not
+    # private, because older versions of torch have no public function for it
     has_tiles = getattr(torch.cpu, "_is_amx_tile_supported", None)
     return device_type == "cpu" and has_tiles is not None and has_tiles()
 

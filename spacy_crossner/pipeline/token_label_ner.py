@@ -107,7 +107,7 @@ class TokenLabelNER(CrossnerNER):
         return bio.class_names(self.labels)
 
     def knows_outside(self, scores: TokenLabelScores) -> bool:
-        """Tell that O is one of the classes."""
+        """Return True: O is one of the classes."""
         return True
 
     def probabilities(self, scores: TokenLabelScores) -> numpy.ndarray:

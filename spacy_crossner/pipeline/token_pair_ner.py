@@ -141,7 +141,7 @@ class TokenPairNER(CrossnerNER):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the relations, and NONE: "NNW", "THW-x", ..."""
+        """Names of the relations: "NNW", "THW-x", ..."""
         return relations.class_names(self.labels)
 
     @property
@@ -202,8 +202,8 @@ class TokenPairNER(CrossnerNER):
             return
         # all spans that hold one of these tokens, or end before it
         rows = numpy.unique(numpy.maximum(places[:, None] - numpy.arange(self.width + 1), 0))
-        odds = (bio.log_odds(probs, scores.lengths, rows, self.width) for probs in (after, before))
-        logits[rows, :, 1:] += next(odds) - next(odds)
+        odds_before = bio.log_odds(before, scores.lengths, rows, self.width)
+        logits[rows, :, 1:] += bio.log_odds(after, scores.lengths, rows, self.width) - odds_before
 
     def zero_gradient(self, scores: TokenPairScores) -> TokenPairScores:
         """Make a gradient of zeros; contrast adds that of queries and keys."""
@@ -229,7 +229,7 @@ class TokenPairNER(CrossnerNER):
             )
         targets, weights = self._targets(golds, scores.lengths)
         # the mean is over tokens: nearly all of a token's pairs are easy, and a mean over pairs
-        # would dominate the loss
+        # would hide the few that matter
         yield self.objective(
             "",
             scores,
