@@ -223,7 +223,7 @@ def check_views(corpus: Path, recipes: Sequence[Recipe]) -> None:
     """
     views = map(get_view, read_docs(corpus / "parallel.spacy", Vocab()))
     found = {view.kind for view in views if view is not None}
-    teachers = [recipe.teacher for recipe in recipes if recipe.teacher is not None]
+    teachers = [teacher for recipe in recipes for teacher in recipe.teachers]
     for recipe in (*recipes, *teachers):
         wanted = {kind for kind, use in recipe.views.items() if use != BY_HAND}
         missing = sorted(wanted - found)

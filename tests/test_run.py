@@ -39,6 +39,9 @@ def corpus(sample, tmp_path):
     return tmp_path / "corpus"
 
 
+CALIBRATED = "calibrate-teacher"
+
+
 @pytest.fixture
 def job(corpus, tiny_encoder):
     inputs = Inputs(
@@ -68,6 +71,24 @@ def test_stages(job):
     assert [stage.name for stage in short] == ["data", "train", "calibrate"]
     twice = [stage.name for stage in plan(replace(job, recipe=RECIPES["crossner with two rounds"]))]
     assert twice[4:] == ["student", "calibrate-student", "annotate-2", "student-2", "calibrate"]
+
+
+def test_several_teachers(job, tmp_path):
+    """They differ in seed or recipe, share their data, and teach one student."""
+    three = plan(replace(job, recipe=RECIPES["crossner with three teachers"]))
+    trained = [f"{name}{end}" for end in ("", "-2", "-3") for name in ("teacher", CALIBRATED)]
+    assert [stage.name for stage in three] == ["data", *trained, "annotate", "student", "calibrate"]
+    assert three[1].key == plan(job)[1].key
+    assert [three[i].settings["seed"] for i in (1, 3, 5)] == [0, 1000, 2000]
+    assert three[-2].find("calibrate") is three[2]
+    out = tmp_path / "out"
+    commands = run.describe(three[7], job, lambda stage: out / stage.name)
+    assert commands[0].count(" --teacher ") == 2
+    both = replace(job, recipe=RECIPES["crossner with both heads as teachers"])
+    train(both, out, only=["teacher*", "calibrate-teacher*", "annotate"], quiet=True)
+    (manifest,) = out.glob("annotate/*/manifest.json")
+    assert len(srsly.read_json(manifest)["settings"]["teachers"]) == 2
+    assert "token_pair_ner" in spacy.load(out / "teacher-2" / PIPELINE).pipe_names
 
 
 def test_what_is_the_same_is_shared(job):

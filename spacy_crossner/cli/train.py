@@ -71,7 +71,7 @@ def train_cli(
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     stage: Annotated[
         Optional[list[str]],
-        typer.Option("--stage", help="Only run this stage; repeat. --dry-run lists the stages."),
+        typer.Option("--stage", help="Only run this stage (or 'teacher*'); repeat. See --dry-run."),
     ] = None,
     recipes: Annotated[
         Optional[Path],
@@ -96,7 +96,7 @@ def train_cli(
 
     chosen = find_recipe(recipe, recipes)
     if rounds >= 0:
-        chosen = replace(chosen, rounds=rounds, teacher=chosen.teacher if rounds else None)
+        chosen = replace(chosen, rounds=rounds, teachers=chosen.teachers if rounds else ())
     inputs = Inputs(source, dev, encoder, views or [], parse_targets(target or []), bitext or [])
     job = Job(chosen, inputs, seed, steps, student_steps, parse_settings(settings or []), gpu_id)
     if dry_run:

@@ -44,7 +44,9 @@ class Recipe:
     continue_from_teacher (bool): Whether students start from their teacher's weights.
     steps (float): Factor on the number of steps of each training.
     student_steps (float): Another factor on those of a student.
-    teacher (Optional[Recipe]): A recipe that trains the first teacher in its place.
+    teachers (Tuple[Recipe, ...]): Recipes that train the teachers of the first round, whose
+        probabilities are averaged; without any, the recipe trains its own. Students continue from
+        the first. A recipe that occurs again trains with another seed.
     """
 
     name: str
@@ -58,7 +60,7 @@ class Recipe:
     continue_from_teacher: bool = False
     steps: float = 1.0
     student_steps: float = 1.0
-    teacher: Optional["Recipe"] = None
+    teachers: tuple["Recipe", ...] = ()
 
     def __post_init__(self) -> None:
         for kind, use in self.views.items():
@@ -66,8 +68,8 @@ class Recipe:
                 raise ValueError(f"'{kind}' is not one of {', '.join(VIEW_KINDS)}")
             if use not in USES:
                 raise ValueError(f"'{use}' is not one of {', '.join(USES)}")
-        if self.teacher is not None and not self.rounds:
-            raise ValueError(f"it has no rounds in which '{self.teacher.name}' could teach")
+        if self.teachers and not self.rounds:
+            raise ValueError(f"it has no rounds in which '{self.teachers[0].name}' could teach")
 
     @property
     def slug(self) -> str:
@@ -146,12 +148,12 @@ def _make_recipe(name: str, entries: dict[str, dict[str, Any]], path: Path) -> R
     config = path.parent / f"{settings.pop('config')}.cfg"
     if not config.exists():
         raise ValueError(f"{config} does not exist")
-    teacher = settings.get("teacher")
-    if teacher is not None:
-        if _resolve(teacher, entries).get("teacher") is not None:
-            raise ValueError(f"its teacher '{teacher}' has another teacher itself")
-        settings["teacher"] = _make_recipe(teacher, entries, path)
-    return Recipe(name, config, **settings)
+    teachers = []
+    for teacher in settings.pop("teachers", ()):
+        if _resolve(teacher, entries).get("teachers"):
+            raise ValueError(f"its teacher '{teacher}' has other teachers itself")
+        teachers.append(_make_recipe(teacher, entries, path))
+    return Recipe(name, config, teachers=tuple(teachers), **settings)
 
 
 def _resolve(name: str, entries: dict[str, dict[str, Any]], seen: tuple = ()) -> dict[str, Any]:

@@ -12,7 +12,8 @@ import shlex
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from fnmatch import filter as filter_names
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -41,6 +42,8 @@ from spacy_crossner.training.recipes import Recipe
 FORM = 3
 FINISHED = "stage.json"
 CONFIG, DOCS, LOG, PIPELINE = "config.cfg", "train.spacy", "log.jsonl", "pipeline"
+# From the seed of one teacher to that of the next that follows the same recipe.
+SEED_STEP = 1000
 # Number of dev docs to evaluate at the end of a training. The score is not used for selection.
 MONITORED = 200
 PACKAGES = ("spacy-crossner", "spacy", "spacy-transformers", "torch", "transformers")
@@ -171,33 +174,60 @@ def plan(job: Job) -> list[Stage]:
     recipe, rounds = job.recipe, job.recipe.rounds
     if rounds and not job.inputs.target:
         raise CrossnerError(Errors.CN654.format(name=recipe.name))
-    stages = [_plan_data(job, recipe.teacher or recipe, "data")]
-    names = ("teacher", "calibrate-teacher") if rounds else ("train", "calibrate")
-    stages += _plan_training(job, recipe.teacher or recipe, names, stages[0])
+    stages: list[Stage] = []
+    teachers = _plan_teachers(job, stages)
     for number in range(1, rounds + 1):
-        data, teacher = stages[-2].needs[0], stages[-1]
-        ending = f"-{number}" if number > 1 else ""
+        data, ending = _find_data(teachers[0]), _number(number)
         settings = {
             "seed": job.seed,
             "target": job.inputs.prints["target"],
             "annotate": recipe.annotate,
-            "teacher": teacher.key,
+            "teacher": "+".join(teacher.key for teacher in teachers),
             "data": data.key,
         }
-        needs = (teacher, data)
-        stages.append(Stage(f"annotate{ending}", "annotate", recipe, settings, needs))
-        annotated = stages[-1]
-        own = _plan_data(job, recipe, "student-data")
-        if own.key != data.key:
-            stages.append(own)
-            data = own
+        needs = (*teachers, data)
+        annotated = Stage(f"annotate{ending}", "annotate", recipe, settings, needs)
+        stages.append(annotated)
+        data = _plan_data(job, recipe, "student-data", stages)
         last = "calibrate" if number == rounds else f"calibrate-student{ending}"
         names = (f"student{ending}", last)
-        stages += _plan_training(job, recipe, names, data, annotated, teacher)
+        stages += _plan_training(job, recipe, names, data, annotated, teachers[0])
+        teachers = [stages[-1]]
     return stages
 
 
-def _plan_data(job: Job, recipe: Recipe, name: str) -> Stage:
+def _plan_teachers(job: Job, stages: list[Stage]) -> list[Stage]:
+    """Plan the trainings of the teachers, or that of a recipe without rounds.
+
+    job (Job): The recipe, the files and the settings.
+    stages (List[Stage]): The plan so far; gets their stages.
+    RETURNS (List[Stage]): The calibrated teachers.
+    """
+    recipe = job.recipe
+    first, then = ("teacher", "calibrate-teacher") if recipe.rounds else ("train", "calibrate")
+    teachers: list[Stage] = []
+    for number, teacher in enumerate(recipe.teachers or (recipe,), start=1):
+        ending = _number(number)
+        data = _plan_data(job, teacher, f"data{ending}", stages)
+        again = recipe.teachers[: number - 1].count(teacher)
+        own = replace(job, seed=job.seed + again * SEED_STEP)
+        stages += _plan_training(own, teacher, (f"{first}{ending}", f"{then}{ending}"), data)
+        teachers.append(stages[-1])
+    return teachers
+
+
+def _number(number: int) -> str:
+    """RETURNS (str): The ending of a stage's name; the first has none."""
+    return f"-{number}" if number > 1 else ""
+
+
+def _find_data(calibrated: Stage) -> Stage:
+    """RETURNS (Stage): The labelled sentences that a calibrated pipeline was trained on."""
+    return calibrated.needs[0].needs[0]
+
+
+def _plan_data(job: Job, recipe: Recipe, name: str, stages: list[Stage]) -> Stage:
+    """RETURNS (Stage): The stage of that name, added to the plan, or one with the same data."""
     prints = job.inputs.prints
     settings = {
         "source": prints["source"],
@@ -206,7 +236,11 @@ def _plan_data(job: Job, recipe: Recipe, name: str) -> Stage:
         "views": prints["views"] if recipe.views else [],
         "bitext": prints["bitext"] if recipe.bitext else [],
     }
-    return Stage(name, "data", recipe, settings)
+    stage = Stage(name, "data", recipe, settings)
+    known = next((other for other in stages if other.key == stage.key), None)
+    if known is None:
+        stages.append(stage)
+    return known or stage
 
 
 def _plan_training(
@@ -248,25 +282,27 @@ def train(
 
     job (Job): The recipe, the files and the settings.
     output (Path): The folder that gets a folder for each stage.
-    only (Collection[str]): Names of the stages to run; all if there are none.
+    only (Collection[str]): Names of the stages to run, in which `*` stands for anything; all if
+        there are none.
     restart (bool): Replace stages that were run with other settings, instead of refusing.
     quiet (bool): Show no table of the trainings.
     RETURNS (Path): The pipeline that the recipe gives, or that the last of the stages gave.
     """
     stages = plan(job)
     known = [stage.name for stage in stages]
-    unknown = [name for name in only if name not in known]
+    unknown = [name for name in only if not filter_names(known, name)]
     if unknown:
         raise CrossnerError(
             Errors.CN653.format(name=unknown[0], recipe=job.recipe.name, known=", ".join(known))
         )
+    wanted = {name for pattern in only for name in filter_names(known, pattern)}
     if job.gpu_id >= 0:
         spacy.require_gpu(job.gpu_id)
 
     def place(stage: Stage) -> Path:
         return output / stage.name
 
-    named = [stage for stage in stages if not only or stage.name in only]
+    named = [stage for stage in stages if not only or stage.name in wanted]
     # what they train on is quickly chosen
     data = {need for stage in named for need in stage.needs if need.kind == "data"}
     chosen = [stage for stage in stages if stage in named or stage in data]
@@ -386,7 +422,7 @@ def make_config(stage: Stage, job: Job, place: Place) -> Config:
         "paths.encoder": str(job.inputs.encoder),
         "paths.train": ",".join(map(str, paths)),
         "paths.dev": str(job.inputs.dev),
-        "system.seed": job.seed,
+        "system.seed": stage.settings["seed"],
         "training.max_steps": steps,
         # the last step is taken, whatever its score, so that one look at the dev text is enough
         "training.eval_frequency": steps,
@@ -433,7 +469,7 @@ def _train(stage: Stage, job: Job, place: Place, folder: Path, quiet: bool) -> d
 
 def _annotate(stage: Stage, job: Job, place: Place, folder: Path) -> dict[str, Any]:
     """Annotate target text; the bias is for languages that the teacher has seen no labels in."""
-    teacher, data = stage.needs
+    *teachers, data = stage.needs
     seen = find_languages(place(data) / DOCS)
     settings = dict(stage.recipe.annotate)
     bias = settings.pop("bias", None)
@@ -444,7 +480,7 @@ def _annotate(stage: Stage, job: Job, place: Place, folder: Path) -> dict[str, A
             if not langs:
                 continue
             manifest, _ = annotate(
-                [str(place(teacher) / PIPELINE)],
+                [str(place(teacher) / PIPELINE) for teacher in teachers],
                 path,
                 folder / f"{number}-{name}",
                 lang=lang or "xx",
@@ -481,8 +517,10 @@ def describe(stage: Stage, job: Job, place: Place) -> list[str]:
         paths = (place(stage.needs[0]) / PIPELINE, job.inputs.dev, folder / PIPELINE)
         return [f"{own} crossner calibrate {_join(paths)} --threshold"]
     options = "".join(f" --{key} {value}" for key, value in stage.recipe.annotate.items())
+    first, *others = (place(need) / PIPELINE for need in stage.needs[:-1])
+    options = "".join(f" --teacher {shlex.quote(str(other))}" for other in others) + options
     return [
-        f"{own} crossner annotate {_join((place(stage.needs[0]) / PIPELINE, path, folder))}"
+        f"{own} crossner annotate {_join((first, path, folder))}"
         f" --lang {lang or 'xx'}{options} --seed {job.seed}{gpu}"
         for path, lang in job.inputs.target.items()
     ]

@@ -163,9 +163,9 @@ def test_another_recipe_may_be_the_teacher(tmp_path):
         (tmp_path / f"{name}.cfg").touch()
     path = tmp_path / "recipes.yml"
     path.write_text(
-        "one: {config: tiny, rounds: 2, set: {a.b: 1}, annotate: {bias: 1.0}, teacher: two}\n"
+        "one: {config: tiny, rounds: 2, set: {a.b: 1}, annotate: {bias: 1.0}, teachers: [two]}\n"
         "two: {config: other, rounds: 1, annotate: {passes: 4}, steps: 2}\n"
-        "three: {like: one, teacher: null}\n",
+        "three: {like: one, teachers: []}\n",
         encoding="utf8",
     )
     recipes = read_recipes(path)
@@ -192,9 +192,9 @@ def test_another_recipe_may_be_the_teacher(tmp_path):
         ("one: {like: two}\ntwo: {like: one}", "is like"),
         ("one: {like: three}", "three"),
         ("one: {views: {}}", "config"),
-        ("one: {config: tiny, teacher: two}\ntwo: {config: tiny}", "no rounds in which 'two'"),
-        ("one: {config: tiny, rounds: 1, teacher: two}", "two"),
-        ("one: {config: tiny, rounds: 1, teacher: one}", "another teacher itself"),
+        ("one: {config: tiny, teachers: [two]}\ntwo: {config: tiny}", "no rounds in which 'two'"),
+        ("one: {config: tiny, rounds: 1, teachers: [two]}", "two"),
+        ("one: {config: tiny, rounds: 1, teachers: [one]}", "other teachers itself"),
     ],
 )
 def test_recipe_errors(tmp_path, text, problem):
