@@ -129,7 +129,7 @@ def make_uner(data: Path, corpus: Path, unlabelled: int) -> None:
     if japanese.exists():
         docs = read_japanese(japanese / "ja_gsd-ud-test.ne.conllu")
         write_docs(corpus / "test-ja.spacy", docs)
-        texts["ja"] = japanese / "train-text.txt"
+        texts["ja"] = find_japanese_text(japanese, corpus)
     else:
         msg.warn(f"{japanese} is missing, so Japanese is left out")
     _write_targets(corpus, texts, unlabelled)
@@ -186,6 +186,24 @@ def read_japanese(path: Path) -> Iterator[Doc]:
         doc.set_ents(ents, default="outside")
         set_view(doc, View(f"{JAPANESE}-{path.stem}-{number}", lang="ja"))
         yield doc
+
+
+def find_japanese_text(folder: Path, corpus: Path) -> Path:
+    """Find the text of Japanese GSD's train sentences, or write it.
+
+    folder (Path): The folder with the text, or with the train file in spaCy's format.
+    corpus (Path): The folder to write to.
+    RETURNS (Path): A file with a sentence a line.
+    """
+    plain, docs = folder / "train-text.txt", folder / "ja_gsd-ud-train.ne.spacy"
+    if plain.exists():
+        return plain
+    if not docs.exists():
+        raise CrossnerError(Errors.CN631.format(path=docs, name=JAPANESE))
+    sents = (sent for doc in read_docs(docs, Vocab()) for sent in doc.sents)
+    text = corpus / "ja_gsd-train.txt"
+    text.write_text("".join(f"{sent.text.strip()}\n" for sent in sents), encoding="utf8")
+    return text
 
 
 def read_unlabelled(path: Path, lang: str) -> Iterator[Doc]:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
 from benchmarks.benchmark import Setup, check_views
-from benchmarks.datasets import Dataset, prepare, read_japanese
+from benchmarks.datasets import Dataset, find_japanese_text, prepare, read_japanese
 from benchmarks.summary import read_runs, summarize, to_markdown
 from spacy_crossner.data.shards import read_docs, write_docs
 from spacy_crossner.data.view import View, get_view, set_view
@@ -393,6 +393,20 @@ def test_japanese_entities(tmp_path):
     assert get_view(doc).lang == "ja"
     with pytest.raises(CrossnerError, match=r"CN631.*--data"):
         next(read_japanese(tmp_path / "none.conllu"))
+
+
+def test_japanese_text_comes_from_either_file(tmp_path):
+    with pytest.raises(CrossnerError, match=r"CN631.*--data"):
+        find_japanese_text(tmp_path, tmp_path)
+    words = ["雨", "だ", "。", "雪", "も"]
+    starts = [True, False, False, True, False]
+    doc = Doc(Vocab(), words=words, spaces=[False] * 5, sent_starts=starts)
+    write_docs(tmp_path / "ja_gsd-ud-train.ne.spacy", [doc])
+    path = find_japanese_text(tmp_path, tmp_path)
+    assert path.read_text(encoding="utf8") == "雨だ。\n雪も\n"
+    plain = tmp_path / "train-text.txt"
+    plain.write_text("雨だ。\n", encoding="utf8")
+    assert find_japanese_text(tmp_path, tmp_path) == plain
 
 
 @pytest.mark.data
