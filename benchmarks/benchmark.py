@@ -56,7 +56,7 @@ class Setup:
 
     @cached_property
     def inputs(self) -> Inputs:
-        """RETURNS (Inputs): The files that recipes train on."""
+        """The files that recipes train on."""
         bitext = self.corpus / "bitext.spacy"
         return Inputs(
             source=[self.corpus / "parallel.spacy"],
@@ -69,26 +69,26 @@ class Setup:
 
     @cached_property
     def tests(self) -> dict[str, Path]:
-        """RETURNS (Dict[str, Path]): The files to test on, by name."""
+        """The test files by name."""
         files = {p.stem.removeprefix("test-"): p for p in sorted(self.corpus.glob("test-*.spacy"))}
         return {"dev": self.corpus / "dev.spacy", **files}
 
     @cached_property
     def tested(self) -> str:
-        """RETURNS (str): Identifies the tests."""
+        """A key of the tests: their fingerprints and the limit."""
         prints = {name: fingerprint(path) for name, path in self.tests.items()}
         return json.dumps([prints, self.test_limit])
 
     def place(self, stage: Stage) -> Path:
-        """RETURNS (Path): The folder of a stage."""
+        """Return the folder of a stage."""
         return self.output / "stages" / f"{stage.name}-{stage.key}"
 
     def make_job(self, recipe: Recipe, seed: int) -> Job:
-        """RETURNS (Job): A run."""
+        """Make the job of a recipe and a seed."""
         return Job(recipe, self.inputs, seed, self.steps, 0, self.settings, self.gpu_id)
 
     def describe(self, recipe: Recipe) -> dict[str, Any]:
-        """RETURNS (Dict[str, Any]): What runs have to share to be seeds of the same experiment."""
+        """Collect what runs must share to count as seeds of the same experiment."""
         return {
             "encoder": self.inputs.prints["encoder"],
             "corpus": self.tested,

@@ -66,6 +66,6 @@ def compare(
 
 
 def _resampled_f1(drawn: numpy.ndarray, counts: numpy.ndarray) -> numpy.ndarray:
-    """RETURNS (numpy.ndarray): F1 averaged over seeds, of each resample; shape (resamples,)."""
+    """Compute the F1 of each resample, averaged over seeds; shape (resamples,)."""
     sums = numpy.einsum("rn,snk->rsk", drawn, counts, optimize=True)
     return f1(sums).mean(1)

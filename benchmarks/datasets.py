@@ -93,7 +93,7 @@ def prepare(name: str, corpus: Path, data: Optional[Path] = None, unlabelled: in
 
 
 def get_dataset(name: str) -> Dataset:
-    """RETURNS (Dataset): The data set of that name."""
+    """Look up a data set by name."""
     if name not in DATASETS:
         raise CrossnerError(Errors.CN630.format(name=name, known=", ".join(DATASETS)))
     return DATASETS[name]
@@ -254,7 +254,7 @@ def _write_views(data: Path, corpus: Path, source: Iterable[Doc], targets: tuple
 
 
 def _translate(plain: Path, corpus: Path, targets: tuple[str, ...]) -> Iterator[Path]:
-    """YIELDS (Path): Of each language that Apertium can translate into, a file of views."""
+    """Translate into each language that Apertium supports and yield the files of views."""
     missing = []
     for lang in dict.fromkeys((*targets, *ALSO_TRANSLATED)):
         out = corpus / f"translation-{lang}.spacy"

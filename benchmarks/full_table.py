@@ -82,7 +82,7 @@ class FullTableReader:
         self.head = FullTable(self.encoder.config.hidden_size, n_relations).eval()
 
     def __call__(self, texts: list[str], batch_size: int) -> list[Any]:
-        """RETURNS (List): Of each batch, the relation of every pair of words."""
+        """Predict the relation of every pair of words, batch by batch."""
         return [
             self.read([text.split() for text in texts[i : i + batch_size]])
             for i in range(0, len(texts), batch_size)

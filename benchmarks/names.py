@@ -41,12 +41,12 @@ class Cuts:
 
     @property
     def cut(self) -> float:
-        """RETURNS (float): Share of the found names that are cut."""
+        """Share of the found names that are cut."""
         return 1.0 - self.whole / max(self.found, 1)
 
     @property
     def f_score(self) -> float:
-        """RETURNS (float): F1 of exact entities."""
+        """F1 of exact entities."""
         return 2.0 * self.exact / max(self.predicted + self.gold, 1)
 
     def add(self, doc: Doc, entities: Iterable[Mention]) -> None:
@@ -68,7 +68,7 @@ class Cuts:
 
 
 def read_names(path: Path = NAMES) -> list[Doc]:
-    """RETURNS (list[Doc]): Sentences with names of several words."""
+    """Read sentences with names of several words."""
     return [make_doc(marked, "source", marked.id.split("-")[0]) for marked in read_marked(path)]
 
 
@@ -102,7 +102,7 @@ def _decode(ner: Any, scores: Any, threshold: float, odds: float) -> list[Predic
 
 
 def choose_decodings(odds: Sequence[float]) -> dict[str, Decoding]:
-    """RETURNS (dict[str, Decoding]): The decodings to compare, by name."""
+    """Make the decodings to compare, by name."""
 
     def best_set(factor: float) -> Decoding:
         return lambda ner, scores, threshold: [

@@ -58,7 +58,7 @@ class Process:
         self.mebibytes = 0.0
 
     def __enter__(self) -> "Process":
-        """RETURNS (Process): Itself."""
+        """Return the process itself."""
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -67,7 +67,7 @@ class Process:
         self.process.communicate()
 
     def hear(self) -> dict[str, float]:
-        """RETURNS (Dict[str, float]): The next answer."""
+        """Read the next answer."""
         line = self.process.stdout.readline()  # type: ignore[union-attr]
         if not line:
             raise CrossnerError(Errors.CN621.format(name=self.name, reason="it ended early"))
@@ -156,8 +156,7 @@ def prepare(job: Job, folder: Path) -> tuple[list[str], dict[str, tuple[str, str
 
 
 def name_pipelines(paths: Sequence[Path]) -> dict[str, Path]:
-    """RETURNS (Dict[str, Path]): The pipelines by the names of their folders, or by their paths
-    where several have the same name."""
+    """Name pipelines by their folders, or by their paths if several folders share a name."""
     unique = dict.fromkeys(paths)
     count = Counter(path.name for path in unique)
     return {path.name if count[path.name] == 1 else path.as_posix(): path for path in unique}

@@ -65,7 +65,7 @@ def write_texts(path: Path, count: int, length: int = 8) -> Path:
 
 
 def read_output(folder: Path) -> dict[str, bytes]:
-    """RETURNS (dict[str, bytes]): The content of each file of a folder."""
+    """Read all files of a folder."""
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
@@ -127,7 +127,7 @@ class _Killer:
 
 
 def find_workers(on: str) -> list[int]:
-    """RETURNS (list[int]): Processes that work on shards, of this process and its children."""
+    """Find the processes that work on shards."""
     if on == "local":
         return [process.pid for process in multiprocessing.active_children() if process.pid]
     found = []
@@ -141,7 +141,7 @@ def find_workers(on: str) -> list[int]:
 
 
 def peak_mebibytes() -> float:
-    """RETURNS (float): The most memory that this process has taken."""
+    """Return the peak memory of this process in MiB."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
@@ -274,7 +274,7 @@ def measure_saturation(chunks: int, texts_per_second: float, folder: Path) -> It
 
 
 def make_echo() -> Any:
-    """RETURNS (Callable): A worker that answers with as many bytes as a shard has."""
+    """Make a worker that returns three times the bytes of its shard."""
     return lambda chunk: b"" if chunk is None else chunk.data * 3
 
 

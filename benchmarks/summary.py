@@ -94,13 +94,13 @@ def summarize(
 
 
 def _versions(runs: list[Run]) -> list[str]:
-    """RETURNS (List[str]): What the runs were made with, each set of packages once."""
+    """List the distinct sets of package versions that the runs used."""
     found = (run["versions"].items() for run in runs)
     return sorted({", ".join(f"{name} {version}" for name, version in items) for items in found})
 
 
 def _cost(runs: list[Run], kind: str) -> float:
-    """RETURNS (float): Minutes that a run takes on average, without its tests."""
+    """Compute the average minutes of a run, without its tests."""
     costs = [sum(cost for name, cost in run[kind].items() if name != "test") for run in runs]
     return round(mean(costs), 1)
 

@@ -98,7 +98,7 @@ def in_turn(
 
 
 def compare(seconds: dict[str, list[float]], what: str, against: str) -> Figure:
-    """RETURNS (Figure): How many times as fast `what` was as `against`, run by run."""
+    """Compute the median ratio of `against`'s time to `what`'s, run by run."""
     ratios = [theirs / ours for ours, theirs in zip(seconds[what], seconds[against], strict=True)]
     return Figure(what, median(seconds[what]), against, median(ratios))
 
@@ -134,13 +134,13 @@ def build_pipeline(encoder: Path, component: dict[str, Any], **transformer: Any)
 
 
 def batches_of(examples: Sequence[Example]) -> list[list[Example]]:
-    """RETURNS (List[List[Example]]): Batches of docs of similar length."""
+    """Batch docs of similar length."""
     ordered = sorted(examples, key=len)
     return [ordered[i : i + BATCH] for i in range(0, len(ordered), BATCH)]
 
 
 def make_step(nlp: Language, examples: list[Example]) -> Callable[[int], None]:
-    """RETURNS (Callable[[int], None]): One training step on the batch of that number."""
+    """Make a function that does one training step on the batch of a given number."""
     nlp.initialize(lambda: examples)
     optimizer = Adam(RATE, L2_is_weight_decay=True, use_averages=False)
     batches = batches_of(examples)

@@ -27,7 +27,7 @@ Read = Callable[[list[str], int], Any]
 
 
 def load_spacy(folder: Path) -> Read:
-    """RETURNS (Read): Reads texts with a spaCy pipeline."""
+    """Load a spaCy pipeline."""
     import spacy
 
     nlp = spacy.load(folder)
@@ -35,7 +35,7 @@ def load_spacy(folder: Path) -> Read:
 
 
 def load_gliner(folder: Path) -> Read:
-    """RETURNS (Read): Reads texts with GLiNER."""
+    """Load a GLiNER model."""
     from gliner import GLiNER
 
     model = GLiNER.from_pretrained(str(folder), local_files_only=True)
@@ -48,7 +48,7 @@ def load_gliner(folder: Path) -> Read:
 
 
 def load_span_marker(folder: Path) -> Read:
-    """RETURNS (Read): Reads texts with SpanMarker."""
+    """Load a SpanMarker model."""
     from span_marker import SpanMarkerModel
 
     model = SpanMarkerModel.from_pretrained(str(folder)).eval()
@@ -56,7 +56,7 @@ def load_span_marker(folder: Path) -> Read:
 
 
 def load_full_table(folder: Path) -> Read:
-    """RETURNS (Read): Reads texts with an encoder and a score for every pair of words."""
+    """Load an encoder that scores every pair of words."""
     # a script has no packages beside its own folder
     sys.path.append(str(Path(__file__).parent.parent))
     from benchmarks.full_table import FullTableReader
@@ -154,7 +154,7 @@ def serve(load: Callable[[Path], Read], folder: Path, lines: Iterable[str], say:
 
 
 def peak_mebibytes() -> float:
-    """RETURNS (float): Peak memory of this process, on Linux since `reset_peak_memory`."""
+    """Return the peak memory of this process in MiB; on Linux, since `reset_peak_memory`."""
     if STATUS.exists():
         (line,) = (line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) / 2**10

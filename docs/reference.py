@@ -159,7 +159,7 @@ def _iter_python() -> Iterator[str]:
 
 
 def _list_public(module: str) -> list[str]:
-    """RETURNS (List[str]): Functions and classes that a module defines for others."""
+    """List the public functions and classes that a module defines."""
     things = vars(import_module(module)).items()
     return [
         name
@@ -176,7 +176,7 @@ def _iter_messages() -> Iterator[str]:
 
 
 def _show(value: Any) -> str:
-    """RETURNS (str): A default, as a table has it."""
+    """Format a default for a table."""
     if isinstance(value, dict):
         # a block with a registered function, or of settings that have a section of their own
         names = [str(name) for key, name in value.items() if key.startswith("@")]

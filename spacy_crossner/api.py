@@ -246,7 +246,7 @@ def _find_model(model: AnyPath) -> AnyPath:
 
 @contextmanager
 def _as_files(items: Union[AnyPath, Iterable[Any]]) -> Iterator[list[Path]]:
-    """YIELDS (list[Path]): The paths that were given, or a temporary file of docs."""
+    """Yield the given paths, or write the given docs to a temporary file and yield its path."""
     found = [items] if isinstance(items, (str, Path)) else list(items)
     if not found:
         raise CrossnerError(Errors.CN831)

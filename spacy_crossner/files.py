@@ -70,7 +70,7 @@ def is_temporary(path: Path) -> bool:
 
 
 def _shorten_name(name: str) -> str:
-    """RETURNS (str): A name that leaves room for what a temporary name adds."""
+    """Shorten a file name so that the suffix of a temporary name fits."""
     data = name.encode("utf8", errors="surrogateescape")
     if len(data) <= LONGEST_STEM:
         return name
@@ -87,7 +87,7 @@ def remove(path: Path) -> None:
 
 
 def _is_alive(number: int, left: Path) -> bool:
-    """RETURNS (bool): Whether the process that made a temporary file or folder may still use it."""
+    """Check if the process that made a temporary file or folder may still use it."""
     if number == os.getpid():
         # a restarted container has the same number again
         return str(left.absolute()) in _ours

@@ -28,7 +28,7 @@ for name in os.environ.get({VARIABLE!r}, "").split(","):
 
 
 def optional_packages() -> set[str]:
-    """RETURNS (set[str]): Distributions that only extras for users name."""
+    """Find the distributions that only users' extras require."""
     path = Path(__file__).parents[1] / "pyproject.toml"
     project = tomllib.loads(path.read_text(encoding="utf8"))["project"]
     extras = project["optional-dependencies"]
@@ -43,7 +43,7 @@ def optional_packages() -> set[str]:
 
 
 def find_needed(lines: list[str]) -> set[str]:
-    """RETURNS (set[str]): Distributions that requirements name, and what those require in turn."""
+    """Find the distributions that requirements need, directly or indirectly."""
     needed: set[str] = set()
     todo = list(lines)
     while todo:

@@ -71,7 +71,7 @@ class Browser:
         shutil.rmtree(self.profile, ignore_errors=True)
 
     def send(self, method: str, **params: Any) -> dict[str, Any]:
-        """RETURNS (Dict[str, Any]): The browser's answer to a command."""
+        """Send a command to the browser and return its answer."""
         self.number += 1
         message: dict[str, Any] = {"id": self.number, "method": method, "params": params}
         if self.session is not None:
@@ -83,7 +83,7 @@ class Browser:
         return answer["result"]
 
     def read(self) -> dict[str, Any]:
-        """RETURNS (Dict[str, Any]): The next message. Addresses that a page asks for are kept."""
+        """Read the next message and record the addresses that a page requests."""
         while b"\0" not in self.buffer:
             piece = os.read(self.answers, 1 << 20)
             assert piece, "the browser has stopped"
@@ -118,7 +118,7 @@ class Browser:
         )
 
     def run(self, script: str) -> Any:
-        """RETURNS (Any): The value of an expression in the page; promises are waited for."""
+        """Evaluate an expression in the page, awaiting promises."""
         answer = self.send(
             "Runtime.evaluate",
             expression=script,
@@ -160,7 +160,7 @@ class Browser:
         return found[1]
 
     def is_too_wide(self) -> bool:
-        """RETURNS (bool): Whether the page has to be scrolled sideways."""
+        """Check if the page has to be scrolled sideways."""
         return self.run(
             "document.documentElement.scrollWidth > document.documentElement.clientWidth"
         )

@@ -7,7 +7,7 @@ from spacy_crossner.data.markup import ESCAPED, Span
 
 
 def format_marks(text: str, spans: Iterable[Span], nested: Iterable[Span] = ()) -> str:
-    """RETURNS (str): The text with marks, from which `parse_marks` takes the same spans."""
+    """Write spans into a text as marks that `parse_marks` reads back."""
     openings: defaultdict[int, str] = defaultdict(str)
     closings: defaultdict[int, str] = defaultdict(str)
     # the longest first, and of the same span the outer one

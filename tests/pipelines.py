@@ -38,7 +38,7 @@ stride = 60
 
 
 def make_config(encoder: Path, **components: dict[str, Any]) -> Config:
-    """RETURNS (Config): A pipeline of the tiny encoder and the given components."""
+    """Make the config of a pipeline with the tiny encoder and the given components."""
     config = Config().from_str(CONFIG)
     config["components"]["transformer"]["model"]["name"] = str(encoder)
     # a tiny encoder learns by heart, if dropout lets it
@@ -56,13 +56,13 @@ def make_config(encoder: Path, **components: dict[str, Any]) -> Config:
 
 
 def make_nlp(encoder: Path, *, seed: int = 0, **components: dict[str, Any]) -> Language:
-    """RETURNS (Language): The pipeline of `make_config`, not initialized."""
+    """Make the pipeline of `make_config`, not initialized."""
     fix_random_seed(seed)
     return load_model_from_config(make_config(encoder, **components), auto_fill=True)
 
 
 def make_examples(nlp: Language, data: list = TRAIN_DATA, spans_key: str = "") -> list[Example]:
-    """RETURNS (List[Example]): Examples with entities, or with a span group of all of them."""
+    """Make examples with entities, or with a span group of all of them."""
     examples = []
     for text, entities in data:
         reference = nlp.make_doc(text)
@@ -93,12 +93,12 @@ def train(
 
 
 def found(doc: Doc) -> list[tuple[str, str]]:
-    """RETURNS (List[Tuple[str, str]]): Text and label of each entity."""
+    """List the text and label of each entity."""
     return [(ent.text, ent.label_) for ent in doc.ents]
 
 
 def scored(doc: Doc, key: str = "sc") -> list[tuple[str, str, float]]:
-    """RETURNS (List[Tuple[str, str, float]]): Text, label and score of each candidate."""
+    """List the text, label and score of each candidate."""
     group = doc.spans[key]
     return [
         (span.text, span.label_, round(float(score), 5))

@@ -71,7 +71,7 @@ def test_gaps_are_left_out():
 
 
 def table(*rows: list[float]) -> numpy.ndarray:
-    """RETURNS (numpy.ndarray): BIO probabilities of one label: B and I, the rest is O."""
+    """Make BIO probabilities of one label from rows of B and I; the rest is O."""
     return numpy.array([[1.0 - sum(row), *row] for row in rows])
 
 

@@ -26,7 +26,7 @@ from tests.pipelines import make_examples, make_nlp, train
 
 
 def make_counts(right, found, gold=1, docs=100):
-    """RETURNS (numpy.ndarray): The same counts in each doc, by threshold."""
+    """Make counts by threshold that are the same in each doc."""
     counts = numpy.zeros((docs, len(THRESHOLDS), 3), dtype="int64")
     counts[:, :, 0], counts[:, :, 1], counts[:, :, 2] = right, found, gold
     return counts
@@ -61,7 +61,7 @@ def test_text_without_entities_has_a_threshold():
 
 class TestBias:
     def make_counts(self, wrong, docs=100):
-        """RETURNS (numpy.ndarray): Counts by bias; in so many docs a wrong entity is found, too."""
+        """Make counts by bias, with a wrong entity in the first `wrong[i]` docs at bias i."""
         counts = numpy.ones((docs, len(BIASES), 3), dtype="int64")
         for i, number in enumerate(wrong):
             counts[:number, i, 1] += 1

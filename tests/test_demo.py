@@ -53,7 +53,7 @@ def server(folder):
 
 
 def ask(server, body=None, path="analyse", **headers):
-    """RETURNS (tuple): Status, headers and body of an answer."""
+    """Send a request; return the answer's status, headers and body."""
     data = json.dumps(body).encode("utf8") if isinstance(body, (dict, list)) else body
     kind = {"Content-Type": "application/json"} if data is not None else {}
     request = urllib.request.Request(server.url + path, data, {**kind, **headers})
@@ -134,7 +134,7 @@ def test_bad_requests(server, body, status, code):
 
 
 def raw(server, head):
-    """RETURNS (str): The first line that the server answers to a request without a body."""
+    """Send a request without a body; return the first line of the answer."""
     with socket.create_connection(server.server_address, timeout=60) as connection:
         connection.sendall(head.encode("ascii") + b"\r\n\r\n")
         return connection.makefile("rb").readline().decode("ascii")

@@ -40,7 +40,7 @@ def taught(request, tiny_encoder, tmp_path_factory) -> tuple[str, Path, Path]:
 
 
 def read(nlp: Language, path: Path) -> list[Example]:
-    """RETURNS (List[Example]): Examples whose predicted docs went through the encoder."""
+    """Read examples and run the encoder on their predicted docs."""
     examples = list(create_parallel_corpus(str(path))(nlp))
     for example in examples:
         example.predicted = nlp.get_pipe("transformer")(example.predicted)

@@ -33,7 +33,7 @@ Definition = ast.FunctionDef | ast.ClassDef
 
 
 def iter_public(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, Definition]]:
-    """YIELDS (tuple): Name and definition of what other modules may use."""
+    """Iterate over the names and definitions that other modules may use."""
     for node in body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
             yield prefix + node.name, node
@@ -42,7 +42,7 @@ def iter_public(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, D
 
 
 def is_stub(node: Definition) -> bool:
-    """RETURNS (bool): Whether it is a protocol's "..." or the second part of a property."""
+    """Check if a definition is a protocol's "..." or the setter of a property."""
     return isinstance(node, ast.FunctionDef) and (
         ast.unparse(node.body[-1]) == "..."
         or any(ast.unparse(decorator).endswith(".setter") for decorator in node.decorator_list)
@@ -50,7 +50,7 @@ def is_stub(node: Definition) -> bool:
 
 
 def find_undocumented(source: str) -> list[str]:
-    """RETURNS (List[str]): What other modules may use and that says nothing of itself."""
+    """List the public definitions that have no docstring."""
     return [
         name
         for name, node in iter_public(ast.parse(source).body)
@@ -130,7 +130,7 @@ def read_function(module: str, name: str) -> ast.FunctionDef:
 
 
 def read_documented(node: Definition) -> set[str]:
-    """RETURNS (set): The arguments that a docstring explains, also by naming another function."""
+    """Collect the arguments that a docstring explains, also by naming another function."""
     docstring = ast.get_docstring(node) or ""
     keys = {argument.name for argument in parse_docstring(docstring)[1]}
     for other in re.findall(r"other settings are those of `(\w+)`", docstring):

@@ -45,7 +45,7 @@ def mark(text: str, *names: str) -> Segment:
 
 
 def marked(segment: Segment) -> list[tuple[int, str]]:
-    """RETURNS (list): Entities and the texts of their pieces."""
+    """List the entities and the texts of their pieces."""
     return [(one.entity, segment.text[one.start : one.end]) for one in segment.marks]
 
 

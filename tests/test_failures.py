@@ -95,7 +95,7 @@ def _watch(event, args, folder, seen, stop_at, how):
 
 
 def read_all(folder):
-    """RETURNS (Dict[str, bytes]): All that is in a folder, hidden or not."""
+    """Read all files of a folder, including hidden ones."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -200,7 +200,7 @@ def test_errors_of_ours_are_not_dressed_up():
 
 
 def left_by(process: int, name: str) -> str:
-    """RETURNS (str): The temporary name that a process of this machine gives."""
+    """Make the temporary name that a process of this machine gives."""
     return f".{name}.tmp-{HOST}-{process}-0123abcd"
 
 

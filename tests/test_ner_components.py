@@ -759,7 +759,7 @@ def test_gradients_of_the_modules(module):
 
 
 def make_pair_module(version: int) -> torch.nn.Module:
-    """RETURNS (torch.nn.Module): A head of 3 relations with a band of 4, its form not at zero."""
+    """Make a head of 3 relations with a band of 4 and a random pair form."""
     torch.manual_seed(0)
     if version == 1:
         return TokenPairModule(6, 3, 4, 4).eval()

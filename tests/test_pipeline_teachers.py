@@ -424,7 +424,7 @@ def make_names(rng: random.Random) -> list[str]:
 
 
 def write_texts(names: dict[str, list[str]], count: int, seed: int) -> list[Doc]:
-    """RETURNS (List[Doc]): Labelled texts with names that stand where such names stand."""
+    """Make labelled texts from templates, with names in the right slots."""
     rng, nlp, docs = random.Random(seed), spacy.blank("xx"), []
     for _ in range(count):
         words, ents = [], []

@@ -54,7 +54,7 @@ def place(
     pieces: dict | None = None,
     renderings: dict[str, str] | None = None,
 ) -> list[tuple[int, str]]:
-    """RETURNS (list): Indices and target texts of the entities that have a place."""
+    """Project spans; list the index and target text of the entities that were placed."""
     options = [[word, *filter(None, [(renderings or {}).get(word)])] for word in source.words]
     entities = [make_entity(source, start, end) for start, end in spans]
     alignment = align(source, target, options)

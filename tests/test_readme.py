@@ -73,7 +73,7 @@ class Block:
     line: int
 
     def commands(self) -> list[str]:
-        """RETURNS (List[str]): The commands of a shell block."""
+        """Split a shell block into commands."""
         lines = self.text.replace("\\\n", " ").splitlines()
         return [part.strip() for line in lines for part in line.split("&&") if part.strip()]
 
@@ -101,7 +101,7 @@ MENTIONED = sorted(
 
 
 def find(prefixes, command: str) -> str:
-    """RETURNS (str): The longest of the beginnings that a command has, or nothing."""
+    """Find the longest of the prefixes that a command starts with, or an empty string."""
     return max((one for one in prefixes if command.startswith(one)), key=len, default="")
 
 

@@ -28,7 +28,7 @@ LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 
 
 def read_imports(path):
-    """RETURNS (set): The modules of the package that a file imports, also inside of functions."""
+    """Collect the modules of the package that a file imports, also inside functions."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
         names = []

@@ -206,7 +206,7 @@ def test_views_in_a_file_beside_the_source(corpus, tmp_path):
 
 
 def read_plans(project, tmp_path, monkeypatch, recipe):
-    """RETURNS (list): The stages that the commands of a project stand for, without their files."""
+    """Collect the stages of a project's commands, without running them."""
     found = []
 
     def note(job, output, *, only=(), restart=False, quiet=False):
@@ -235,7 +235,7 @@ def read_plans(project, tmp_path, monkeypatch, recipe):
 
 
 def describe(stages):
-    """RETURNS (list): What the method decides of each stage that is not merely data."""
+    """Reduce stages to what the recipe determines, without those that are merely data."""
     keys = ("set", "config", "annotate", "uses")
     return [
         (stage.name, {key: stage.settings[key] for key in keys if key in stage.settings})

@@ -19,13 +19,14 @@ NEAR_DUPLICATE = 85
 
 
 def entities(sentence: Marked) -> list[tuple[str, str]]:
-    """RETURNS (list): Text and label of each flat entity."""
+    """List the text and label of each flat entity."""
     return [(sentence.text[start:end], label) for start, end, label in sentence.spans]
 
 
 def max_ratio(queries: list[str], choices: list[str]) -> numpy.ndarray:
-    """RETURNS (numpy.ndarray): Similarity of each pair in percent, the diagonal set to 0 when both
-    sides are the same list."""
+    """Compute the similarity of each pair in percent. The diagonal is 0 if both sides are the same
+    list.
+    """
     ratios = process.cdist(queries, choices, scorer=fuzz.ratio, dtype=numpy.uint8)
     if queries is choices:
         numpy.fill_diagonal(ratios, 0)
@@ -132,7 +133,7 @@ def test_the_card_states_the_counts(part: str, request: pytest.FixtureRequest):
 
 
 def read_part(lang: str, name: str) -> list[Marked]:
-    """RETURNS (list[Marked]): A file of a target language; the test is skipped if there is none."""
+    """Read a file of a target language; skip the test if there is none."""
     path = SAMPLE / lang / name
     if not path.exists():
         pytest.skip(f"the sample has no {lang}/{name}")

@@ -76,7 +76,7 @@ class Exploit:
 
 
 def pickled(target: Path, legacy: bool) -> bytes:
-    """RETURNS (bytes): A file of weights that runs code when it is unpickled."""
+    """Make a file of weights that runs code when it is unpickled."""
     if legacy:
         return pickle.dumps(Exploit(target), protocol=2)
     stream = io.BytesIO()

@@ -43,7 +43,7 @@ def all_found(nlp) -> list:
 
 
 def read_all(folder: Path) -> dict[str, bytes]:
-    """RETURNS (dict): The content of each file by its path."""
+    """Read the content of each file by its path."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
@@ -154,7 +154,7 @@ def test_a_checkpoint_that_fails_leaves_the_one_before(trained, tmp_path, monkey
 
 @registry.readers("tests.views.v1")
 def read_views():
-    """RETURNS (Callable): A corpus of the small views."""
+    """Make a corpus reader of the small views."""
     return lambda nlp: make_views(nlp)
 
 

@@ -175,7 +175,7 @@ def test_entities_go_on_in_scripts_without_spaces():
 
 
 def make_band(n_units, width, spans):
-    """RETURNS (numpy.ndarray): A band of one label; each span (first, last, probability)."""
+    """Make a band of one label from spans of (first, last, probability)."""
     probs = numpy.zeros((n_units, width, 2), dtype="float32")
     for first, last, prob in spans:
         probs[first, last - first, 1] = prob

@@ -116,7 +116,7 @@ class Running:
         self.process.start()
 
     def kill_after(self, seconds: float) -> bool:
-        """RETURNS (bool): Whether the command was still running then, and was killed."""
+        """Kill the command after some seconds; return False if it had already ended."""
         self.process.join(seconds)
         alive = self.process.exitcode is None
         self.process.kill()
@@ -124,7 +124,7 @@ class Running:
         return alive
 
     def wait(self) -> tuple[int, str]:
-        """RETURNS (tuple[int, str]): The exit code of the command, and what it printed."""
+        """Wait for the command; return its exit code and output."""
         self.process.join()
         with self.file:
             self.file.seek(0)
@@ -134,7 +134,7 @@ class Running:
 def run(
     arguments: Sequence[str], work: Path, limit: Optional[Callable[[], None]] = None
 ) -> tuple[int, str]:
-    """RETURNS (tuple[int, str]): The exit code of a command, and what it printed."""
+    """Run a command; return its exit code and output."""
     return Running(arguments, work, limit).wait()
 
 
@@ -155,7 +155,7 @@ def _work(
 
 
 def judge(code: int, output: str) -> str:
-    """RETURNS (str): What became of a command."""
+    """Classify the outcome of a command."""
     if code == 0:
         return "succeeded"
     if "Traceback (most recent call last)" in output or not CODE.search(output):
@@ -164,7 +164,7 @@ def judge(code: int, output: str) -> str:
 
 
 def read_all(folder: Path) -> dict[str, bytes]:
-    """RETURNS (dict[str, bytes]): The files of a folder, hidden ones included, without caches."""
+    """Read all files of a folder, including hidden ones, except caches."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -173,7 +173,7 @@ def read_all(folder: Path) -> dict[str, bytes]:
 
 
 def count_halves(step: Step, work: Path) -> int:
-    """RETURNS (int): The files in a folder that are neither as they were nor as they are to be."""
+    """Count the files that match neither their state before the command nor the expected one."""
     old, there = read_all(step.before), read_all(work)
     return sum(
         content not in (old.get(name), step.expected.get(name))
@@ -184,5 +184,5 @@ def count_halves(step: Step, work: Path) -> int:
 
 
 def count_leftovers(work: Path) -> int:
-    """RETURNS (int): The temporary files and folders that were left."""
+    """Count the leftover temporary files and folders."""
     return sum(map(is_temporary, work.rglob("*")))

@@ -59,7 +59,7 @@ HOSTILE = (
 
 
 def flip(data: bytes, generator: random.Random) -> bytes:
-    """RETURNS (bytes): The data with one bit changed, cut off, or with a run of zeros."""
+    """Damage data: flip a bit, truncate, or overwrite a run of bytes with zeros."""
     damaged = bytearray(data)
     place = generator.randrange(len(data)) if data else 0
     kind = generator.random()

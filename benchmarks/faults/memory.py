@@ -16,7 +16,7 @@ MB = 2**20
 
 
 def read_memory() -> int:
-    """RETURNS (int): Bytes of memory that this process holds."""
+    """Return the resident memory of this process in bytes."""
     fields = Path("/proc/self/statm").read_text().split()
     return int(fields[1]) * 4096
 

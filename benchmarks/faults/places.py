@@ -132,9 +132,7 @@ def _limit_files(size: int) -> None:
 
 @contextmanager
 def _small_disk(folder: Path, step: Step, room: int) -> Iterator[tuple[Path, bool]]:
-    """YIELDS (tuple[Path, bool]): A folder with a command's inputs, and whether its disk has only
-    that much room.
-    """
+    """Copy a command's inputs to a small disk; yield the folder and whether a disk was mounted."""
     with TemporaryDirectory(dir=folder) as place:
         disk = Path(place)
         sizes = [path.stat().st_size for path in step.before.rglob("*") if path.is_file()]

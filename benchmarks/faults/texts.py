@@ -67,7 +67,7 @@ def make_texts(number: int, seed: int = 0) -> list[str]:
 
 
 def describe(doc: Doc) -> tuple[list, dict]:
-    """RETURNS (tuple): The entities of a doc, and the score of each candidate."""
+    """Collect the entities of a doc and the score of each candidate."""
     ents = [(ent.start, ent.end, ent.label_) for ent in doc.ents]
     scores = {
         (key, span.start, span.end, span.label_): float(score)
@@ -78,7 +78,7 @@ def describe(doc: Doc) -> tuple[list, dict]:
 
 
 def is_same(one: tuple[list, dict], other: tuple[list, dict]) -> bool:
-    """RETURNS (bool): Whether two results have the same entities and, but for rounding, scores."""
+    """Compare two results: the same entities, and scores equal within the tolerance."""
     scores, others = one[1], other[1]
     return one[0] == other[0] and all(
         # a candidate at the threshold may be in one result only

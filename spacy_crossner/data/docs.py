@@ -138,7 +138,7 @@ def make_sentence(doc: Doc) -> Sentence:
 
 
 def _find_scores(doc: Doc) -> dict[sentences.Span, float]:
-    """RETURNS (dict[Span, float]): The probabilities that a pipeline gave to spans of a doc."""
+    """Collect the predicted scores of all span groups by character offsets and label."""
     found: dict[sentences.Span, float] = {}
     for group in doc.spans.values():
         scores = group.attrs.get(SCORES)

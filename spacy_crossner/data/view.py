@@ -127,7 +127,7 @@ def from_dict(msg: dict[str, Any]) -> View:
 
 
 def _find_wrong(msg: dict[str, Any]) -> Optional[str]:
-    """RETURNS (Optional[str]): The key of a stored view whose value has a wrong type."""
+    """Return the first key of a stored view whose value has the wrong type, or None."""
     links, soft, weight = msg.get("links"), msg.get("soft"), msg.get("weight", 1.0)
     fits = {
         "group": bool(msg["group"]) and isinstance(msg["group"], str),

@@ -195,7 +195,7 @@ class Annotator:
 
 
 def _find_lost(doc: Doc) -> tuple[int, Counter[str]]:
-    """RETURNS (tuple): What pipelines have found in a doc, but can't teach; see `TeacherOutput`."""
+    """Count a doc's predictions that can't be used as soft labels; see `TeacherOutput`."""
     misaligned, untaught = 0, Counter[str]()
     for predicted in doc.user_data[PREDICTED]:
         if isinstance(predicted, Found):

@@ -165,7 +165,7 @@ def _lang(doc: Doc) -> str:
 
 
 def _read_texts(paths: Iterable[Union[str, Path]]) -> set[str]:
-    """RETURNS (set[str]): The texts of files."""
+    """Read the stripped texts of files into a set."""
     texts: set[str] = set()
     for path in paths:
         for text in iter_texts(find_texts(Path(path)), "xx"):
@@ -197,7 +197,7 @@ def measure_uncertainty(doc: Doc, soft: Optional[SoftTargets]) -> float:
 def _choose(
     found: dict[str, list[Candidate]], count: int, diversity: float
 ) -> dict[int, tuple[int, str]]:
-    """RETURNS (dict): For the place of each chosen text, its rank and language."""
+    """Choose diverse texts in each language; map the index of each to its rank and language."""
     chosen: dict[int, tuple[int, str]] = {}
     left = count
     # languages with few texts first, so that others get what they leave

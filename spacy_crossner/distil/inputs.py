@@ -145,7 +145,7 @@ def iter_texts(
 
 
 def _iter_file(path: Path, name: str, lang: str) -> Iterator[Text | Parsed | None]:
-    """YIELDS (Text | Parsed | None): Texts, what is wrong with a line, or None for an empty doc."""
+    """Iterate over a file's texts; a `Parsed` holds a line's error, None is an empty doc."""
     kind = FORMATS[path.suffix.lower()]
     if kind == "spacy":
         # a separate vocab, which does not keep the strings of the whole corpus

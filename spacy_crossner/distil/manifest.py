@@ -163,8 +163,7 @@ def _go_on(folder: Path, settings: dict[str, Any]) -> Manifest:
 
 
 def _is_whole(path: Path, expected: Optional[str]) -> bool:
-    """RETURNS (bool): Whether a shard is as it was written; where no fingerprint was kept, whether
-    it is there."""
+    """Check a shard against its fingerprint, or that it exists if it has none."""
     return path.is_file() and expected in (None, fingerprint(path))
 
 

@@ -266,7 +266,7 @@ def find_score(
 
 
 def _scores_of_spans(doc: Doc) -> dict[tuple[int, int, int], Any]:
-    """RETURNS (dict): Scores of the spans in all span groups that have some."""
+    """Collect the scores of all scored span groups by start, end and label."""
     return {
         (span.start, span.end, span.label): score
         for group in doc.spans.values()

@@ -227,12 +227,12 @@ Shares = list[tuple[TeacherProbs, numpy.ndarray]]
 
 
 def _share_units(teachers: list[TeacherProbs]) -> Shares:
-    """RETURNS (Shares): The share of each teacher in the average, (n_units,)."""
+    """Compute each teacher's weight in the average, shape (n_units,)."""
     return _share(teachers, [teacher.shares for teacher in teachers])
 
 
 def _share_pairs(teachers: list[TeacherProbs], width: int) -> Shares:
-    """RETURNS (Shares): The share of each teacher in the average, (n_units, width)."""
+    """Compute each teacher's weight in the average, shape (n_units, width)."""
     weights = []
     for teacher in teachers:
         known = numpy.ones((len(teacher.probs), width), dtype=bool)

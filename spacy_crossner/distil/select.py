@@ -205,7 +205,7 @@ def select(
 def _filter(
     judged: DocStats, min_certainty: float, min_agreement: float
 ) -> tuple[dict[str, Kept], dict[str, list[int]]]:
-    """RETURNS (tuple): Counts, and the docs that pass, by language."""
+    """Drop docs below the thresholds; return the counts and the remaining docs by language."""
     report = {lang: Kept() for lang in sorted(judged.langs)}
     passed: dict[str, list[int]] = {lang: [] for lang in report}
     for index in range(len(judged)):

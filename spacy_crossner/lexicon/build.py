@@ -126,7 +126,7 @@ def _uncapitalize(word: str) -> str:
 
 
 def _resolve(senses: Iterable[Sense]) -> Iterator[Row]:
-    """YIELDS (Row): Every translation; references add little to those that a word has itself."""
+    """Yield all translations. Cross-references add less weight than a word's own translations."""
     translations: Votes = defaultdict(lambda: defaultdict(float))
     references: list[tuple[str, str, str]] = []
     for word, pos, found, see in senses:
@@ -275,7 +275,7 @@ class Coverage:
 
     @property
     def share(self) -> float:
-        """RETURNS (float): The share of words that are known."""
+        """Share of words that are in the lexicon."""
         return self.known / self.words if self.words else 0.0
 
 

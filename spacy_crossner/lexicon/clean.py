@@ -134,7 +134,7 @@ def strip_stress(text: str, lang: str) -> str:
 
 
 def _is_stress(base: str, mark: str, lang: str) -> bool:
-    """RETURNS (bool): Whether the mark over this letter is no part of the spelling."""
+    """Check if the mark over a letter shows stress and is not part of the spelling."""
     if "\u0400" <= base <= "\u04ff":
         letters, marks = STRESS_OF_SCRIPT["CYRILLIC"]
     elif lang in STRESS_OF_LANGUAGE:

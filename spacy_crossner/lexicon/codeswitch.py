@@ -117,7 +117,7 @@ def ensure_view(doc: Doc, lang: str) -> View:
 
 
 def make_first_view(doc: Doc, lang: str) -> View:
-    """RETURNS (View): A view for a doc that has none. Its group is made of its text."""
+    """Make a view for a doc that has none, with a hash of its text as the group."""
     return View(group=hashlib.sha256(doc.text.encode("utf8")).hexdigest()[:16], lang=lang)
 
 
@@ -186,7 +186,7 @@ def check_settings(ratio: float, mix: str) -> None:
 def draw_switchers(
     switchers: Sequence[Switcher], mix: str, rng: random.Random
 ) -> Sequence[Switcher]:
-    """RETURNS (Sequence[Switcher]): The languages of one copy: all of them, or one by chance."""
+    """Choose the languages of one copy: all of them, or a random one."""
     return switchers if mix == "token" else [rng.choice(switchers)]
 
 
@@ -367,7 +367,7 @@ class EpochRng:
         self._counts: Counter[str] = Counter()
 
     def make_rng(self, group: str) -> random.Random:
-        """RETURNS (random.Random): The source of chance of the group's next visit."""
+        """Make a random number generator for the group's next epoch."""
         self._counts[group] += 1
         return random.Random(f"{self._seed} {group} {self._counts[group] - 1}")
 

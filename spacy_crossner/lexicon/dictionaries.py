@@ -65,7 +65,7 @@ def read_wiktionary(path: Path, target: str) -> Iterator[Sense]:
 
 
 def read_header(path: Path) -> list[str]:
-    """RETURNS (list[str]): What a Wiktionary file says of itself, such as its licence."""
+    """Read the comment lines at the top of a Wiktionary file, such as its licence."""
     lines = takewhile(lambda line: line.startswith("#"), _read_lines(path))
     return [line.removeprefix("#").strip() for line in lines]
 

@@ -53,7 +53,7 @@ class Entry(NamedTuple):
 
     @property
     def best(self) -> Translation:
-        """RETURNS (Translation): The translation with the largest weight."""
+        """The translation with the largest weight."""
         return self.translations[0]
 
 
@@ -92,11 +92,11 @@ class Lexicon:
         self._cache: dict[tuple[str, str, bool], Optional[Entry]] = {}
 
     def __len__(self) -> int:
-        """RETURNS (int): Number of words and phrases."""
+        """Number of words and phrases."""
         return len(self._raw)
 
     def __iter__(self) -> Iterator[Entry]:
-        """YIELDS (Entry): The entries, in order of their words."""
+        """Iterate over the entries, sorted by word."""
         for word in sorted(self._raw, key=lambda word: (word.lower(), word)):
             yield self._make_entry(word)
 
@@ -127,7 +127,7 @@ class Lexicon:
             return entry
 
     def begins_phrase(self, text: str) -> bool:
-        """RETURNS (bool): Whether a longer phrase of the lexicon begins with these words."""
+        """Check if a longer phrase of the lexicon begins with these words."""
         return text.lower() in self._beginnings
 
     def match(
@@ -194,12 +194,12 @@ class Lexicon:
 
 
 def _drops_clitic(entry: Entry, last: str) -> bool:
-    """RETURNS (bool): Whether the entry is for what stands before an "'s", which may mean "is"."""
+    """Check if an entry translates only the word before an "'s", which may mean "is"."""
     return last[0] in "'’" and not entry.word.lower().endswith(plain(last).lower())
 
 
 def _beginnings(phrase: str) -> Iterator[str]:
-    """YIELDS (str): Every run of whole words that the phrase begins with, except for itself."""
+    """Yield every proper prefix of a phrase that ends at a word boundary."""
     at = phrase.find(" ")
     while at >= 0:
         yield phrase[:at]
@@ -299,7 +299,7 @@ def _verify(path: Path) -> None:
 
 
 def _digest(lines: Iterable[str]) -> str:
-    """RETURNS (str): A checksum of lines, whatever ends them: version control may change that."""
+    """Hash lines without their line endings, which version control may change."""
     digest = hashlib.blake2b(digest_size=16)
     for line in lines:
         digest.update(line.encode("utf8") + b"\n")

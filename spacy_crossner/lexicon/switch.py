@@ -44,7 +44,7 @@ class Sentence(NamedTuple):
     tags: Sequence[str] = ()
 
     def count_open_words(self) -> int:
-        """RETURNS (int): How many tokens outside of all entities are words."""
+        """Count the words outside of all entities."""
         total = sum(map(is_word, self.words))
         if self.marks:
             inside = {i for start, end in self.marks for i in range(start, end)}
@@ -206,7 +206,7 @@ def _upper(text: str, lang: str) -> str:
 
 
 def _clings(word: str) -> bool:
-    """RETURNS (bool): Whether a token without a space before it continues a word; "'s" does not."""
+    """Check if a token that follows without a space continues the word before it; "'s" does not."""
     if word[0] in APOSTROPHES and len(word) > 1:
         return word[1:].lower() != "s"
     return word[0].isalnum()
@@ -219,7 +219,7 @@ def _join(words: Sequence[str], spaces: Sequence[bool], start: int, end: int) ->
 
 @lru_cache(maxsize=1 << 16)
 def is_word(token: str) -> bool:
-    """RETURNS (bool): Whether the token has a letter in it."""
+    """Check if a token contains a letter."""
     return token.isalpha() or token.lower() != token.upper()
 
 
@@ -273,8 +273,9 @@ def find_pieces(
 def _fence(
     n: int, marks: Sequence[tuple[int, int]], frozen: Sequence[int]
 ) -> tuple[Sequence[int], set[int], set[int]]:
-    """RETURNS (tuple): For each token, where a phrase that begins there has to end; the tokens that
-    are not plain text; and the tokens at which an entity begins that has no other one inside."""
+    """Find where phrases may not be replaced: for each token, where a phrase that begins there must
+    end; the tokens inside entities or frozen; and the tokens at which an innermost entity begins.
+    """
     if not marks and not frozen:
         return [n] * n, set(), set()
     closed = set(frozen)

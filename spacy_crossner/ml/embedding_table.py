@@ -94,7 +94,7 @@ def make_table(weights: numpy.ndarray, *, exact: bool = False) -> EmbeddingTable
 
 
 def _in_4_bits(weights: numpy.ndarray, block: int) -> Optional[tuple[numpy.ndarray, numpy.ndarray]]:
-    """RETURNS (Optional[tuple]): Codes and scales, or None if they are not exact in float16."""
+    """Quantize weights to 4-bit codes and scales. Return None if float16 values would change."""
     if weights.shape[1] % 2:
         return None
     blocks = weights.reshape(len(weights), -1, block)

@@ -132,7 +132,7 @@ def _pairs(keys: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _cosines(vectors: Tensor) -> Tensor:
-    """RETURNS (Tensor): Shape (n, n). A vector of zeros has cosine 0 with all others."""
+    """Compute cosine similarities, shape (n, n). A zero vector has similarity 0 with all others."""
     # lengths don't change a cosine; scaled like this no square can overflow, all norms are at
     # least 1, and the smaller eps is left to zeros, whose gradient would else be huge
     largest = vectors.detach().abs().amax(dim=1, keepdim=True)

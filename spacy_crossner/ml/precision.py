@@ -27,13 +27,13 @@ class PrecisionShim(ThreadSafeShim):
 
     @property
     def dtype(self) -> torch.dtype:
-        """RETURNS (torch.dtype): What the matrix products are computed in."""
+        """The data type of matrix products."""
         if self._mixed_precision:
             return torch.float16
         return resolve(self.precision, self.device)
 
     def autocast(self) -> AbstractContextManager:
-        """RETURNS (ContextManager): Makes torch compute in the shim's precision."""
+        """Return a context that makes torch compute in the shim's precision."""
         if self.dtype == torch.bfloat16:
             return torch.autocast(self.device.type, dtype=torch.bfloat16)
         return super().autocast()

@@ -92,7 +92,7 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _drop_outside(content: bytes) -> bytes:
-    """RETURNS (bytes): A tokenizer's settings, without those that name code or other files."""
+    """Remove the tokenizer settings that refer to code or other files."""
     try:
         settings = srsly.json_loads(content.decode("utf8"))
         kept = {key: value for key, value in settings.items() if not _OUTSIDE.fullmatch(key)}

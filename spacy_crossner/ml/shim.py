@@ -60,7 +60,7 @@ class ThreadSafeShim(PyTorchShim):
         return self
 
     def autocast(self) -> AbstractContextManager:
-        """RETURNS (ContextManager): Makes torch compute in mixed precision where that is set."""
+        """Return a context that makes torch compute in mixed precision if that is enabled."""
         return torch.autocast("cuda", enabled=self._mixed_precision)
 
     def finish_update(self, optimizer: Optimizer) -> None:

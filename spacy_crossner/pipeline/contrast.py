@@ -163,7 +163,7 @@ class Contrast(LazyPipe):
 
     @property
     def weight(self) -> float:
-        """RETURNS (float): Factor on the loss. Fixed, since at 0 the encoder does not know us."""
+        """Factor on the loss. Fixed: at 0 the component is not connected to the encoder."""
         return self._weight
 
     # ---- what to contrast, which subclasses know --------------------------------------------
@@ -174,16 +174,16 @@ class Contrast(LazyPipe):
 
     @abstractmethod
     def contrast(self, vectors: Floats2d, selection: Selection) -> tuple[float, Floats2d]:
-        """RETURNS (Tuple[float, Floats2d]): Loss of projected items, and its gradient."""
+        """Compute the loss of projected items and its gradient."""
 
     # ---- prediction: nothing to do ----------------------------------------------------------
 
     def __call__(self, doc: Doc) -> Doc:
-        """RETURNS (Doc): The doc, untouched."""
+        """Return the doc unchanged."""
         return doc
 
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
-        """YIELDS (Doc): The docs, untouched."""
+        """Yield the docs unchanged."""
         yield from stream
 
     def predict(self, docs: Iterable[Doc]) -> None:
@@ -298,7 +298,7 @@ class SentenceContrast(Contrast):
         )
 
     def contrast(self, vectors: Floats2d, selection: Selection) -> tuple[float, Floats2d]:
-        """RETURNS (Tuple[float, Floats2d]): The loss over groups, and its gradient."""
+        """Compute the loss over groups and its gradient."""
         return loss_and_gradient(
             group_contrast, vectors, groups=selection.keys, temperature=self.temperature
         )
@@ -376,7 +376,7 @@ class LabelContrast(Contrast):
         return numpy.random.default_rng(entropy).random(len(doc))
 
     def contrast(self, vectors: Floats2d, selection: Selection) -> tuple[float, Floats2d]:
-        """RETURNS (Tuple[float, Floats2d]): The loss over entity types, and its gradient."""
+        """Compute the loss over entity types and its gradient."""
         settings: dict[str, Any] = {}
         if self.cross_lingual != "off":
             settings = {"views": selection.views, "across": self.cross_lingual}

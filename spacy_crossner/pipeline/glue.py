@@ -79,7 +79,7 @@ def join_pairs(probs: numpy.ndarray, lengths: Sequence[int], glued: numpy.ndarra
 
 
 def _join(spans: numpy.ndarray, glued: numpy.ndarray) -> numpy.ndarray:
-    """RETURNS (numpy.ndarray): How probable each span is, in one part or in several glued ones."""
+    """Compute the probability of each span, either whole or merged from adjacent parts."""
     n_units, width, _ = spans.shape
     joined = spans.copy()
     for gap in range(1, min(width, n_units)):

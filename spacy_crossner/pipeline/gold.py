@@ -68,12 +68,12 @@ def read_gold(example: Example, spans_key: str) -> Gold:
 
 
 def has_same_tokens(example: Example) -> bool:
-    """RETURNS (bool): Whether both docs of an example have the same tokens."""
+    """Check if both docs of an example have the same tokens."""
     return numpy.array_equal(example.predicted.to_array(ORTH), example.reference.to_array(ORTH))
 
 
 def reference_mentions(doc: Doc, spans_key: str) -> list[Mention]:
-    """RETURNS (List[Mention]): The entities of a doc, from its span group or its ents."""
+    """Read the gold entities of a doc from its span group, or from its ents if it has none."""
     group = label_groups(doc).get(spans_key)
     if group is None:
         return [Mention(tuple(range(e.start, e.end)), e.label_) for e in doc.ents]
@@ -113,21 +113,19 @@ def _realign(gold: Gold, source: Doc, target: Doc) -> Gold:
 
 
 def _count_characters(doc: Doc) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """RETURNS (Tuple[numpy.ndarray, numpy.ndarray]): (n_tokens,) start and end of each token,
-    counted without white space.
-    """
+    """Compute the start and end of each token in characters, not counting white space."""
     lengths = numpy.array([len(_squeeze(token.text)) for token in doc], dtype="int64")
     ends = numpy.cumsum(lengths)
     return ends - lengths, ends
 
 
 def _squeeze(text: str) -> str:
-    """RETURNS (str): The text without white space."""
+    """Remove all white space."""
     return "".join(text.split())
 
 
 def runs(tokens: tuple[int, ...]) -> list[tuple[int, int]]:
-    """RETURNS (List[Tuple[int, int]]): Start and end of each stretch without a gap."""
+    """Split token indices into contiguous runs of (start, end)."""
     stretches = []
     for _, members in groupby(enumerate(tokens), key=lambda pair: pair[1] - pair[0]):
         indices = [token for _, token in members]

@@ -84,11 +84,11 @@ def number(names: Sequence[Optional[Hashable]]) -> numpy.ndarray:
 
 
 def number_views(views: Sequence[Optional[View]]) -> numpy.ndarray:
-    """RETURNS (numpy.ndarray): (n_views,) int64, equal for equal kind and language."""
+    """Number views by kind and language; shape (n_views,), int64."""
     return number([None if view is None else (view.kind, view.lang) for view in views])
 
 
 def first_rows(examples: list[Example]) -> list[int]:
-    """RETURNS (List[int]): Row of each predicted doc's first token, counted over all docs."""
+    """Find the row of each predicted doc's first token in the concatenated batch."""
     lengths = [len(eg.predicted) for eg in examples]
     return [int(end) - length for end, length in zip(numpy.cumsum(lengths), lengths, strict=True)]

@@ -24,7 +24,7 @@ def check_output(folder: Path) -> None:
 
 
 def load_pipeline(model: Union[str, Path]) -> Language:
-    """RETURNS (Language): The pipeline of a folder, or an installed one."""
+    """Load an installed pipeline or one from a folder; raise a coded error if it is damaged."""
     try:
         return spacy.load(model)
     except CrossnerError:

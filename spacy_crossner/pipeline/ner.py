@@ -116,12 +116,12 @@ class CrossnerNER(LazyPipe):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """RETURNS (Tuple[str, ...]): The entity types, in the order of the head's outputs."""
+        """The entity types, in the order of the head's outputs."""
         return tuple(self.cfg["labels"])
 
     @property
     def label_data(self) -> list[str]:
-        """RETURNS (List[str]): What `spacy init labels` saves and `initialize` takes."""
+        """The labels in the form that `spacy init labels` saves and `initialize` accepts."""
         return list(self.labels)
 
     def add_label(self, label: str) -> int:
@@ -142,12 +142,12 @@ class CrossnerNER(LazyPipe):
 
     @property
     def threshold(self) -> float:
-        """RETURNS (float): Least score of what is written."""
+        """The minimum score of predicted entities and candidates."""
         return self.cfg["threshold"]
 
     @property
     def spans_key(self) -> str:
-        """RETURNS (str): Name of the span group of the candidates."""
+        """The name of the span group that holds the candidates."""
         return self.cfg["spans_key"]
 
     @property

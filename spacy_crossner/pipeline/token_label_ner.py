@@ -166,6 +166,6 @@ class TokenLabelNER(CrossnerNER):
 
 
 def _add_long_entities(candidates: list[Mention], entities: list[Mention]) -> list[Mention]:
-    """RETURNS (List[Mention]): The candidates, and entities that are too long to be among them."""
+    """Add the entities that exceed the candidates' maximum length to the candidates."""
     long = [m for m in entities if len(m.tokens) > MAX_SPAN_LENGTH]
     return sorted([*candidates, *long], key=lambda m: -m.score) if long else candidates

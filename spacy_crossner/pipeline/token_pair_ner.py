@@ -244,7 +244,7 @@ class TokenPairNER(CrossnerNER):
             yield from self._learn_soft(self.soft_targets(examples), scores)
 
     def _balance(self, weights: numpy.ndarray, targets: numpy.ndarray) -> numpy.ndarray:
-        """RETURNS (numpy.ndarray): The weights of the pairs, with that of negatives."""
+        """Scale the weights of negative pairs by `negative_weight`."""
         if self.loss.kind == "zlpr" or self.loss.negative_weight == 1.0:
             return weights
         factors = numpy.where(targets, 1.0, self.loss.negative_weight)
@@ -318,7 +318,7 @@ class TokenPairNER(CrossnerNER):
         return targets, self._weights(golds, lengths)
 
     def _weights(self, golds: list[Gold], lengths: list[int]) -> numpy.ndarray:
-        """RETURNS (numpy.ndarray): 0 for pairs that leave the doc or span an unknown token."""
+        """Compute the weight of each pair: 0 if it leaves the doc or spans an unaligned token."""
         known = numpy.concatenate([gold.known for gold in golds])
         weight = numpy.repeat([gold.weight for gold in golds], lengths)
         mask = relations.band_mask(lengths, self.width)
@@ -402,6 +402,6 @@ def sample_pairs(
 
 
 def _language_id(example: Example) -> int:
-    """RETURNS (int): A number that is the same for docs of the same kind and language."""
+    """Compute a number that docs share if they have the same kind and language."""
     view = get_view(example.reference)
     return 0 if view is None else crc32(f"{view.kind}-{view.lang}".encode())

@@ -153,8 +153,7 @@ class ScriptTokenizer(Tokenizer):
 
     @property
     def segmenters(self) -> dict[str, str]:
-        """RETURNS (dict[str, str]): Names of segmenters by language code. Can be set, to what
-        `resolve_segmenters` takes."""
+        """The segmenters' names by language code. Accepts what `resolve_segmenters` does."""
         return dict(self._segmenters)
 
     @segmenters.setter
@@ -382,7 +381,7 @@ class HanLanguages:
         self.language = self.default
 
     def __call__(self, start: int) -> str:
-        """RETURNS (str): The language of the Han text at an offset, given in ascending order."""
+        """Find the language of the Han text at an offset. Offsets must be in ascending order."""
         if not self.always and start >= self.end:
             begin = self.text.rfind("\n", 0, start) + 1
             stop = self.text.find("\n", start)
@@ -476,7 +475,7 @@ def _is_long(text: str) -> bool:
 
 
 def _kana_share(text: str) -> float:
-    """RETURNS (float): The share of Kana in the Han and Kana of a text."""
+    """Compute the share of Kana among a text's Han and Kana characters."""
     n_kana = sum(map(len, KANA_RUN.findall(text)))
     return n_kana / len(HAN_OR_KANA.findall(text)) if n_kana else 0.0
 

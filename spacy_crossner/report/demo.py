@@ -157,7 +157,7 @@ def read_entities(doc: Doc) -> dict[str, list[dict[str, Any]]]:
 
 
 def _join_tokens(tokens: list[int]) -> list[tuple[int, int]]:
-    """RETURNS (List[Tuple[int, int]]): Start and end of each run of neighbouring tokens."""
+    """Merge consecutive token indices into (start, end) ranges."""
     runs: list[tuple[int, int]] = []
     for token in tokens:
         if runs and runs[-1][1] == token:

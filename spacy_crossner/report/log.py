@@ -39,7 +39,7 @@ def is_log(path: Path) -> bool:
 
 
 def _read_row(line: str) -> Optional[dict[str, Any]]:
-    """RETURNS (Optional[Dict[str, Any]]): A row of a log, or None if the line is none."""
+    """Parse a line of a training log; return None if it is not a row."""
     try:
         values = json.loads(line)
         values["run"], values["losses"]

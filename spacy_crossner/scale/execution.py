@@ -367,6 +367,6 @@ def _run_on_ray(
 
 
 def _unwrap(error: Any) -> Exception:
-    """RETURNS (Exception): What a worker raised, without Ray's traceback around a user's error."""
+    """Remove Ray's traceback around a user's error."""
     cause = getattr(error, "cause", None)
     return cause if isinstance(cause, CrossnerError) else error

@@ -56,7 +56,7 @@ class ShardWriter:
     schema: Any = None
 
     def __call__(self, chunk: Chunk) -> Shard:
-        """RETURNS (Shard): The shard of a chunk."""
+        """Predict on a chunk and serialize the results as a shard."""
         predictor = self.predictor
         records = read_chunk(chunk, predictor.text_column, self.id_column)
         vocab = predictor.nlp.vocab
@@ -155,7 +155,7 @@ class ShardWriter:
     def _annotate(
         self, records: Sequence[Record], inputs: Iterable[Any], found: list[Found]
     ) -> Iterator[Doc]:
-        """YIELDS (Doc): The docs of the texts that did not fail; `found` is filled on the way."""
+        """Yield the annotated docs of texts without an error; append all results to `found`."""
         for record, doc in zip(records, self.predictor.iter_docs(inputs), strict=True):
             if not isinstance(doc, Doc):
                 found.append(Found(error=record.problem or doc))

@@ -197,7 +197,7 @@ def add_columns(table: Any, columns: Mapping[str, list]) -> Any:
 
 
 def _copy_unread(text: Any) -> Any:
-    """RETURNS (Union[str, Doc]): A text as it was; a doc may be half annotated."""
+    """Copy a doc without its annotations, which may be incomplete. Return a string as it is."""
     if not isinstance(text, Doc):
         return text
     spaces = None if text.has_unknown_spaces else [bool(t.whitespace_) for t in text]

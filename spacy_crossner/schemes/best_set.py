@@ -29,7 +29,7 @@ def best_set(mentions: Iterable[Mention], threshold: float = 0.0) -> list[Mentio
 
 
 def _schedule(spans: list[Mention], threshold: float) -> list[Mention]:
-    """RETURNS (list[Mention]): The best set of spans that are sorted by their ends."""
+    """Choose the best set of non-overlapping spans from spans sorted by their ends."""
     ends = [m.end for m in spans]
     # for the first k spans: the value of the best set, its size with a minus, and its last span
     best: list[tuple[float, int]] = [(0.0, 0)]

@@ -220,7 +220,7 @@ def _goes_on(
 
 
 def _cleaned(probs: numpy.ndarray) -> numpy.ndarray:
-    """RETURNS (numpy.ndarray): float64 probabilities between 0 and 1, whatever came in."""
+    """Convert probabilities to float64, replace NaN and clip to [0, 1]."""
     return numpy.clip(numpy.nan_to_num(probs.astype("float64")), 0.0, 1.0)
 
 
@@ -276,7 +276,7 @@ def viterbi(probs: numpy.ndarray, lengths: Sequence[int]) -> numpy.ndarray:
 
 
 def _needs_no_inside(logs: numpy.ndarray) -> numpy.ndarray:
-    """RETURNS (numpy.ndarray): bool, shape (n,): tokens where an I gains nothing, see `viterbi`."""
+    """Find the tokens where I can't improve the best path, shape (n,), bool; see `viterbi`."""
     begin, inside = logs[:, 1::2], logs[:, 2::2]
     loss_of_begin = numpy.maximum(inside - begin, 0.0)
     price = numpy.append(loss_of_begin[1:], numpy.zeros_like(loss_of_begin[:1]), axis=0)

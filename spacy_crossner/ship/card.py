@@ -94,7 +94,7 @@ def push(wheels: Iterable[Path], organization: str) -> None:
 
 
 def _result(test: str, found: dict[str, Any]) -> dict[str, Any]:
-    """RETURNS (Dict[str, Any]): One entry of the hub's model index."""
+    """Make one entry of the hub's model index."""
     metrics = [
         {"name": f"NER {title}", "type": title.lower(), "value": round(found[key], 4)}
         for key, title in SCORES.items()

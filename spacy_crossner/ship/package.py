@@ -413,7 +413,7 @@ def _list_licences(sources: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _join_licences(sources: Iterable[Mapping[str, Any]]) -> str:
-    """RETURNS (str): Each licence once, joined as SPDX does."""
+    """Join the distinct licences as an SPDX expression."""
     names = [str(source.get("license", NOT_STATED)) for source in sources]
     # AND binds more closely than OR
     parts = [f"({name})" if " OR " in name and len(set(names)) > 1 else name for name in names]

@@ -83,7 +83,7 @@ def write_wheel(
 
 
 def _fields(*pairs: tuple[str, str]) -> str:
-    """RETURNS (str): One line for each field that has a value."""
+    """Format the fields that have a value, one per line."""
     return "".join(f"{key}: {' '.join(value.split())}\n" for key, value in pairs if value)
 
 

@@ -232,7 +232,7 @@ def _not_configs(folder: str, names: list[str]) -> set[str]:
 def _write_labels(
     labels: Path, dev: Optional[Path], source: str, data: Path, format: str
 ) -> list[Report]:
-    """RETURNS (List[Report]): First that on the sentences to train on."""
+    """Convert the labels into training and dev docs; return the training data's report first."""
     path = data / "source.spacy"
     report = convert([labels], path, lang=source, format=format)
     if not report.entities:
@@ -267,7 +267,7 @@ def _write_labels(
 
 
 def _split(docs: Sequence[Doc]) -> tuple[list[Doc], list[Doc]]:
-    """RETURNS (Tuple[List[Doc], List[Doc]]): Docs to train on, and a tenth to keep back."""
+    """Split docs into training docs and a tenth for dev."""
     train: list[Doc] = []
     kept_back: list[Doc] = []
     types = [_find_types([doc]) for doc in docs]
@@ -375,7 +375,7 @@ def _take_memory(path: Path, data: Path) -> None:
 
 
 def _find_model(model: str, source: str, targets: Sequence[str]) -> str:
-    """RETURNS (str): What names the model from inside of the project, too."""
+    """Resolve a model's name so that a local path also works from inside the project."""
     names = [model.replace("{source}", source).replace("{target}", lang) for lang in targets]
     # a path without a name would be the current folder
     if any(name and Path(name).is_dir() for name in names):
@@ -384,9 +384,7 @@ def _find_model(model: str, source: str, targets: Sequence[str]) -> str:
 
 
 def _take_text(path: Path, lang: str, data: Path) -> tuple[str, int, Optional[Report]]:
-    """RETURNS (Tuple[str, int, Optional[Report]]): Its file in the project, its words, and what was
-    wrong with it.
-    """
+    """Copy or convert a text file; return its path in the project, word count and report."""
     place = data / "text" / f"{lang}{path.suffix if path.suffix in PLAIN else '.spacy'}"
     place.parent.mkdir(exist_ok=True)
     if path.suffix in PLAIN:
@@ -404,7 +402,7 @@ def _count_words(line: str) -> int:
 
 
 def _find_dictionary(source: str, lang: str, files: Files, data: Path) -> Optional[str]:
-    """RETURNS (Optional[str]): Settings of the command `lexicon`, if there is a dictionary."""
+    """Find the dictionary options of the `lexicon` command, or None without a dictionary."""
     if lang in files.dictionary:
         path = files.dictionary[lang]
         # a suffix of the user's could be an option

@@ -119,7 +119,7 @@ class _Truth:
         self._known = None if grouped else find_known(reference)
 
     def knows(self, key: Key) -> bool:
-        """RETURNS (bool): Whether an entity in this place can be judged."""
+        """Check if the gold annotation covers an entity, so that it can be scored."""
         return self._known is None or all(self._known[a:b].all() for a, b in key[0])
 
 
@@ -200,7 +200,7 @@ def choose_threshold(counts: numpy.ndarray, seed: int = 0) -> float:
 
 
 def _draw(n_docs: int, seed: int) -> numpy.ndarray:
-    """RETURNS (numpy.ndarray): (RESAMPLES, n_docs), the docs of each resample."""
+    """Draw the docs of each bootstrap resample, shape (RESAMPLES, n_docs)."""
     return numpy.random.default_rng(seed).integers(0, n_docs, (RESAMPLES, n_docs))
 
 
@@ -254,7 +254,7 @@ def _find(
 def _find_entities(
     pipe: CrossnerNER, batches: list[Batch], threshold: float
 ) -> Iterator[dict[Key, float]]:
-    """YIELDS (Dict[Key, float]): The entities of each doc, with their scores."""
+    """Yield the entities of each doc with their scores."""
     for doc, found in _find(pipe, batches, threshold):
         yield {to_key(m, doc): m.score for m in found.entities}
 
@@ -262,7 +262,7 @@ def _find_entities(
 def _candidates(
     pipe: CrossnerNER, batches: list[Batch], temperature: float, least: float
 ) -> list[dict[Key, float]]:
-    """RETURNS (List[Dict[Key, float]]): Per doc, the spans that score at least `least`."""
+    """Collect the candidates of each doc that score at least `least`."""
     kept = pipe.temperature
     pipe.cfg["temperature"] = float(temperature)
     try:
@@ -277,7 +277,7 @@ def _candidates(
 def _outcomes(
     pipe: CrossnerNER, batches: list[Batch], gold: list[_Truth]
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """RETURNS (Tuple[numpy.ndarray, numpy.ndarray]): Score of each entity, and if it is right."""
+    """Collect the score of each predicted entity and whether it is correct."""
     pairs = [
         (score, key in g.keys)
         for entities, g in zip(_find_entities(pipe, batches, pipe.threshold), gold, strict=True)

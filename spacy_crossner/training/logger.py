@@ -247,7 +247,7 @@ def _drop_torn_line(path: Path) -> None:
 
 
 def _make_bar(kind: str, training: dict[str, Any], info: Info, stderr: IO) -> tqdm:
-    """RETURNS (tqdm): A bar for the steps up to the next evaluation, or up to the end."""
+    """Make a progress bar up to the next evaluation or the last step."""
     if kind == "train":
         total, done = training["max_steps"] or None, info["step"]
         title = f"Last evaluation in epoch {info['epoch']}"

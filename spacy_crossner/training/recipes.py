@@ -118,7 +118,7 @@ def find_recipe(name: str, path: Optional[Path] = None) -> Recipe:
 
 
 def _list(recipes: Iterable[str]) -> str:
-    """RETURNS (str): The names of recipes, without those of variants."""
+    """List the names of the recipes without their variants."""
     main = [name for name in recipes if " " not in name]
     return f"{', '.join(main)} and variants of them, named in the file"
 

@@ -251,7 +251,7 @@ def _plan_training(
     annotated: Optional[Stage] = None,
     teacher: Optional[Stage] = None,
 ) -> list[Stage]:
-    """RETURNS (List[Stage]): A training and its calibration."""
+    """Plan a training stage and the calibration that follows it."""
     start = teacher if teacher is not None and recipe.continue_from_teacher else None
     student = recipe.student if annotated is not None else {}
     settings = {

@@ -66,7 +66,7 @@ def start_from(nlp: Language, pipeline: str) -> None:
 
 
 def _outputs(pipe: Any) -> tuple[str, ...]:
-    """RETURNS (Tuple[str, ...]): What the columns of a component's output stand for."""
+    """List what the columns of a component's output stand for."""
     # spaCy's ner and parser sort their labels, but not their moves
     return tuple(getattr(pipe, "move_names", None) or getattr(pipe, "labels", None) or ())
 
@@ -96,7 +96,7 @@ def _shapes(state: dict[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 def _modules(pipe: Any) -> list[nn.Module]:
-    """RETURNS (List[nn.Module]): The torch modules of a component, in the order of its model."""
+    """List the torch modules of a component in the order of its model."""
     return [
         shim._model for node in _nodes(pipe) for shim in node.shims if isinstance(shim, PyTorchShim)
     ]

@@ -93,13 +93,13 @@ def make_key(identity: str, source: str, target: str, segment: Segment) -> str:
 
 
 def _seal(key: str, value: str) -> str:
-    """RETURNS (str): A value behind a checksum of its row."""
+    """Prefix a value with a checksum of its row."""
     digest = hashlib.blake2b(f"{key}\n{value}".encode("utf8", "surrogatepass"), digest_size=8)
     return f"{digest.hexdigest()} {value}"
 
 
 def _unseal(key: str, sealed: str) -> str:
-    """RETURNS (str): The value of a row, which fits its checksum; older rows have none."""
+    """Check a row's checksum and return its value. Rows of old caches have no checksum."""
     if sealed[:1] in ("[", "{"):
         return sealed
     value = sealed.partition(" ")[2]

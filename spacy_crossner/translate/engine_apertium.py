@@ -77,8 +77,7 @@ class ApertiumEngine:
         return outcomes
 
     def _translate_until_stopped(self, segments: Sequence[Segment]) -> list[Outcome]:
-        """RETURNS (list[Outcome]): Translations of the first texts, up to one that stops the
-        translator."""
+        """Translate the texts up to the first one that stops the translator."""
         word, expected = self._sentinel or ("", "")
         bodies = [body for segment in segments for body in (to_html(segment), word)]
         found = self._run(bodies)
@@ -90,7 +89,7 @@ class ApertiumEngine:
         return outcomes
 
     def _run(self, bodies: Sequence[str]) -> list[Optional[str]]:
-        """RETURNS (list[Optional[str]]): The paragraphs translated; None for one that is lost."""
+        """Translate paragraphs through all modes of the route; None stands for a lost paragraph."""
         document = "\n".join(f'<p id="{i}">{body}</p>' for i, body in enumerate(bodies))
         for mode in self.route:
             document = run_apertium("-u", "-f", "html", mode, text=document)
@@ -236,7 +235,7 @@ def from_html(body: str) -> Segment:
 
 
 def _split_tags(body: str) -> Iterator[tuple[str, Optional[int]]]:
-    """YIELDS (tuple[str, Optional[int]]): A piece of text and the entity that it belongs to."""
+    """Split translated markup into pieces of text, each with its entity or None."""
     position = 0
     entity = None
     for tag in _TAG.finditer(body):
@@ -247,7 +246,7 @@ def _split_tags(body: str) -> Iterator[tuple[str, Optional[int]]]:
 
 
 def _join_words(marks: Iterable[Mark], text: str) -> Iterator[Mark]:
-    """YIELDS (Mark): The marks, those of one entity with nothing but spaces in between as one."""
+    """Merge marks of the same entity that only white space separates."""
     last: Optional[Mark] = None
     for mark in marks:
         if last and last.entity == mark.entity and not text[last.end : mark.start].strip():

@@ -156,7 +156,7 @@ def find_pieces(tokenizer: Any, source: str, target: str) -> Optional[tuple[str,
 
 
 def _fingerprint(model: Any) -> str:
-    """RETURNS (str): A hash that another model would not have, without reading all of this one."""
+    """Identify a model by a hash of its config and a sample of its weights."""
     digest = hashlib.sha256(model.config.to_json_string().encode("utf8"))
     for name, values in sorted(model.state_dict().items()):
         sample = values.flatten()[:: max(1, values.numel() // 64)]

@@ -165,7 +165,7 @@ def read_marks(
 def _is_loose(
     target: Sentence, token: int, known: Collection[str], longest: int = LONGEST_ARTICLE
 ) -> bool:
-    """RETURNS (bool): Whether a token is a short function word, and not one of the name's own."""
+    """Check if a token is a short function word that the name does not contain."""
     word = target.words[token]
     return bool(target.function[token]) and len(word) <= longest and word.lower() not in known
 
@@ -243,7 +243,7 @@ def choose(
 
 
 def _find_free(candidates: Candidates, taken: Sequence[tuple[int, int]]) -> numpy.ndarray:
-    """RETURNS (numpy.ndarray): bool, (k,) which candidates share no token with what is taken."""
+    """Mask the candidates that don't overlap any taken span, shape (k,)."""
     free = numpy.ones(len(candidates.starts), dtype=bool)
     for start, end in taken:
         free &= (candidates.ends <= start) | (end <= candidates.starts)
@@ -341,8 +341,7 @@ class _Sums:
 
 
 def _find_cuts(target: Sentence, joins: numpy.ndarray) -> numpy.ndarray:
-    """RETURNS (numpy.ndarray): bool, (m + 1,) whether a span that starts or ends before token i
-    cuts a name in two."""
+    """Mask the token boundaries that would split a name, shape (m + 1,)."""
     cut = numpy.zeros(len(joins) + 1, dtype=bool)
     for i in range(1, len(joins)):
         cut[i] = (joins[i] or joins[i - 1]) and not target.spaces[i - 1]
@@ -356,7 +355,7 @@ def _compare_spans(
     starts: numpy.ndarray,
     ends: numpy.ndarray,
 ) -> numpy.ndarray:
-    """RETURNS (numpy.ndarray): (k,) cosine of the entity's and each span's mean vector."""
+    """Compute the cosine of the entity's mean vector and that of each span, shape (k,)."""
     if source.vectors is None or target.vectors is None:
         return numpy.zeros(len(starts))
     entity = centred(source.vectors)[content].sum(axis=0)

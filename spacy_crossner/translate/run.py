@@ -299,7 +299,7 @@ class Translation:
     def _find_sources(
         self, groups: Sequence[Sequence[Doc]], target: str
     ) -> Iterator[tuple[int, Doc]]:
-        """YIELDS (tuple[int, Doc]): Docs that have to be translated, and the index of the group."""
+        """Yield the docs that need a translation, each with the index of its group."""
         for index, group in enumerate(groups):
             views = [get_view(doc) for doc in group]
             if any(view and (view.kind, view.lang) == ("translation", target) for view in views):
@@ -311,8 +311,7 @@ class Translation:
     def _find_translations(
         self, groups: Sequence[Sequence[Doc]]
     ) -> Iterator[tuple[int, Doc, str, Segment]]:
-        """YIELDS (tuple): The index of a group, a source doc of it, a target language, and the
-        translation."""
+        """Yield cached translations: group index, source doc, target language, translation."""
         for target in self.pairs:
             sources = list(self._find_sources(groups, target))
             keys = [self._key(doc, target) for _, doc in sources]
@@ -325,8 +324,7 @@ class Translation:
                     yield index, doc, target, segment
 
     def _keep(self, projected: Projected) -> bool:
-        """RETURNS (bool): Whether to write a view; one without all entities loses its labels if
-        the setting says so."""
+        """Decide whether to write a view; an incomplete one may lose its labels instead."""
         if projected.complete or self.incomplete == "keep":
             return True
         view = get_view(projected.doc)
@@ -498,7 +496,7 @@ def write_report(path: Path, report: Report) -> None:
 
 
 def _chunks(groups: Iterable[list[Doc]]) -> Iterator[list[list[Doc]]]:
-    """YIELDS (list[list[Doc]]): So many groups that they have about `CHUNK` docs."""
+    """Collect groups into chunks of about `CHUNK` docs."""
     chunk: list[list[Doc]] = []
     size = 0
     for group in groups:

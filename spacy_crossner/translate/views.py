@@ -213,8 +213,7 @@ def make_translation(
 
 
 def _match_labels(ents: Sequence[Span], target: Doc) -> list[Placement]:
-    """RETURNS (list[Placement]): The first entity with a label goes to the first with that label
-    in a translation that was labelled by hand, and so on: enough to count them."""
+    """Pair entities with those of a hand-labelled translation by label and order, to count them."""
     placements = []
     rest = list(target.ents)
     for index, ent in enumerate(ents):
@@ -232,7 +231,7 @@ def find_renderings(text: str, lexicon: Optional[Lexicon]) -> list[str]:
 
 
 def _find_pieces(marks: Sequence[Mark], doc: Doc) -> dict[int, list[tuple[int, int]]]:
-    """RETURNS (dict[int, list[tuple[int, int]]]): The tokens of each marked entity's pieces."""
+    """Find the tokens of each marked entity's pieces."""
     pieces: dict[int, list[tuple[int, int]]] = {}
     for start, end, entity in marks:
         span = doc.char_span(start, end, alignment_mode="expand")

@@ -147,7 +147,7 @@ def test_students_may_take_more_steps_than_their_teachers(tmp_path, factor, step
 
 
 def make_job(recipe, path):
-    """RETURNS (Job): A job whose files are of no interest."""
+    """Make a job with placeholder files."""
     inputs = Inputs(
         [path / "tiny.cfg"], path / "tiny.cfg", path / "tiny.cfg", target={path / "tiny.cfg": ""}
     )

@@ -442,7 +442,7 @@ def _check_score(mark: Mark, where: str) -> Optional[float]:
 
 
 def _check_mark(text: str, mark: Mark, where: str) -> tuple[Fragments, str, list[Problem]]:
-    """RETURNS (tuple): The places of a mark, its label, and what had to be mended."""
+    """Check an annotation's offsets and label; return its fragments, its label and the repairs."""
     if type(mark.start) is not int or type(mark.end) is not int:
         span = shorten(json.dumps({"start": mark.start, "end": mark.end}))
         raise CrossnerError(Errors.CN245.format(where=where, span=span))
@@ -486,7 +486,7 @@ def _check_mark(text: str, mark: Mark, where: str) -> tuple[Fragments, str, list
 
 
 def _join_pieces(text: str, pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """RETURNS (list[tuple[int, int]]): Pieces, those with only blanks between them as one."""
+    """Merge neighbouring fragments that only white space separates."""
     joined = pieces[:1]
     for start, end in pieces[1:]:
         if text[joined[-1][1] : start].strip():

@@ -122,7 +122,7 @@ def _list_files(path: Path) -> list[Path]:
 
 
 def _read_rows(path: Path) -> tuple[Sequence[str], Iterator[Mapping[str, Any]]]:
-    """RETURNS (tuple): The names of the tags, if the file knows them, and its rows."""
+    """Open a Parquet or Arrow file; return its tag names, empty if unknown, and its rows."""
     try:
         import pyarrow
         import pyarrow.ipc
@@ -160,7 +160,7 @@ def _read_rows(path: Path) -> tuple[Sequence[str], Iterator[Mapping[str, Any]]]:
 
 
 def _find_names(metadata: Mapping[bytes, bytes], folder: Path) -> Sequence[str]:
-    """RETURNS (Sequence[str]): The names of the tags, from the file or the dataset's folder."""
+    """Look up the tag names in the file's metadata, then in the data set's folder."""
     found: list[Any] = []
     with suppress(KeyError, ValueError, TypeError):
         found.append(json.loads(metadata[b"huggingface"])["info"]["features"])

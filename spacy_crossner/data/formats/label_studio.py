@@ -51,7 +51,7 @@ def sniff_min(records: Sequence[Any]) -> bool:
 
 
 def _find_regions(record: Mapping[str, Any]) -> Optional[str]:
-    """RETURNS (Optional[str]): The key of the labelled regions."""
+    """Find the key of a record that holds the labelled regions."""
     for key, value in record.items():
         is_objects = isinstance(value, list) and value and isinstance(value[0], dict)
         if is_objects and "labels" in value[0] and "start" in value[0]:
@@ -116,7 +116,7 @@ def _as_set(regions: Sequence[Mapping[str, Any]]) -> set[str]:
 
 
 def _find_text(data: Mapping[str, Any], regions: Sequence[Mapping[str, Any]], where: str) -> str:
-    """RETURNS (str): The key of the text among the data of a task."""
+    """Find the key of a task's data that holds the annotated text."""
     if isinstance(data.get(TEXT_KEY), str):
         return TEXT_KEY
     texts = [

@@ -49,7 +49,7 @@ def read(source: Source) -> Iterator[Parsed]:
 
 
 def _find_column(source: Source) -> int:
-    """RETURNS (int): The column of the entities' values."""
+    """Find the column of the named entity layer in the file's header."""
     column = 3
     values: dict[str, dict[str, int]] = {}
     for line in source.head:
