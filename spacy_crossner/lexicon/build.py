@@ -1,4 +1,4 @@
-"""Make a lexicon of dictionaries: clean what they say, merge it, put the best translation first."""
+"""Build a lexicon from dictionaries: clean and merge their entries, and rank the translations."""
 
 import math
 import re
@@ -29,12 +29,12 @@ from spacy_crossner.lexicon.learn import learn_rows
 from spacy_crossner.lexicon.lexicon import Lexicon, Row, write_lexicon
 from spacy_crossner.lexicon.switch import is_word
 
-LONGEST_WORD = 5  # words in a phrase that a text may well repeat
-LONGEST_EXPLANATION = 3  # words that a translation may have more than its original
-REFERENCE_VOTE = 0.25  # what all translations of another headword, referred to, weigh together
-WORDIER_VOTE = 0.5  # of a translation with more words: of two, it is more rarely the plain one
+LONGEST_WORD = 5  # maximum words of a phrase; longer ones seldom occur in text
+LONGEST_EXPLANATION = 3  # words that a translation may have beyond those of its original
+REFERENCE_VOTE = 0.25  # total vote of the translations that a cross-reference adds
+WORDIER_VOTE = 0.5  # factor on the vote of longer translations, which are seldom the plain one
 ALL_CAPITALIZED = 0.95  # share of capitals above which a dictionary capitalizes every headword
-LEAST_SHARE = 0.2  # of the best translation's weight, below which others are left out
+LEAST_SHARE = 0.2  # translations below this share of the best one's weight are dropped
 
 Votes = dict[str, dict[tuple[str, str], float]]
 
@@ -47,10 +47,10 @@ def build_lexicon(
     frequency: Optional[Callable[[str], int]] = None,
     max_translations: int = 5,
 ) -> Lexicon:
-    """Merge dictionaries: each gives a word's translations shares of its vote, and the first
-    dictionary's vote counts twice as much as the second's, and so on.
+    """Merge dictionaries by weighted votes. Each dictionary splits its vote among a word's
+    translations, and counts twice as much as the one after it.
 
-    sources (Sequence[Iterable[Row]]): Translations with votes, the trusted ones first.
+    sources (Sequence[Iterable[Row]]): Translations with votes, most trusted dictionary first.
     source (str): Language of the words.
     target (str): Language of the translations.
     frequency (Optional[Callable[[str], int]]): How often a target text has a translation. If
@@ -79,7 +79,7 @@ def _best(
     frequency: Optional[Callable[[str], int]],
     max_translations: int,
 ) -> list[Row]:
-    """Join the parts of speech of each translation, and keep the translations that lead."""
+    """Merge the parts of speech of each translation and keep the best translations."""
     scores: dict[str, float] = defaultdict(float)
     tags: dict[str, list[str]] = defaultdict(list)
     for (text, pos), score in sorted(found.items(), key=lambda item: -item[1]):
@@ -100,12 +100,12 @@ def _best(
 def clean_rows(
     senses: Iterable[Sense], source: str, target: str, *, invert: bool = False
 ) -> Iterator[Row]:
-    """Clean what a dictionary says, follow its references, and leave out what is no translation:
-    other scripts, explanations, affixes, and whole proverbs.
+    """Clean a dictionary's entries, resolve cross-references, and drop what is not a translation:
+    other scripts, explanations, affixes and proverbs.
 
     senses (Iterable[Sense]): The senses of a dictionary.
-    source (str): The language that the rows' words shall be in.
-    target (str): The language that their translations shall be in.
+    source (str): The language of the returned rows' words.
+    target (str): The language of their translations.
     invert (bool): Whether the dictionary translates from the target to the source language.
     YIELDS (Row): Translations with their votes.
     """
@@ -162,7 +162,7 @@ def word_frequency(texts: Iterable[str], lang: str) -> Callable[[str], int]:
     """Count the words of a text.
 
     texts (Iterable[str]): The text.
-    lang (str): Its language. Where words have no spaces between them, short runs of characters
+    lang (str): Its language. For languages written without spaces, short character sequences
         are counted instead.
     RETURNS (Callable[[str], int]): How often a word occurs; a phrase counts as its rarest word.
     """
@@ -200,14 +200,16 @@ def make_lexicon(
     out (Path): The file.
     source (str): Language of the words.
     target (str): Language of the translations.
-    tables (Sequence[Path]): Tables of words and translations. They count most, and are not cleaned.
-    wiktionary (Sequence[Path]): Dictionaries extracted from Wiktionary. They count second.
-    freedict (Sequence[str]): FreeDict dictionaries, as `freedict_indexes` takes them. They count
-        less: many list translations by the alphabet.
-    views (Sequence[Path]): Translations that the command `translate` wrote, to learn from. They
-        count least.
-    invert (bool): Whether tables and Wiktionary files translate from the target language.
-    target_corpus (Optional[Path]): Text in the target language, whose common words gain weight.
+    tables (Sequence[Path]): Tables of words and translations, not cleaned. They have the highest
+        weight.
+    wiktionary (Sequence[Path]): Dictionaries extracted from Wiktionary, second in weight.
+    freedict (Sequence[str]): Names or paths of FreeDict dictionaries, see `freedict_indexes`. They
+        have less weight, because many list translations in alphabetical order.
+    views (Sequence[Path]): Output of the command `translate`, to learn translations from. Lowest
+        weight.
+    invert (bool): Set if tables and Wiktionary files translate from target to source.
+    target_corpus (Optional[Path]): Text in the target language. Translations that are frequent
+        in it gain weight.
     max_translations (int): How many translations to keep of each word.
     RETURNS (Lexicon): The lexicon.
     """
@@ -244,9 +246,9 @@ def make_lexicon(
 
 
 def read_texts(path: Path, lang: str) -> Iterator[Doc]:
-    """Read a corpus of which only the words matter.
+    """Read a corpus without its annotation.
 
-    path (Path): A `.spacy` file, a folder of them, or a text file with a text on each line.
+    path (Path): A `.spacy` file, a folder of them, or a text file with one text per line.
     lang (str): Its language.
     YIELDS (Doc): The texts.
     """
@@ -262,10 +264,10 @@ def read_texts(path: Path, lang: str) -> Iterator[Doc]:
 
 @dataclass
 class Coverage:
-    """How much of a corpus a lexicon knows.
+    """Coverage of a corpus by a lexicon.
 
-    words (int): Tokens with a letter in them.
-    known (int): Those that are part of something the lexicon has.
+    words (int): Tokens that contain a letter.
+    known (int): Those found in the lexicon, alone or as part of a phrase.
     unknown (Counter[str]): The others, in lower case.
     """
 
@@ -280,7 +282,7 @@ class Coverage:
 
 
 def measure_coverage(lexicon: Lexicon, docs: Iterable[Doc]) -> Coverage:
-    """Count which words of a corpus a lexicon knows, on their own or in a phrase.
+    """Count the words of a corpus that a lexicon covers, alone or as part of a phrase.
 
     lexicon (Lexicon): The lexicon.
     docs (Iterable[Doc]): Texts in its source language.

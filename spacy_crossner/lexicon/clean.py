@@ -1,4 +1,4 @@
-"""Turn what a dictionary prints into plain words: no stress marks, articles, glosses or tags."""
+"""Clean dictionary entries: remove stress marks, articles, glosses and tags."""
 
 import re
 import unicodedata
@@ -47,17 +47,17 @@ OUTER_PLACEHOLDER = re.compile(rf"^(?:{PLACEHOLDER}\s+)+|(?:\s+{PLACEHOLDER})+$"
 INNER_PLACEHOLDER = re.compile(PLACEHOLDER)
 
 COMBINING_ACCENTS = "\u0300\u0301\u0304\u030b\u030f\u0311"  # grave, acute, macron, doubles, arch
-# where dictionaries mark stress or tone that ordinary spelling leaves out: (base letters, marks)
+# stress or tone marks that only dictionaries use: (base letters, marks)
 STRESS_OF_SCRIPT = {"CYRILLIC": ("аеиоуыэюяіїєёѣр", COMBINING_ACCENTS)}
 STRESS_OF_LANGUAGE = {
     **dict.fromkeys(("bs", "hr", "sh", "sl", "sr"), ("aeiour", COMBINING_ACCENTS)),
     "la": ("aeiouy", "\u0304\u0306"),
     "lt": ("aąeęėiįylmnoruųū", "\u0300\u0301\u0303"),
 }
-# optional vowel points of Hebrew and Arabic, and the stretching of Arabic letters
+# optional vowel points of Hebrew and Arabic, and the Arabic tatweel
 MARKED_SCRIPTS = re.compile("[\u0400-\u04ff\u0590-\u06ff]")  # Cyrillic, Hebrew, Arabic
 POINTS = re.compile("[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u064b-\u065f\u0670\u0640]")
-# direction marks, soft hyphen, byte order mark; joiners stay, they are spelling in some languages
+# direction marks, soft hyphen, byte order mark; not joiners, which some languages spell with
 INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 PLAIN = str.maketrans({**dict.fromkeys("‐‑", "-"), **dict.fromkeys("’ʼ`´", "'"), "ĳ": "ij"})
 
@@ -72,14 +72,14 @@ JUNK = re.compile(
     r"[][(){}<>|+=/*_#@%$\"“”„«»~^\\:;…]|\.\.|··|\b(?:genitive|dative|tense)\b|\b(?:not|is) used\b",
     re.IGNORECASE,
 )
-AFFIX_ENDS = ("-", "\u05be", "\u0640")  # hyphen, Hebrew hyphen, a stretched Arabic letter
+AFFIX_ENDS = ("-", "\u05be", "\u0640")  # hyphen, Hebrew maqaf, Arabic tatweel
 EDGES = "-',!?¡¿。！？،؟·־–— "
 
 
 class Item(NamedTuple):
-    """One translation as a dictionary lists it.
+    """One translation as listed in a dictionary.
 
-    text (str): The words, without tags and glosses, not yet cleaned of articles and the like.
+    text (str): The words without tags and glosses, but still with articles and the like.
     pos (str): Universal part of speech if a tag named one, or "".
     marked (bool): Whether a note in square brackets limits its use ("archaic", "honorific").
     """
@@ -90,10 +90,10 @@ class Item(NamedTuple):
 
 
 def plain(text: str) -> str:
-    """Bring a text to one spelling: composed letters, plain apostrophes and hyphens, single spaces.
+    """Normalize a text: composed letters, ASCII apostrophes and hyphens, single spaces.
 
     text (str): Any text.
-    RETURNS (str): The text as lexicons store and look it up.
+    RETURNS (str): The normalized text, as lexicons store it and look it up.
     """
     if not text.isascii():
         text = INVISIBLE.sub("", unicodedata.normalize("NFC", text))
@@ -101,7 +101,7 @@ def plain(text: str) -> str:
 
 
 def part_of_speech(tags: str) -> str:
-    """Read a dictionary's tags, such as "n, sg" or "v".
+    """Convert a dictionary's tags, such as "n, sg" or "v", to a part of speech.
 
     tags (str): Tags, separated by commas or spaces.
     RETURNS (str): The universal part of speech of the first tag that names one, or "".
@@ -113,10 +113,10 @@ def part_of_speech(tags: str) -> str:
 
 
 def strip_stress(text: str, lang: str) -> str:
-    """Remove marks that dictionaries add and texts leave out: stress, tone, vowel points.
+    """Remove marks that only dictionaries write: stress, tone and vowel points.
 
     text (str): A word or phrase.
-    lang (str): Its language. Latin letters only lose marks where that language never writes them.
+    lang (str): Its language. Latin letters only lose marks that the language never writes.
     RETURNS (str): The ordinary spelling.
     """
     if text.isascii() or not (lang in STRESS_OF_LANGUAGE or MARKED_SCRIPTS.search(text)):
@@ -145,10 +145,10 @@ def _is_stress(base: str, mark: str, lang: str) -> bool:
 
 
 def split_items(text: str) -> list[Item]:
-    """Take a dictionary's list of translations apart, outside of brackets.
+    """Split a dictionary's list of translations at separators outside brackets.
 
     text (str): E.g. "Haus {n}, Häuser {p}; [archaic] Hütte (gloss) /romanization/".
-    RETURNS (list[Item]): The translations in order, without what brackets and slashes enclose.
+    RETURNS (list[Item]): The translations in order, without text in brackets and slashes.
     """
     if "/" in text:
         text = ROMANIZATION.sub(" ", text).replace(" / ", " ; ")
@@ -176,13 +176,13 @@ def split_items(text: str) -> list[Item]:
 
 @lru_cache(maxsize=2**16)  # dictionaries repeat their headwords
 def clean_word(text: str, lang: str, *, pos: str = "") -> str:
-    """Reduce a headword or translation to words that may stand in a text.
+    """Reduce a headword or translation to words that can occur in running text.
 
     text (str): The word or phrase, without tags and glosses.
     lang (str): Its language.
     pos (str): Its universal part of speech, or "".
-    RETURNS (str): The cleaned word, or "" if nothing usable is left: affixes, patterns with a
-        gap in them, remarks about grammar, numbers and symbols.
+    RETURNS (str): The cleaned word, or "" if it is unusable: affixes, patterns with a gap,
+        remarks about grammar, numbers and symbols.
     """
     text = DOTS.sub("", LABEL.sub("", plain(text).replace("~", " ").lstrip("^")))
     if text.startswith("-") or text.endswith(AFFIX_ENDS):
@@ -198,9 +198,9 @@ def clean_word(text: str, lang: str, *, pos: str = "") -> str:
 
 
 def strip_article(text: str, lang: str, *, pos: str = "") -> str:
-    """Remove the article in front of a cited noun, and "to" in front of an English verb.
+    """Remove the article of a noun, or the "to" of an English infinitive.
 
-    text (str): The word or phrase. Longer phrases keep their first word: it belongs to them.
+    text (str): The word or phrase. Longer phrases keep their first word, which is part of them.
     lang (str): Its language.
     pos (str): Its universal part of speech, or "".
     RETURNS (str): The text without it.
@@ -218,7 +218,7 @@ def strip_article(text: str, lang: str, *, pos: str = "") -> str:
 
 
 def script_of(text: str) -> str:
-    """Name the script of a text by its letters.
+    """Find the script of a text's letters.
 
     text (str): Any text.
     RETURNS (str): E.g. "LATIN", "CYRILLIC", "CJK" (Chinese and Japanese), or "" without letters.
@@ -232,7 +232,7 @@ def main_script(texts: Iterable[str], lang: str) -> str:
     """Find the script that a dictionary's translations are written in.
 
     texts (Iterable[str]): The translations.
-    lang (str): Their language. Croatian, Bosnian and Slovenian are read in Latin script only, for
+    lang (str): Their language. For Croatian, Bosnian and Slovenian it is always Latin, because
         dictionaries list them together with Serbian.
     RETURNS (str): The script of most of them.
     """

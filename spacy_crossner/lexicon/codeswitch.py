@@ -1,4 +1,4 @@
-"""Code-switched views of docs: written into a corpus, or made anew in each epoch of a training."""
+"""Code-switched views of docs, written to a corpus or generated anew in each training epoch."""
 
 import hashlib
 import random
@@ -35,13 +35,13 @@ MIXES = ("single", "sentence", "token")
 
 
 def read_sentence(doc: Doc) -> Sentence:
-    """Read off a doc what code-switching has to know. Tokens whose annotation is missing are left
-    alone, for they may be a part of an entity; unless the doc has no annotation at all.
+    """Read from a doc what code-switching needs. Tokens without annotation are not replaced,
+    because they may be part of an entity, unless the whole doc is unannotated.
 
     doc (Doc): The doc.
     RETURNS (Sentence): Its tokens, entities and spans.
     """
-    # as columns: to make a token of each costs more than all else here
+    # read as arrays: creating Token objects would take most of the time
     columns = doc.to_array([ORTH, SPACY, ENT_IOB])
     words = [doc.vocab.strings[orth] for orth in columns[:, 0].tolist()]
     spaces = list(map(bool, columns[:, 1].tolist()))
@@ -59,12 +59,12 @@ def read_sentence(doc: Doc) -> Sentence:
 def make_view(
     doc: Doc, view: View, sentence: Sentence, switched: Switched, *, labelled: bool = True
 ) -> Doc:
-    """Make a doc of a code-switched sentence: entities and span groups move with their words.
+    """Make a doc from a code-switched sentence. Entities and span groups keep their words.
 
-    doc (Doc): The doc that was code-switched.
+    doc (Doc): The original doc.
     view (View): Its view.
-    sentence (Sentence): What was read off it.
-    switched (Switched): What became of it.
+    sentence (Sentence): The sentence read from it.
+    switched (Switched): The code-switched sentence.
     labelled (bool): Whether the new doc may be trained on like labelled text.
     RETURNS (Doc): The new doc, a view of the same group.
     """
@@ -83,7 +83,7 @@ def make_view(
             kind="codeswitch",
             lang=switched.lang,
             links=numpy.asarray(switched.links, dtype="int32"),
-            # of an entity with gaps nothing tells where its tokens went
+            # the tokens of a discontinuous entity can't be mapped
             labelled=labelled and view.labelled and not has_gaps(doc),
             weight=view.weight,
         ),
@@ -103,10 +103,10 @@ def _move(span: Span, doc: Doc, starts: Sequence[int]) -> Span:
 
 
 def ensure_view(doc: Doc, lang: str) -> View:
-    """Give a doc a view if it has none. Its group is made of its text, the same in each run.
+    """Set a doc's view if it has none. The group is a hash of the text, equal in each run.
 
     doc (Doc): The doc.
-    lang (str): Its language, if it has to be given a view.
+    lang (str): Its language, used if it has no view.
     RETURNS (View): The view.
     """
     view = get_view(doc)
@@ -124,8 +124,8 @@ def make_first_view(doc: Doc, lang: str) -> View:
 def parse_lexicons(values: Iterable[str]) -> dict[str, Path]:
     """Read settings such as "de=en-de.tsv".
 
-    values (Iterable[str]): The settings. A folder stands for all files in it that are named after
-        their language, such as de.tsv.
+    values (Iterable[str]): The settings. A folder stands for all its files that are named after a
+        language, such as de.tsv.
     RETURNS (dict[str, Path]): Target languages and their lexicon files.
     """
     lexicons: dict[str, Path] = {}
@@ -144,7 +144,7 @@ def read_switchers(lexicons: Mapping[str, Union[str, Path]]) -> list[Switcher]:
     """Read the lexicons of several languages.
 
     lexicons (Mapping[str, Union[str, Path]]): Target languages and their lexicon files.
-    RETURNS (list[Switcher]): A switcher for each. All translate from the same language.
+    RETURNS (list[Switcher]): One for each language. All have the same source language.
     """
     if not lexicons:
         raise CrossnerError(Errors.CN460)
@@ -163,7 +163,7 @@ def is_switchable(view: View, source: str) -> bool:
 
     view (View): The view.
     source (str): The language that the lexicons translate from.
-    RETURNS (bool): Whether it is a source view. One in another language raises an error.
+    RETURNS (bool): Whether it is a source view. A source view in another language raises an error.
     """
     if view.kind != "source":
         return False
@@ -173,7 +173,7 @@ def is_switchable(view: View, source: str) -> bool:
 
 
 def check_settings(ratio: float, mix: str) -> None:
-    """Refuse settings that make no sense.
+    """Raise an error for invalid settings.
 
     ratio (float): The share of words to replace.
     mix (str): How languages are mixed.
@@ -192,12 +192,12 @@ def draw_switchers(
 
 @dataclass
 class Report:
-    """What was code-switched.
+    """Counts of a code-switching run.
 
     sentences (int): Source sentences.
     views (int): Code-switched copies of them.
     unchanged (int): Copies left out because no word could be replaced.
-    words (int): Words outside of entities, in all sentences as often as they have copies.
+    words (int): Words outside entities, counted once per copy of their sentence.
     replaced (int): How many of them were replaced.
     langs (Counter[str]): Copies by their main language.
     """
@@ -223,12 +223,12 @@ def codeswitch_docs(
     labelled: bool = True,
     views_only: bool = False,
 ) -> Iterator[Doc]:
-    """Follow each source doc by its code-switched copies; `codeswitch` says what the settings mean.
+    """Insert code-switched copies after each source doc; for the settings see `codeswitch`.
 
-    docs (Iterable[Doc]): The docs. Those that are no source views are passed on.
+    docs (Iterable[Doc]): The docs. Docs that are not source views are passed through.
     switchers (Sequence[Switcher]): The languages.
-    report (Report): Is filled on the way.
-    YIELDS (Doc): The docs, the views of a group one after the other.
+    report (Report): Updated while docs are processed.
+    YIELDS (Doc): The docs. The views of a group follow one another.
     """
     source = switchers[0].lexicon.source
     plans = [[one] for one in switchers] if mix == "single" else [None]
@@ -244,7 +244,7 @@ def codeswitch_docs(
         for number in range(copies):
             for plan in plans:
                 key = plan[0].lang if plan else mix
-                # each copy has a seed of its own: it comes out the same wherever a run begins
+                # a seed per copy makes the result independent of where a run starts
                 rng = random.Random(f"{seed} {view.group} {number} {key}")
                 languages = plan or draw_switchers(switchers, mix, rng)
                 switched = switch_sentence(
@@ -274,22 +274,22 @@ def codeswitch(
     views_only: bool = False,
     progress: bool = False,
 ) -> Report:
-    """Write code-switched views of a corpus, each behind its source.
+    """Write a corpus with code-switched views after each source doc.
 
     path (Path): A `.spacy` file, or a folder of them.
-    out (Path): The `.spacy` file to write, all or nothing.
+    out (Path): The `.spacy` file to write. It is written completely or not at all.
     lexicons (Mapping[str, Union[str, Path]]): Target languages and their lexicon files.
     ratio (float): The share of words outside of entities to replace.
-    copies (int): How many copies to make of each sentence; with "single", in each language.
-    mix (str): "single" makes copies in each of the languages, "sentence" draws a language for each
-        copy, and "token" draws one for each phrase.
-    seed (int): Decides what is replaced.
-    switch_entities (bool): Also replace entities whose translation the lexicon is sure of.
-    labelled (bool): Whether the copies may be trained on like labelled text. If not, they only
-        serve as contrast to their source.
-    views_only (bool): Leave the sources and all other docs out.
-    progress (bool): Show a progress bar, if there is a terminal.
-    RETURNS (Report): What was done.
+    copies (int): Copies per sentence; with "single", per sentence and language.
+    mix (str): "single" makes copies in each language, "sentence" draws a language for each copy,
+        and "token" draws one for each phrase.
+    seed (int): Random seed.
+    switch_entities (bool): Also replace entities that have a dominant translation.
+    labelled (bool): Whether the copies may be used as labelled training data. If not, they are
+        only used for contrastive objectives.
+    views_only (bool): Omit the sources and all other docs.
+    progress (bool): Show a progress bar if the output is a terminal.
+    RETURNS (Report): The counts.
     """
     check_settings(ratio, mix)
     shards = find_shards(Path(path))
@@ -332,16 +332,16 @@ def create_codeswitch_augmenter(
     labelled: bool = True,
     seed: int = 0,
 ) -> Callable[[Language, Example], Iterator[Example]]:
-    """Follow source examples by a code-switched view of themselves, another one in each epoch.
+    """Add a code-switched view after each source example, a different one in each epoch.
 
     lexicons (Dict[str, Union[str, Path]]): Target languages and their lexicon files.
     ratio (float): The share of words outside of entities to replace.
     probability (float): The share of examples that get a view.
     mix (str): "sentence" draws a language for each example, "token" one for each phrase.
-    switch_entities (bool): Also replace entities whose translation the lexicon is sure of.
-    labelled (bool): Whether the views may be trained on like labelled text. If not, they only serve
-        as contrast to their source.
-    seed (int): Decides what is replaced.
+    switch_entities (bool): Also replace entities that have a dominant translation.
+    labelled (bool): Whether the views may be used as labelled training data. If not, they are only
+        used for contrastive objectives.
+    seed (int): Random seed.
     """
     check_settings(ratio, mix)
     check_range("probability", probability, 0.0, 1.0)
@@ -359,8 +359,7 @@ def create_codeswitch_augmenter(
 
 
 class EpochRng:
-    """A source of chance for each time that a group comes by: the order of groups makes no
-    difference, and each epoch is another."""
+    """Random number generators by group and epoch, independent of the order of groups."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -373,7 +372,7 @@ class EpochRng:
 
 
 class CodeswitchAugmenter:
-    """Yields examples and their code-switched views.
+    """Augmenter that yields examples and their code-switched views.
 
     switchers (Sequence[Switcher]): The languages.
 
@@ -400,12 +399,12 @@ class CodeswitchAugmenter:
         self.visits = EpochRng(seed)
 
     def __call__(self, nlp: Language, example: Example) -> Iterator[Example]:
-        """Augment one example.
+        """Yield an example and perhaps a code-switched view of it.
 
         nlp (Language): The pipeline.
         example (Example): The example. If its reference has no view, both docs are given one.
-        YIELDS (Example): The example itself; then perhaps its code-switched view, whose predicted
-            doc has the tokens of its reference.
+        YIELDS (Example): The example, then the view, whose predicted doc has the tokens of its
+            reference.
         """
         source = self.switchers[0].lexicon.source
         view = ensure_view(example.reference, source)

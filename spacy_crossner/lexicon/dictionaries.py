@@ -20,7 +20,7 @@ BASE64_VALUES = {char: value for value, char in enumerate(BASE64)}
 HEADWORD = re.compile(r"(.*?)(?=\s+(?:/|<|\[)|$)")
 HEAD_TAG = re.compile(r"<([^<>]+)>")
 INFLECTED_FORM = re.compile(r"([^,(]+?) /[^/]*/ <>")
-ABBREVIATION = re.compile(r"\s\S+\s+/[^/]*/")  # it comes with how to pronounce it
+ABBREVIATION = re.compile(r"\s\S+\s+/[^/]*/")  # followed by the pronunciation
 NEW_SENSE = re.compile(r"\d+\.(?:\s|$)")
 HEADED_DEFINITION = re.compile(r"\s\d+\.\s*$")
 
@@ -32,12 +32,12 @@ TWO_SCRIPTS = re.compile(r"([^\s,;/]+)(?: \{\w\})?, ([^\s,;/]+) (/[^/]*/)")
 
 
 class Sense(NamedTuple):
-    """What a dictionary says in one place.
+    """One sense of a headword.
 
     word (str): The headword.
     pos (str): Its universal part of speech, or "".
     translations (tuple[tuple[str, str, float], ...]): Translation, its part of speech, its vote.
-    see (tuple[str, ...]): Headwords that the dictionary refers to instead.
+    see (tuple[str, ...]): Headwords of cross-references.
     """
 
     word: str
@@ -50,9 +50,9 @@ def read_wiktionary(path: Path, target: str) -> Iterator[Sense]:
     """Read a dictionary extracted from Wiktionary: `word {pos} (gloss) :: translations`.
 
     path (Path): The file.
-    target (str): Language of its translations. Of Chinese words given in two scripts, the
-        simplified one is preferred.
-    YIELDS (Sense): One for each line.
+    target (str): Language of its translations. If a Chinese word is given in both scripts,
+        the simplified form is preferred.
+    YIELDS (Sense): One per line.
     """
     for number, line in enumerate(_read_lines(path), start=1):
         if line.startswith("#") or not line.strip():
@@ -94,7 +94,7 @@ def _simplified_first(match: re.Match[str]) -> str:
 
 
 def _votes(text: str) -> tuple[tuple[str, str, float], ...]:
-    """Let each item vote with 1 / its place in the list, and half as much if its use is limited."""
+    """Weight each item by 1 / its position in the list, halved if its use is limited."""
     return tuple(
         (item.text, item.pos, (0.5 if item.marked else 1.0) / place)
         for place, item in enumerate(split_items(text), start=1)
@@ -106,14 +106,14 @@ def freedict_indexes(
 ) -> list[tuple[Path, bool]]:
     """Find installed FreeDict dictionaries.
 
-    name (str): "auto" for all of the language pair, a name such as "eng-deu", or a path to an
-        `.index` file with such a name.
+    name (str): "auto" for all dictionaries of the language pair, a name such as "eng-deu", or the
+        path of an `.index` file with such a name.
     source (str): The source language.
     target (str): The target language.
-    directory (Path): Where dictionaries are installed.
-    RETURNS (list[tuple[Path, bool]]): The index files, and whether each has to be inverted.
+    directory (Path): The folder where dictionaries are installed.
+    RETURNS (list[tuple[Path, bool]]): The index files and whether each must be inverted.
     """
-    # varieties have codes of their own: Norwegian Bokmål is nob or nor, Swahili swa or swh
+    # some languages have several codes: Norwegian Bokmål is nob or nor, Swahili swa or swh
     pairs = list(product(find_codes(source), find_codes(target)))
     forward = [f"{a}-{b}" for a, b in pairs]
     backward = [f"{b}-{a}" for a, b in pairs]
@@ -145,9 +145,9 @@ def _index_path(directory: Path, pair: str) -> Path:
 
 
 def read_freedict(index: Path) -> Iterator[Sense]:
-    """Read a dictionary in the format of dictd.
+    """Read a dictionary in dictd format.
 
-    index (Path): Its `.index` file, which tells where the `.dict.dz` beside it has its articles.
+    index (Path): Its `.index` file, which locates the articles in the `.dict.dz` file beside it.
     YIELDS (Sense): One for each sense of each article.
     """
     data_path = index.with_suffix(".dict.dz")
@@ -183,7 +183,8 @@ def _number(text: str) -> int:
 
 
 def _article(text: str) -> Iterator[Sense]:
-    """Indented lines are notes and examples; a line that opens no sense is its definition."""
+    """Parse an article. Indented lines are notes and examples; lines that don't open a sense are
+    definitions."""
     head, *body = text.split("\n")
     match = HEADWORD.match(head)
     words = [match[1] if match else ""]
@@ -202,11 +203,11 @@ def _article(text: str) -> Iterator[Sense]:
 
 
 def read_table(path: Path, source: str, target: str, *, invert: bool = False) -> Iterator[Row]:
-    """Read a table of translations as it is: a person made it.
+    """Read a table of translations without cleaning, because it was made by hand.
 
-    path (Path): The file, in a form that `read_rows` reads.
-    source (str): The language that the rows' words shall be in.
-    target (str): The language that their translations shall be in.
+    path (Path): The file, in a format that `read_rows` reads.
+    source (str): The language of the returned rows' words.
+    target (str): The language of their translations.
     invert (bool): Whether the table translates from the target to the source language.
     YIELDS (Row): Its lines.
     """

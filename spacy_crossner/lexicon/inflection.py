@@ -1,5 +1,5 @@
-"""Base forms of English words, so that "houses" finds "house" in a dictionary. No more than that:
-regular endings, and the irregular forms that texts are full of."""
+"""Base forms of English words, so that "houses" finds "house" in a dictionary. Covers regular
+endings and common irregular forms only."""
 
 import re
 from collections.abc import Iterator
@@ -118,10 +118,10 @@ SHORT_STEM = re.compile("[^aeiou]*[aeiou][^aeiouwxy]")
 
 
 def base_forms(word: str) -> Iterator[str]:
-    """Guess what an English word or phrase may be an inflected form of, by its ending.
+    """Guess the base forms of an English word or phrase by its ending.
 
-    word (str): The word; in a phrase the last word counts.
-    YIELDS (str): Candidates, the likeliest first. Most are no words: look them up.
+    word (str): The word. In a phrase, the last word is inflected.
+    YIELDS (str): Candidates, likeliest first. Many are not words and must be looked up.
     """
     head, space, last = word.rpartition(" ")
     for form in _base_forms(last):
@@ -153,8 +153,8 @@ def _base_forms(word: str) -> Iterator[str]:
 
 
 def _verb_stems(stem: str) -> Iterator[str]:
-    """Undo "hope -> hoped", "stop -> stopped" and "walk -> walked"."""
-    if SHORT_STEM.fullmatch(stem.lower()):  # "hop" would have doubled its consonant
+    """Yield the stems of forms such as "hoped", "stopped" and "walked"."""
+    if SHORT_STEM.fullmatch(stem.lower()):  # "hop" would double its consonant
         yield from (stem + "e", stem)
         return
     doubled = len(stem) > 2 and stem[-1] == stem[-2] and stem[-1].lower() not in VOWELS

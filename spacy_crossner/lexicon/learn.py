@@ -1,7 +1,7 @@
-"""Learn a dictionary from translations, where there is none to be had.
+"""Learn a dictionary from translated sentences, for language pairs without one.
 
-The views that the command `translate` wrote link their tokens with those of their source. Words
-that were linked again and again translate each other; a few hundred sentences give common words.
+Views written by the command `translate` link their tokens with those of their source. Words that
+are often linked are taken as translations; a few hundred sentences give the common words.
 """
 
 from collections import Counter, defaultdict
@@ -17,9 +17,9 @@ from spacy_crossner.data.view import get_view
 from spacy_crossner.lexicon.lexicon import Row
 from spacy_crossner.lexicon.switch import is_word
 
-# One link may be an error of the aligner; two of the same seldom are.
+# A single link may be an alignment error.
 LEAST_COUNT = 2
-# The share that a pair must have of all links of either word.
+# Minimum share of all links of either word.
 LEAST_SHARE = 0.4
 
 
@@ -29,7 +29,7 @@ def learn_rows(path: Path, source: str, target: str) -> Iterator[Row]:
     path (Path): A `.spacy` file, or a folder of them, with sources and their translations.
     source (str): Language of the words.
     target (str): Language of the translations.
-    YIELDS (Row): The translations, weighted by how often they were seen.
+    YIELDS (Row): The translations, weighted by frequency.
     """
     vocab = Vocab()
     docs = chain.from_iterable(read_docs(shard, vocab) for shard in find_shards(path))
@@ -46,11 +46,11 @@ def learn_rows(path: Path, source: str, target: str) -> Iterator[Row]:
 
 
 def iter_pairs(docs: Iterable[Doc], source: str, target: str) -> Iterator[tuple[str, str]]:
-    """Pair the words outside of entities with the runs of tokens that only they are linked to.
+    """Pair words outside entities with the tokens that are linked to them alone.
 
     docs (Iterable[Doc]): Sources, each before its translations.
     source (str): Language of the sources.
-    target (str): Language of the translations; those in others are passed over.
+    target (str): Language of the translations; others are skipped.
     YIELDS (Tuple[str, str]): A word in lower case, and its translation.
     """
     sources: dict[str, Doc] = {}
@@ -74,6 +74,6 @@ def iter_pairs(docs: Iterable[Doc], source: str, target: str) -> Iterator[tuple[
             word = original[i]
             if not whole or word.ent_type or any(token.ent_type for token in span):
                 continue
-            # the first word of a sentence hides whether it has a capital of its own
+            # the first word of a sentence is capitalized in any case
             if is_word(word.text) and is_word(span.text) and span.start > 0:
                 yield word.text.lower(), span.text

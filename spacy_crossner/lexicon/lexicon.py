@@ -1,9 +1,8 @@
-"""A lexicon: what the words of one language may become in another, read from and kept in a TSV.
+"""A bilingual lexicon, read from and written to a TSV file.
 
-The file has a line for each translation: the word, its universal parts of speech (separated by
-commas; may be empty), the translation, and its weight. `# lexicon`, the source language and the
-target language head it. The line before, `# checksum`, is optional: where it is present, the lines
-that follow must be as they were written.
+The file has one line per translation: the word, its universal parts of speech (separated by commas;
+may be empty), the translation and its weight. The header is `# lexicon`, the source language and
+the target language. An optional `# checksum` line before it covers the lines that follow.
 """
 
 import hashlib
@@ -23,17 +22,17 @@ from spacy_crossner.lexicon.inflection import AUXILIARY_FORMS, base_forms
 HEADER = "# lexicon"
 CHECKSUM = "# checksum"
 CHECKSUM_LINE = re.compile(rf"{CHECKSUM}\t(?P<digest>[0-9a-f]{{32}})")
-# tags of annotated text that a dictionary doesn't tell apart
+# parts of speech that dictionaries don't distinguish
 SAME_POS = {"AUX": "VERB", "SCONJ": "CCONJ"}
-LONGEST_GLUED = 40  # characters of tokens without a space between them that may form one word
+LONGEST_GLUED = 40  # maximum characters of a word that spans several tokens
 
 
 class Translation(NamedTuple):
     """One translation of a word.
 
     text (str): The target word or phrase.
-    pos (str): Universal parts of speech of the source word, separated by commas, or "".
-    weight (float): Its share of the evidence for this word; all translations sum up to 1.
+    pos (str): Universal parts of speech of the source word, comma-separated, or "".
+    weight (float): Its weight; the weights of a word's translations sum to 1.
     """
 
     text: str
@@ -42,10 +41,10 @@ class Translation(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A word of the lexicon.
+    """A word or phrase and its translations.
 
-    word (str): Its spelling in the lexicon, which may differ from the one asked for.
-    translations (tuple[Translation, ...]): Never empty, the best first.
+    word (str): Its spelling in the lexicon, which may differ from the query.
+    translations (tuple[Translation, ...]): At least one, the best first.
     """
 
     word: str
@@ -70,21 +69,21 @@ class Row(NamedTuple):
 
 
 class Lexicon:
-    """Translations of words and phrases, found in whatever shape a text uses them."""
+    """Translations of words and phrases, with lookup of inflected and capitalized forms."""
 
     def __init__(self, source: str, target: str, rows: Iterable[Row]):
         """Index the translations.
 
         source (str): Language of the words.
         target (str): Language of the translations.
-        rows (Iterable[Row]): The translations in any order; equal weights keep theirs.
+        rows (Iterable[Row]): The translations in any order. Ties keep this order.
         """
         self.source = source
         self.target = target
         collected: dict[str, list[Raw]] = defaultdict(list)
         for word, pos, text, weight in rows:
             collected[word].append((text, pos, weight))
-        # plain tuples: Python's garbage collector stops looking at them
+        # plain tuples, which Python's garbage collector need not track
         self._raw = {word: tuple(found) for word, found in collected.items()}
         self._folded = {word.lower(): word for word in reversed(self._raw)}
         phrases = (word for word in self._folded if " " in word)
@@ -101,7 +100,7 @@ class Lexicon:
             yield self._make_entry(word)
 
     def get(self, word: str) -> Optional[Entry]:
-        """Look a word up exactly as it is spelt.
+        """Look up a word by its exact spelling.
 
         word (str): The word or phrase.
         RETURNS (Optional[Entry]): Its entry.
@@ -110,14 +109,14 @@ class Lexicon:
         return self._make_entry(word) if word in self._raw else None
 
     def find(self, text: str, *, pos: str = "", initial: bool = False) -> Optional[Entry]:
-        """Look up a word as a text writes it: as it is, in lower case, by its base form (English
-        only), and at last with any casing.
+        """Look up a word from running text: exactly, in lower case, by base form (English only),
+        then ignoring case.
 
         text (str): The word or phrase.
-        pos (str): Its universal part of speech if known. If the lexicon has translations of that
-            part of speech, only they are returned.
-        initial (bool): Whether it begins a sentence, so that its capital says nothing.
-        RETURNS (Optional[Entry]): What was found, the best translation first.
+        pos (str): Its universal part of speech, if known. If the lexicon has translations with
+            this part of speech, only those are returned.
+        initial (bool): Whether it begins a sentence, where every word is capitalized.
+        RETURNS (Optional[Entry]): The entry, best translation first, or None.
         """
         key = (text, pos, initial)
         try:
@@ -145,8 +144,8 @@ class Lexicon:
         words (Sequence[str]): The tokens of a text.
         spaces (Sequence[bool]): Whether a space follows each.
         start (int): The first token of the phrase.
-        stop (int): The token before which it must end.
-        pos (str): Universal part of speech of the first token, used if nothing longer is found.
+        stop (int): The end of the search: one past the last allowed token.
+        pos (str): Universal part of speech of the first token, used if only this token is found.
         initial (bool): Whether the token begins a sentence.
         RETURNS (Optional[tuple[int, Entry]]): The end of the phrase and its entry.
         """
@@ -215,16 +214,16 @@ def _restrict(entry: Optional[Entry], pos: str) -> Optional[Entry]:
 
 
 def read_rows(path: Path, source: str, target: str) -> Iterator[Row]:
-    """Read a lexicon, or any table of a word, perhaps its part of speech, a translation, and
-    perhaps a weight, separated by tabs.
+    """Read a lexicon or another tab-separated table: a word, optionally its part of speech, a
+    translation, and optionally a weight.
 
     path (Path): The file.
-    source (str): The language that its words must be in, if its header tells.
-    target (str): The language that its translations must be in, if its header tells.
+    source (str): The expected language of its words, checked if it has a header.
+    target (str): The expected language of its translations, checked likewise.
     YIELDS (Row): Its lines.
     """
     _verify(path)
-    tidy = False  # a file with our header was written by `write_lexicon`, perhaps edited since
+    tidy = False  # files with our header come from `write_lexicon`, but may have been edited
     for number, line in enumerate(_read_lines(path), start=1):
         if line.startswith("#"):
             pair = line.removeprefix(HEADER).split()
@@ -250,9 +249,9 @@ def read_lexicon(path: Path, source: Optional[str] = None, target: Optional[str]
     """Read a lexicon file.
 
     path (Path): The file.
-    source (Optional[str]): Language of its words. If None, as its header says.
-    target (Optional[str]): Language of its translations. If None, as its header says.
-    RETURNS (Lexicon): The lexicon, which has at least one word.
+    source (Optional[str]): Language of its words. If None, it is read from the header.
+    target (Optional[str]): Language of its translations. If None, likewise.
+    RETURNS (Lexicon): The lexicon, with at least one word.
     """
     said = read_pair(path) or ("en", "xx")
     source, target = source or said[0], target or said[1]
@@ -263,7 +262,7 @@ def read_lexicon(path: Path, source: Optional[str] = None, target: Optional[str]
 
 
 def read_pair(path: Path) -> Optional[tuple[str, str]]:
-    """Read which languages a lexicon is for.
+    """Read the language pair from a lexicon's header.
 
     path (Path): The file.
     RETURNS (Optional[tuple[str, str]]): Source and target language, or None without a header.
@@ -283,14 +282,14 @@ def _read_lines(path: Path) -> Iterator[str]:
 
 
 def _verify(path: Path) -> None:
-    """Compare a lexicon with its checksum, if it has one."""
+    """Check a lexicon against its checksum, if it has one."""
     lines = _read_lines(path)
     head = next(lines, "")
     match = CHECKSUM_LINE.fullmatch(head)
     if match:
         damaged = match["digest"] != _digest(lines)
     else:
-        # damage of the checksum itself: nothing else stands above the header
+        # a damaged checksum line: nothing else stands above the header
         damaged = head.startswith(CHECKSUM) or (
             head[:1] != "#" and next(lines, "").startswith(HEADER)
         )
@@ -315,11 +314,11 @@ def _weight(cell: str) -> Optional[float]:
 
 
 def write_lexicon(path: Path, lexicon: Lexicon, *, notes: Iterable[str] = ()) -> None:
-    """Write a lexicon in one step: there is never half a file.
+    """Write a lexicon atomically.
 
     path (Path): The file.
     lexicon (Lexicon): The lexicon.
-    notes (Iterable[str]): Lines to put after the header, such as where the words come from.
+    notes (Iterable[str]): Comment lines to write after the header, such as sources.
     """
     lines = [f"{HEADER}\t{lexicon.source}\t{lexicon.target}", *(f"# {note}" for note in notes)]
     for word, translations in lexicon:

@@ -1,8 +1,8 @@
-"""Code-switching of one sentence: which words may be replaced, which are, and what comes of it.
+"""Code-switching of one sentence: find the words that can be replaced, choose some, replace them.
 
-Whole words and phrases that a lexicon knows are replaced, nothing else changes: not the spaces, not
-the punctuation. No phrase ever crosses the edge of an entity, so that labels and links are exact
-by construction, however many words a translation has.
+Only whole words and phrases of the lexicon are replaced; spaces and punctuation stay. A phrase
+never crosses the boundary of an entity, so labels and links are exact however many words a
+translation has.
 """
 
 import random
@@ -19,7 +19,7 @@ from spacy_crossner.pipeline.tokenizer import create_tokenizer
 
 SENTENCE_ENDS = frozenset([".", "!", "?", ":", "...", "…", "。", "！", "？"])
 APOSTROPHES = "'’"
-SURE = 0.75  # share of the evidence that makes a translation safe enough for a name
+SURE = 0.75  # minimum weight of a translation that may replace a name
 DOTTED_I = str.maketrans({"i": "İ", "ı": "I"})
 NEEDLESS_SPACE = re.compile(r"(?<=[^\x00-\x7f]) +| +(?=[^\x00-\x7f])")
 
@@ -28,13 +28,13 @@ Rendered = tuple[tuple[str, ...], tuple[bool, ...]]
 
 
 class Sentence(NamedTuple):
-    """What code-switching has to know of a sentence.
+    """The input of code-switching.
 
     words (list[str]): The tokens.
     spaces (list[bool]): Whether a space follows each.
-    marks (Sequence[tuple[int, int]]): Entities, nested ones too: first token, one past the last.
-    frozen (Sequence[int]): Tokens to leave alone.
-    tags (Sequence[str]): Universal parts of speech of the tokens, or nothing.
+    marks (Sequence[tuple[int, int]]): Entities, including nested ones, as (start, end).
+    frozen (Sequence[int]): Tokens that must not be replaced.
+    tags (Sequence[str]): Universal parts of speech of the tokens, or empty.
     """
 
     words: list[str]
@@ -53,12 +53,12 @@ class Sentence(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """What may replace some tokens.
+    """A possible replacement of some tokens.
 
     start (int): The first token that it replaces.
     end (int): One past the last one.
     words (tuple[str, ...]): The new tokens.
-    spaces (tuple[bool, ...]): Whether a space follows each; the last one keeps what was there.
+    spaces (tuple[bool, ...]): Whether a space follows each; the last one keeps the original.
     lang (str): Their language.
     is_entity (bool): Whether it replaces an entity.
     """
@@ -76,11 +76,11 @@ class Switched(NamedTuple):
 
     words (list[str]): Its tokens.
     spaces (list[bool]): Whether a space follows each.
-    starts (list[int]): For every token of the original, and one past its last, where the tokens
-        that stand for it begin.
-    links (list[tuple[int, int]]): Pairs of an original token and one that stands for it.
+    starts (list[int]): For each original token, and one past the last, the index of the first token
+        that replaces it.
+    links (list[tuple[int, int]]): Pairs of an original token and its replacement.
     lang (str): The language of most replaced words.
-    replaced (int): How many words of the original, outside of entities, were replaced.
+    replaced (int): Number of original words outside entities that were replaced.
     """
 
     words: list[str]
@@ -92,13 +92,13 @@ class Switched(NamedTuple):
 
 
 class Switcher:
-    """Finds what words and phrases become in one language, cut into tokens and with their case."""
+    """Translates words and phrases into tokens of one language, with matching case."""
 
     def __init__(self, lexicon: Lexicon, lang: Optional[str] = None):
         """Make a switcher.
 
         lexicon (Lexicon): The translations.
-        lang (Optional[str]): The language to switch to. If None, the lexicon's.
+        lang (Optional[str]): The language to switch to. If None, the lexicon's target language.
         """
         self.lexicon = lexicon
         self.lang = lang or lexicon.target
@@ -117,7 +117,7 @@ class Switcher:
         pos: str = "",
         initial: bool = False,
     ) -> Optional[Piece]:
-        """Translate the longest phrase that begins at a token.
+        """Translate the longest known phrase that begins at a token.
 
         words (Sequence[str]): The tokens of a sentence.
         spaces (Sequence[bool]): Whether a space follows each.
@@ -125,8 +125,8 @@ class Switcher:
         stop (int): The token before which the phrase must end.
         pos (str): Universal part of speech of the first token, or "".
         initial (bool): Whether it begins a sentence.
-        RETURNS (Optional[Piece]): The translation. None if there is none, if it is the same word,
-            or if the phrase is only a part of what is written in one, such as "do" of "don't".
+        RETURNS (Optional[Piece]): The translation. None if there is none, if it is the same
+            word, or if the phrase is only part of a written word, such as "do" in "don't".
         """
         if (
             self._spaced_source
@@ -154,13 +154,13 @@ class Switcher:
     def find_entity(
         self, words: Sequence[str], spaces: Sequence[bool], start: int, end: int
     ) -> Optional[Piece]:
-        """Translate a whole entity, if the lexicon is sure of it.
+        """Translate a whole entity if one translation dominates.
 
         words (Sequence[str]): The tokens of a sentence.
         spaces (Sequence[bool]): Whether a space follows each.
         start (int): The first token of the entity.
         end (int): One past its last token.
-        RETURNS (Optional[Piece]): The translation of just this spelling, if one dominates.
+        RETURNS (Optional[Piece]): The dominant translation of this exact spelling, or None.
         """
         text = _join(words, spaces, start, end)
         entry = self.lexicon.get(text)
@@ -178,21 +178,21 @@ class Switcher:
             translation = NEEDLESS_SPACE.sub("", translation)
         if translation.lower() == text.lower():
             return None
-        if translation.isalpha() and not is_unspaced(self.lang):  # spares the tokenizer's time
+        if translation.isalpha() and not is_unspaced(self.lang):  # avoids the tokenizer's cost
             return (translation,), (False,)
         doc = self._tokenizer(translation)
         return tuple(t.text for t in doc), tuple(bool(t.whitespace_) for t in doc)
 
 
 def fit_case(translation: str, text: str, *, word: str, lang: str, initial: bool) -> str:
-    """Give a translation the case of the text that it replaces.
+    """Adapt a translation's case to the text that it replaces.
 
     translation (str): The translation as the lexicon has it.
     text (str): The text.
-    word (str): How the lexicon spells the text: a capital that is there too says nothing.
+    word (str): The lexicon's spelling of the text. Capitals that it shares are ignored.
     lang (str): Language of the translation.
     initial (bool): Whether the text begins a sentence.
-    RETURNS (str): The translation, in capitals or with a capital if the text asks for it.
+    RETURNS (str): The translation, capitalized or in upper case if the text is.
     """
     if len(text) > 1 and text.isupper() and not word.isupper():
         return _upper(translation, lang)
@@ -230,13 +230,13 @@ def find_pieces(
     *,
     switch_entities: bool = False,
 ) -> list[Piece]:
-    """Find everything in a sentence that can be replaced, longest phrases first.
+    """Find all possible replacements in a sentence, preferring long phrases.
 
     sentence (Sentence): The sentence.
-    switchers (Sequence[Switcher]): The languages; each phrase tries them in an order of its own.
-    rng (random.Random): The source of chance.
+    switchers (Sequence[Switcher]): The languages, tried in random order for each phrase.
+    rng (random.Random): Random number generator.
     switch_entities (bool): Whether whole entities may be replaced.
-    RETURNS (list[Piece]): Replacements in order, none overlapping another or an entity's edge.
+    RETURNS (list[Piece]): Replacements in order. They don't overlap or cross entity boundaries.
     """
     words, spaces, marks, frozen, tags = sentence
     stops, closed, entities = _fence(len(words), marks, frozen)
@@ -299,13 +299,14 @@ def _in_turn(switchers: Sequence[Switcher], rng: random.Random) -> Sequence[Swit
 def choose_pieces(
     pieces: Sequence[Piece], sentence: Sentence, ratio: float, rng: random.Random
 ) -> list[Piece]:
-    """Choose at random as many replacements as the ratio asks for.
+    """Draw replacements at random, up to the given share of words.
 
     pieces (Sequence[Piece]): Everything that can be replaced.
     sentence (Sentence): The sentence.
-    ratio (float): The share of words outside of entities to replace; also the chance of an entity
-        to be replaced.
-    rng (random.Random): The source of chance. It rounds, too, so that the share holds on average.
+    ratio (float): The share of words outside entities to replace, and the probability of replacing
+        an entity.
+    rng (random.Random): Random number generator, also used for rounding, so that the share is
+        exact on average.
     RETURNS (list[Piece]): The chosen ones in order.
     """
     words = sentence.words
@@ -338,9 +339,9 @@ def switch_sentence(
 
     sentence (Sentence): The sentence.
     switchers (Sequence[Switcher]): The languages to mix into it, phrase by phrase.
-    rng (random.Random): The source of chance.
+    rng (random.Random): Random number generator.
     ratio (float): The share of words outside of entities to replace.
-    switch_entities (bool): Whether entities may be replaced that the lexicon is sure of.
+    switch_entities (bool): Whether entities with a dominant translation may be replaced.
     RETURNS (Optional[Switched]): The new sentence, or None if no word was replaced.
     """
     pieces = find_pieces(sentence, switchers, rng, switch_entities=switch_entities)
@@ -348,7 +349,7 @@ def switch_sentence(
 
 
 def replace_pieces(sentence: Sentence, pieces: Sequence[Piece]) -> Optional[Switched]:
-    """Put replacements into a sentence.
+    """Replace tokens of a sentence.
 
     sentence (Sentence): The sentence.
     pieces (Sequence[Piece]): The replacements, in order.
@@ -366,7 +367,7 @@ def replace_pieces(sentence: Sentence, pieces: Sequence[Piece]) -> Optional[Swit
     rest = Piece(len(words), len(words), (), (), "")
     i = 0
     for start, end, piece_words, piece_spaces, lang, is_entity in [*pieces, rest]:
-        # what lies before the piece stays
+        # copy the tokens before the piece
         if start > i:
             first = len(new_words)
             kept = range(first, first + start - i)
@@ -374,7 +375,7 @@ def replace_pieces(sentence: Sentence, pieces: Sequence[Piece]) -> Optional[Swit
             links += zip(range(i, start), kept, strict=True)
             new_words += words[i:start]
             new_spaces += spaces[i:start]
-        # every token of the piece stands for every token that it replaces
+        # link every new token with every token that it replaces
         first = len(new_words)
         new_words += piece_words
         new_spaces += piece_spaces

@@ -1,4 +1,4 @@
-"""Translations that were made once, in a small database, so that none is made twice."""
+"""A cache of translations in an SQLite database."""
 
 import hashlib
 import json
@@ -14,17 +14,17 @@ from spacy_crossner.files import is_disk_full
 from spacy_crossner.translate.engines import Failure, Labelled, Mark, Outcome, Segment
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS translations (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID"
-KEYS_AT_ONCE = 500  # SQLite bounds the number of values in a query
+KEYS_AT_ONCE = 500  # SQLite limits the number of values in a query
 
 
 class Cache:
-    """A file of translations. What was put into it survives whatever happens to the process.
+    """A cache file of translations. Each write is committed, so a crash loses nothing.
 
-    Failures are kept, too: the same engine would fail at the same text again.
+    Failures are cached too, because the same engine would fail on the same text again.
     """
 
     def __init__(self, path: Path):
-        """Open a cache, or make it.
+        """Open or create a cache.
 
         path (Path): The file.
         """
@@ -34,10 +34,10 @@ class Cache:
             self._database.execute(SCHEMA)
 
     def get(self, keys: Iterable[str]) -> dict[str, Outcome]:
-        """Look translations up.
+        """Look up translations.
 
-        keys (Iterable[str]): What `make_key` returned.
-        RETURNS (dict[str, Outcome]): Those that are there.
+        keys (Iterable[str]): Keys made by `make_key`.
+        RETURNS (dict[str, Outcome]): The cached translations by key.
         """
         found: dict[str, Outcome] = {}
         remaining = iter(keys)
@@ -50,16 +50,16 @@ class Cache:
         return found
 
     def put(self, translations: Mapping[str, Outcome]) -> None:
-        """Keep translations, all or none of them.
+        """Store translations in one transaction.
 
-        translations (Mapping[str, Outcome]): Keys and translations.
+        translations (Mapping[str, Outcome]): Translations by key.
         """
         rows = [(key, _seal(key, _write(outcome))) for key, outcome in translations.items()]
         with self._naming(), self._database:
             self._database.executemany("INSERT OR REPLACE INTO translations VALUES (?, ?)", rows)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the database."""
         self._database.close()
 
     def _read(self, key: str, value: str) -> Outcome:
@@ -80,9 +80,9 @@ class Cache:
 
 
 def make_key(identity: str, source: str, target: str, segment: Segment) -> str:
-    """Name a translation by everything that decides what it is.
+    """Make a key of everything that determines a translation.
 
-    identity (str): Of the engine.
+    identity (str): The engine's identity.
     source (str): Language of the text.
     target (str): Language to translate into.
     segment (Segment): The text and its marks.
