@@ -1,13 +1,13 @@
-"""What MkDocs does differently here: pages and config share a folder."""
+"""A MkDocs hook that lets the pages and the config share a folder."""
 
 from pathlib import Path
 from typing import Any
 
 
 def on_config(config: Any) -> Any:
-    """Read the pages from the folder of the config.
+    """Read the pages from the config's folder.
 
-    config (Any): The config of MkDocs.
+    config (Any): MkDocs' config.
     RETURNS (Any): The same config.
     """
     config["docs_dir"] = str(Path(config["config_file_path"]).parent)

@@ -1,4 +1,4 @@
-"""The page reference.md, made from docstrings, signatures and commands."""
+"""Write the page reference.md from docstrings, signatures and commands."""
 
 import ast
 import inspect
@@ -19,7 +19,7 @@ from spacy_crossner.errors import Errors, Warnings
 from spacy_crossner.pipeline.settings import Distil, PairLoss, RelationContrast, SelfTraining
 
 OUTPUT = Path(__file__).with_name("reference.md")
-# What can be named in a config, by the group of its entry point.
+# Titles of the registered functions, by entry point group.
 SECTIONS = {
     "spacy_factories": "Components",
     "spacy_architectures": "Architectures",
@@ -32,10 +32,10 @@ SECTIONS = {
     "spacy_callbacks": "Callbacks",
     "spacy_crossner_engines": "Translation engines",
 }
-# An argument begins a line: "name (Type): meaning", or several that share a meaning.
+# An argument starts a line: "name (Type): meaning". Several may share a meaning.
 ARGUMENT = re.compile(r"^(\*{0,2}\w+(?:, \w+)*) \((.+?)\): (.+)$")
 BLOCKS = (Distil, SelfTraining, PairLoss, RelationContrast)
-# Modules that are of use beside the functions behind the commands.
+# Public modules besides those of the commands' functions.
 LIBRARY = ("spacy_crossner.data.view", "spacy_crossner.ml.losses")
 INTRODUCTION = """
 # Reference
@@ -47,11 +47,11 @@ Made from the docstrings by `python docs/reference.py`; change those, not this f
 
 @dataclass(frozen=True)
 class Argument:
-    """What a docstring says of an argument, or of what is returned.
+    """Documentation of an argument or a return value.
 
-    name (str): Its name; RETURNS or YIELDS for what comes back.
-    type (str): Its type, as the docstring names it.
-    meaning (str): What it means.
+    name (str): Its name; RETURNS or YIELDS for a return value.
+    type (str): Its type as in the docstring.
+    meaning (str): Its meaning.
     """
 
     name: str
@@ -60,14 +60,14 @@ class Argument:
 
 
 def parse_docstring(text: str) -> tuple[str, list[Argument]]:
-    """Take a docstring in spaCy's form apart.
+    """Parse a docstring in spaCy's style.
 
     text (str): The docstring.
-    RETURNS (Tuple[str, List[Argument]]): What is said in general, and of each argument.
+    RETURNS (Tuple[str, List[Argument]]): The description and the arguments.
     """
     prose: list[str] = []
     arguments: list[Argument] = []
-    # a description goes on in lines that are indented
+    # continuation lines are indented
     for line in re.sub(r"\n +", " ", inspect.cleandoc(text)).splitlines():
         if found := ARGUMENT.match(line):
             arguments += [Argument(name, found[2], found[3]) for name in found[1].split(", ")]
@@ -77,7 +77,7 @@ def parse_docstring(text: str) -> tuple[str, list[Argument]]:
 
 
 def write_reference() -> str:
-    """Write all of the reference.
+    """Make the whole reference page.
 
     RETURNS (str): Markdown.
     """
@@ -115,7 +115,7 @@ def _describe(
     }
     known |= defaults or {}
     if defaults is None and not any(one.name in parameters for one in arguments):
-        # a name that says enough has no description
+        # self-explanatory names have no description
         arguments = [*(Argument(name, "Any", "") for name in parameters), *arguments]
     rows = [
         (
@@ -146,11 +146,11 @@ def _iter_commands() -> Iterator[str]:
 
 
 def _iter_python() -> Iterator[str]:
-    """Describe what the commands import, and what goes into docs and objectives of one's own."""
+    """Describe the functions behind the commands, then the modules for own docs and objectives."""
     names = {(module, name) for module in LIBRARY for name in _list_public(module)}
     for path in Path(cli.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
-            # what commands import inside of their functions is the library behind them
+            # the commands import the library's functions inside their bodies
             if isinstance(node, ast.ImportFrom) and node.col_offset and path.name != "app.py":
                 names |= {(str(node.module), name.name) for name in node.names}
     for module, name in sorted(names):
@@ -178,7 +178,7 @@ def _iter_messages() -> Iterator[str]:
 def _show(value: Any) -> str:
     """Format a default for a table."""
     if isinstance(value, dict):
-        # a block with a registered function, or of settings that have a section of their own
+        # a block with a registered function, or a block of settings
         names = [str(name) for key, name in value.items() if key.startswith("@")]
         return f"`{names[0]}`" if names else "the block's"
     return f"`{value.as_posix() if isinstance(value, Path) else value!r}`"
@@ -186,7 +186,7 @@ def _show(value: Any) -> str:
 
 def _tabulate(header: tuple[str, ...], rows: list[Any]) -> str:
     lines = [header, ("---",) * len(header), *rows]
-    # a command in a message stands on a line of its own
+    # a command in a message is on a separate line
     escaped = (
         [str(cell).replace("|", "\\|").replace("\n", "<br>") for cell in line] for line in lines
     )
@@ -194,7 +194,7 @@ def _tabulate(header: tuple[str, ...], rows: list[Any]) -> str:
 
 
 if __name__ == "__main__":
-    # a script finds its own folder only
+    # a script finds modules in its own folder only
     sys.path.insert(0, str(OUTPUT.parent.parent))
     from docs import troubleshooting
 

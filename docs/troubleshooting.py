@@ -41,7 +41,7 @@ the handler: replace such halves first with `text.encode("utf8", "replace").deco
 `apply`, `annotate` and `convert` skip such records, count them and name the first; `demo` replaces
 the halves, and `try` raises `CN233`.
 """
-# The first digit of a code is its topic.
+# The first digit of a code determines its topic.
 AREAS = {
     "0": "Set up and encoder",
     "1": "Components",
@@ -66,7 +66,7 @@ Stop Strip Take Teach Tell Test To Train Try Turn Unpack Unset Update Upgrade Us
 SENTENCE = re.compile(r"(?<=[.!?:}])\s+(?=[A-Z`'{\"(]|python -m)")
 
 
-# The remedy of messages of one sentence, which are about a line of a file to convert.
+# The remedy of one-sentence messages, which are about a line of a file to convert.
 OF_A_LINE = (
     "Correct that line. `convert` counts such lines and leaves them out; with `--strict` it stops."
 )
@@ -75,8 +75,8 @@ OF_A_LINE = (
 def split_message(message: str) -> tuple[str, str]:
     """Split a message into cause and remedy.
 
-    message (str): What is wrong, then what to do.
-    RETURNS (Tuple[str, str]): The cause and the remedy, which is empty if the message has none.
+    message (str): The message: what is wrong, then what to do.
+    RETURNS (Tuple[str, str]): The cause and the remedy, or an empty string.
     """
     sentences = SENTENCE.split(message)
     begins = [sentence.split(maxsplit=1)[0].strip("`,:") for sentence in sentences]
@@ -90,7 +90,7 @@ def split_message(message: str) -> tuple[str, str]:
 
 
 def write_troubleshooting() -> str:
-    """Write the whole page.
+    """Make the whole page.
 
     RETURNS (str): Markdown.
     """
@@ -118,7 +118,7 @@ def _escape(text: str) -> str:
     """Format a part of a message as a table cell, with its placeholders as code."""
     text = text.replace("{{", "\0").replace("}}", "\1")
     parts = re.split(r"(`[^`]*`)", text)
-    # existing code keeps its braces
+    # inside code, braces stay as they are
     parts[::2] = [re.sub(r"\{(\w+)[^}]*\}", r"`{\1}`", part) for part in parts[::2]]
     text = "".join(parts).replace("\0", "{").replace("\1", "}")
     for old, new in (("|", "\\|"), ("<", "&lt;"), ("*", "\\*"), ("\n\n", "<br>"), ("\n", "<br>")):

@@ -33,7 +33,7 @@ def local_ray():
     assert not ray.is_initialized()
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("workers", [1, 4])
 def test_same_bytes(pipeline, corpus, tmp_path, workers):  # noqa: F811
     apply(pipeline, corpus, tmp_path / "here", shard_size=2)
     # a worker without a processor waits, and the others do the work
@@ -60,7 +60,8 @@ def test_killed_actor_and_poisoned_text(fragile, code, tmp_path):  # noqa: F811
 
 
 def test_deadly_shard_is_left_out(fragile, code, tmp_path, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("spacy_crossner.scale.execution.ATTEMPTS", 2)
+    # each attempt starts another actor; the test above has a second one
+    monkeypatch.setattr("spacy_crossner.scale.execution.ATTEMPTS", 1)
     rows = [{"id": f"r{i}", "text": f"Berlin {i}"} for i in range(6)]
     rows[2]["text"] = "DEADLY"
     path = write_lines(tmp_path / "in.jsonl", rows)

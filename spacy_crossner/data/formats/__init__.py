@@ -1,4 +1,4 @@
-"""File formats: one module each, and one table of all.
+"""File formats: one module per format, and a table of all formats.
 
 A `Format` can recognize a source (`sniff`), read it, and in most cases write it. To add one, write
 its module and put its entry into `FORMATS`.
@@ -55,9 +55,9 @@ FORMATS: dict[str, Format] = {
         DOCBIN,
     )
 }
-# The format of an output whose ending is enough to tell.
+# Formats that an output's file extension determines.
 ENDINGS = {".iob2": IOB2, ".conll": IOB2, ".jsonl": JSONL, ".csv": TABLE, ".spacy": DOCBIN}
-# The endings of files that are taken from a folder.
+# File extensions that are read from a folder.
 SUFFIXES = {suffix for format in FORMATS.values() for suffix in format.suffixes} | {
     ".json",
     ".jsonl",
@@ -73,10 +73,10 @@ def list_formats() -> list[tuple[str, str, str]]:
 
 
 def guess_format(source: Source) -> Format:
-    """Find out the format of a file or folder.
+    """Detect the format of a file or folder.
 
     source (Source): The file or folder.
-    RETURNS (Format): The only one that fits. Two are an error that names both.
+    RETURNS (Format): The only format that fits. If several fit, an error names them.
     """
     certain = [
         format for format in FORMATS.values() if not format.is_fallback and format.sniff(source)
@@ -94,12 +94,12 @@ def guess_format(source: Source) -> Format:
 
 
 def list_sources(path: Path, format: str = AUTO) -> list[Path]:
-    """List what is read of a path.
+    """List the files that are read from a path.
 
     path (Path): A file or folder.
     format (str): The format, or "auto".
-    RETURNS (list[Path]): The file; or the files of a folder, those of brat by their texts; or the
-        folder of a saved dataset.
+    RETURNS (list[Path]): The file; the files of a folder (for brat, the text files); or the folder
+        of a saved data set.
     """
     if not path.is_dir() or is_dataset(path):
         return [path]

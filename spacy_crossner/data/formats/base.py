@@ -1,4 +1,4 @@
-"""What all formats share: the source that they read, and the entry that describes a format."""
+"""Shared parts of all formats: the source to read and the description of a format."""
 
 import json
 import re
@@ -16,24 +16,24 @@ from spacy_crossner.errors import CrossnerError, Errors
 HEAD = 500
 MOST_SHOWN = 60
 HALF_CHARACTER = re.compile("[\ud800-\udfff]")
-# Keys under which tools keep labels. One of these that was not read is an error.
+# Keys that annotation tools use for labels. It is an error if one of them was not read.
 LABEL_KEYS = frozenset(
     """annotation annotations completions entities entity ents label labels mentions named_entities
     ner ner_tags predictions result results spans tags""".split()
 )
-# Where a JSON object keeps the list of its records.
+# Keys of a JSON object that hold a list of records.
 RECORD_KEYS = ("data", "annotations", "examples", "documents", "records", "sentences")
 
 
 class Mark(NamedTuple):
-    """A labelled piece of text as a file states it, not yet checked.
+    """An annotated piece of text as read from a file, not yet validated.
 
     start (Any): Offset of the first character.
-    end (Any): Offset behind the last character.
+    end (Any): Offset after the last character.
     label (Any): The label.
-    text (Optional[str]): The text that the file gives for it.
-    score (Optional[float]): The probability that a model gave it.
-    fragments (Fragments): The offsets of the parts, if there are several.
+    text (Optional[str]): The covered text, if the file contains it.
+    score (Optional[float]): The model's probability, if it is a prediction.
+    fragments (Fragments): The offsets of its parts, if it is discontinuous.
     """
 
     start: Any
@@ -46,12 +46,12 @@ class Mark(NamedTuple):
 
 @dataclass
 class Source:
-    """A file, or a folder that is read as one.
+    """A file, or a folder that is read as a single source.
 
     path (Path): The file or folder.
-    lang (str): The language, for the spacing where the file does not tell it.
-    labels (bool): Whether labels are wanted. If so, label-like keys that are not read are errors.
-    tag_names (Sequence[str]): The names of tags that are numbers in the file, in order.
+    lang (str): The language, which determines the spacing if the file does not.
+    labels (bool): Whether to read labels. If so, unread keys that look like labels are errors.
+    tag_names (Sequence[str]): Names of tags that are integers in the file, in order.
     """
 
     path: Path
@@ -115,10 +115,10 @@ class Source:
         yield from islice(read_lines(self.path), len(head), None) if rest is None else rest
 
     def iter_records(self) -> Iterator[tuple[int, str, Any]]:
-        """Read the JSON records of the file: one a line, or those of one JSON document.
+        """Read the file's JSON records: one per line, or the items of a JSON document.
 
         YIELDS (tuple[int, str, Any]): The number of the line or record, its place for messages, and
-            the record, or the error that it could not be read.
+            the record or a parse error.
         """
         if self._is_document():
             for number, record in enumerate(_list_records(self.document), start=1):
@@ -140,13 +140,13 @@ class Source:
         except IndexError:
             return False
         except (ValueError, RecursionError):
-            # one value over several lines, or lines of which the first is damaged
+            # one value over several lines, or JSON lines with a damaged first line
             opens_next = len(lines) == 1 or lines[1].startswith("{")
             is_document = self.path.suffix.lower() == ".json" or lines[0].startswith("[")
             return is_document or not opens_next
         if len(lines) > 1:
             return False
-        # a text with its annotation is a list, too
+        # a pair of a text and its annotation is a list, too
         is_text = isinstance(record, list) and record and isinstance(record[0], str)
         return (isinstance(record, list) and not is_text) or _find_list(record) is not None
 
@@ -161,7 +161,7 @@ def _find_list(record: Any) -> Optional[list[Any]]:
         return None
     if "text" in record or "tokens" in record or "tokenized_text" in record:
         return None
-    # a Label Studio task keeps its text, not a list of records, under "data"
+    # in a Label Studio task, "data" is an object with the text, not a list of records
     found = [record[key] for key in RECORD_KEYS if isinstance(record.get(key), list)]
     return found[0] if len(found) == 1 and not isinstance(record.get("data"), dict) else None
 
@@ -175,7 +175,7 @@ def _list_records(document: Any) -> list[Any]:
 
 
 def load_json(text: str, where: str) -> Any:
-    """Read a JSON value; what cannot be read is an error with its place.
+    """Parse a JSON value, or raise an error that names its place.
 
     text (str): The text.
     where (str): Its place for messages.
@@ -196,7 +196,7 @@ def load_json(text: str, where: str) -> Any:
 
 
 def shorten(value: Any, most: int = MOST_SHOWN) -> str:
-    """Shorten a value for messages, to one line of a maximum length."""
+    """Shorten a value to one line of a maximum length, for messages."""
     text = value if isinstance(value, str) else repr(value)
     text = " ".join(text.split())
     return text if len(text) <= most else text[: most - 3] + "..."
@@ -207,15 +207,15 @@ class Format:
     """A file format.
 
     name (str): Its name for `--format` and `--to`.
-    about (str): What it is, in one line of help.
+    about (str): A one-line description for the help.
     read (Callable[[Source], Iterator[Parsed]]): Reads the sentences of a source.
-    sniff (Callable[[Source], bool]): Tells whether a source is in this format.
-    suffixes (tuple[str, ...]): File endings that are searched for in folders.
+    sniff (Callable[[Source], bool]): Checks whether a source is in this format.
+    suffixes (tuple[str, ...]): File extensions that are read from folders.
     write (Optional[Callable[[Path, Iterable[Sentence]], None]]): Writes sentences.
-    ending (str): The ending of a written file; empty for a folder.
-    holds (frozenset[str]): What it can express beside flat entities: "overlaps", "gaps", "scores",
+    ending (str): File extension of the output; empty for a folder.
+    holds (frozenset[str]): What it supports besides flat entities: "overlaps", "gaps", "scores",
         "unlabelled".
-    is_fallback (bool): Whether it is only taken if no other format fits.
+    is_fallback (bool): Whether it is only used if no other format fits.
     """
 
     name: str
@@ -230,10 +230,10 @@ class Format:
 
 
 class Place(NamedTuple):
-    """Where a record stands.
+    """Place of a record.
 
     where (str): The place for messages.
-    number (int): Its line or number.
+    number (int): Its line or record number.
     source (Source): The source that it is from.
     """
 
@@ -253,16 +253,16 @@ def record_format(
     holds: Iterable[str] = (),
     is_fallback: bool = False,
 ) -> Format:
-    """Describe a format of JSON records, one a line or in one list.
+    """Make a format of JSON records, one per line or in one list.
 
     name (str): The name.
     about (str): What it is.
-    parse (Callable[[Any, Place], Parsed]): Makes a sentence of a record.
-    sniff (Callable[[Sequence[Any]], bool]): Recognizes the first records.
-    format_sentence (Optional[Callable[[Sentence], Any]]): Makes a record of a sentence.
-    ending (str): The ending of a written file. ".json" writes one list.
-    holds (Iterable[str]): What it can express.
-    is_fallback (bool): Whether it is only taken if no other format fits.
+    parse (Callable[[Any, Place], Parsed]): Converts a record to a sentence.
+    sniff (Callable[[Sequence[Any]], bool]): Checks whether the first records are in this format.
+    format_sentence (Optional[Callable[[Sentence], Any]]): Converts a sentence to a record.
+    ending (str): File extension of the output. ".json" writes one list.
+    holds (Iterable[str]): What it supports besides flat entities.
+    is_fallback (bool): Whether it is only used if no other format fits.
     RETURNS (Format): The format.
     """
 
@@ -319,7 +319,7 @@ def take_object(record: Any, where: str) -> dict[str, Any]:
 
 
 def take_text(record: Mapping[str, Any], where: str, key: str = "text") -> str:
-    """Get the text of a record, after checking it."""
+    """Get the text of a record and validate it."""
     text = record.get(key)
     if not isinstance(text, str) or not text.strip():
         raise CrossnerError(Errors.CN242.format(where=where, key=key))
@@ -330,13 +330,13 @@ def take_text(record: Mapping[str, Any], where: str, key: str = "text") -> str:
 
 
 def take_record(record: Any, where: str) -> tuple[dict[str, Any], str]:
-    """Get a record that has to be a JSON object, and its text, after checking both."""
+    """Validate a JSON object and get its text."""
     checked = take_object(record, where)
     return checked, take_text(checked, where)
 
 
 def take_list(record: Mapping[str, Any], key: str, kind: type, where: str) -> list[Any]:
-    """Get a list under a key, after checking the type of its items."""
+    """Get a list under a key and check the type of its items."""
     found = record[key]
     if not isinstance(found, list) or not all(isinstance(item, kind) for item in found):
         name = "objects" if kind is dict else "lists"
@@ -345,7 +345,7 @@ def take_list(record: Mapping[str, Any], key: str, kind: type, where: str) -> li
 
 
 def check_characters(text: str, where: str) -> None:
-    """Refuse what JSON can say and UTF-8 can't.
+    """Raise an error for characters that JSON can encode but UTF-8 can't.
 
     text (str): A text.
     where (str): Its place for messages.
@@ -355,7 +355,7 @@ def check_characters(text: str, where: str) -> None:
 
 
 def check_unread(record: Mapping[str, Any], read: Collection[str], place: Place) -> None:
-    """Refuse a record that may hold labels which were not read.
+    """Raise an error for a record with possible labels that were not read.
 
     record (Mapping[str, Any]): The record.
     read (Collection[str]): The keys that were read.
@@ -379,7 +379,7 @@ def check_unread(record: Mapping[str, Any], read: Collection[str], place: Place)
 
 
 def check_answer(accepted: bool, answer: Any, where: str) -> None:
-    """Refuse a record that its annotator has not accepted."""
+    """Raise an error for a record that its annotator did not accept."""
     if not accepted:
         raise CrossnerError(Errors.CN243.format(where=where, answer=shorten(answer)))
 
@@ -393,14 +393,14 @@ def make_parsed(
     offsets: tuple[int, ...] = (),
     problems: Iterable[Problem] = (),
 ) -> Parsed:
-    """Check the marks of a text and make a sentence of both.
+    """Validate a text's marks and make a sentence.
 
     text (str): The text.
-    marks (Optional[Iterable[Mark]]): The labelled pieces; None if the text is not annotated.
+    marks (Optional[Iterable[Mark]]): The annotated pieces; None if the text is not annotated.
     place (Place): Where the record stands.
-    words (Optional[tuple[str, ...]]): The tokens, where they are given.
+    words (Optional[tuple[str, ...]]): The tokens, if given.
     offsets (tuple[int, ...]): Where each token starts.
-    problems (Iterable[Problem]): What is known to be wrong.
+    problems (Iterable[Problem]): Problems found so far.
     RETURNS (Parsed): The sentence; its spans may overlap.
     """
     found = list(problems)
@@ -497,16 +497,16 @@ def _join_pieces(text: str, pieces: list[tuple[int, int]]) -> list[tuple[int, in
 
 
 def _squeeze(text: str) -> str:
-    # tools write a line break as a blank, or as a backslash and an n
+    # some tools write a line break as a space, or as a backslash and an n
     return "".join(text.replace("\\n", " ").split())
 
 
 def _fix_offsets(text: str, marks: list[Mark]) -> list[Mark]:
-    """Turn offsets that count as JavaScript and Java do into characters.
+    """Convert offsets in UTF-16 units, as JavaScript and Java count, to characters.
 
     text (str): The text.
     marks (list[Mark]): The marks.
-    RETURNS (list[Mark]): The marks, moved if only that makes all of them fit their texts.
+    RETURNS (list[Mark]): The marks, converted only if all of them then match their texts.
     """
     if text.isascii() or not any(ord(char) > 0xFFFF for char in text):
         return marks

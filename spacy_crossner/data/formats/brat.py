@@ -1,7 +1,7 @@
 """brat's standoff format: a text in `NAME.txt`, and its annotation in `NAME.ann`.
 
-`T1<tab>PER 0 4<tab>Ruiz` is an entity; `T2<tab>DIS 0 5;10 14<tab>lower pain` has its parts apart.
-Relations, events, attributes and notes are not read, but for notes `score 0.9` on an entity. A text
+`T1<tab>PER 0 4<tab>Ruiz` is an entity; `T2<tab>DIS 0 5;10 14<tab>lower pain` is discontinuous.
+Relations, events, attributes and notes are ignored, except notes `score 0.9` on an entity. A text
 without an `.ann` file is not annotated.
 """
 
@@ -30,7 +30,7 @@ _LABEL = re.compile(r"[^\s;|,]+")
 
 
 def sniff(source: Source) -> bool:
-    """Check whether a file is an annotation, or a text next to annotations."""
+    """Check if a file is an annotation, or a text next to annotations."""
     suffix = source.path.suffix.lower()
     return suffix == ANNOTATION or (
         suffix == TEXT and next(source.path.parent.glob(f"*{ANNOTATION}"), None) is not None
@@ -44,7 +44,7 @@ def list_texts(folder: Path) -> list[Path]:
 
 
 def read(source: Source) -> Iterator[Parsed]:
-    """Read a text with its annotation, as one sentence.
+    """Read a text and its annotation as one sentence.
 
     source (Source): The text or the annotation.
     YIELDS (Parsed): The sentence.

@@ -1,18 +1,18 @@
-"""Files with a token a line: IOB, IOB2 and BIOES columns.
+"""Files with one token per line: IOB, IOB2 and BIOES columns.
 
 Columns
-    Tabs or spaces between the columns; sentences end at a blank line or at `-DOCSTART-`. The
+    Tabs or spaces separate the columns; sentences end at a blank line or at `-DOCSTART-`. The
     tokens are in the first column, the tags in the last one that looks like tags (as in CoNLL
-    2003). Where the first column counts the tokens, they are in the second, and the tags in the
+    2003). If the first column numbers the tokens, they are in the second, and the tags in the
     third (as in WikiANN and Universal NER) if that looks like tags. A comment `# text = ...` gives
-    the real spacing, to which the tokens are fitted; without it one blank stands between two
-    tokens (none in Chinese, Japanese, Thai and other languages written so). `B-O` and `I-O`
-    count as `O`.
+    the original spacing, to which the tokens are aligned; without it, tokens are separated by one
+    space (none in Chinese, Japanese, Thai and other unspaced languages). `B-O` and `I-O` count as
+    `O`.
 
 Tags
     `iob2`: B opens, I continues. `iob`: B only opens right after an entity of the same label.
     `bioes` (or BILOU, BMES): E (L) closes, S (U) stands alone, M is I. Where a tag breaks its
-    scheme, the entity is cut where conlleval and seqeval would cut it, and the sentence kept."""
+    scheme, entities end where conlleval and seqeval end them, and the sentence is kept."""
 
 import re
 from collections import Counter
@@ -37,10 +37,10 @@ Scheme = Literal["iob", "iob2", "bioes"]
 Block = list[tuple[int, str]]
 
 SUFFIXES = (".iob", ".iob2", ".bio", ".bioes", ".conll", ".conll02", ".tsv")
-# A sentence of more tokens is probably a whole file without blank lines.
+# A longer sentence is probably a whole file without blank lines.
 GIANT = 1000
 FEW = 20
-# Columns beside the token that a row may have which looks like a comment.
+# Maximum columns after the token of a row that looks like a comment.
 MOST = 3
 
 _KEY = re.compile(r"#\s*[\w.:-]+\s*=")
@@ -54,11 +54,11 @@ _SAME_PREFIX = {"L": "E", "U": "S", "M": "I"}
 
 @dataclass(frozen=True)
 class Layout:
-    """Which columns a file has.
+    """The columns of a file.
 
-    tabs (bool): Whether tabs separate the columns, or any blanks.
+    tabs (bool): Whether only tabs separate columns, or any white space.
     width (int): The number of columns.
-    indexed (bool): Whether the first column counts the tokens of a sentence.
+    indexed (bool): Whether the first column numbers the tokens of a sentence.
     tag (int): The tags' column.
     scheme (Scheme): How tags form entities.
     """
@@ -71,7 +71,7 @@ class Layout:
 
 
 def is_comment(line: str) -> bool:
-    """Check whether a line is a comment, rather than the token '#' with its tag."""
+    """Check if a line is a comment, rather than the token '#' with its tag."""
     if not line.startswith("#"):
         return False
     first, *others = line.split()
@@ -88,10 +88,10 @@ def split_row(line: str, tabs: bool) -> list[str]:
 
 
 def iter_blocks(lines: Iterable[str]) -> Iterator[Block]:
-    """Cut a file into sentences.
+    """Split a file into sentences.
 
     lines (Iterable[str]): The lines.
-    YIELDS (Block): Line numbers and lines that stand together.
+    YIELDS (Block): Line numbers and lines of a sentence.
     """
     block: Block = []
     for number, line in enumerate(lines, start=1):
@@ -106,11 +106,11 @@ def iter_blocks(lines: Iterable[str]) -> Iterator[Block]:
 
 
 def guess_layout(lines: Iterable[str], name: str, scheme: Scheme | None = None) -> Layout:
-    """Find out which columns a file has from its first lines.
+    """Guess the columns of a file from its first lines.
 
     lines (Iterable[str]): The first lines.
     name (str): The file's name for messages.
-    scheme (Scheme): The tags' scheme, or None to guess it too.
+    scheme (Scheme): The tags' scheme, or None to guess it.
     RETURNS (Layout): The layout.
     """
     rows = [row for block in iter_blocks(lines) for _, row in block if not is_comment(row)]
@@ -126,14 +126,14 @@ def guess_layout(lines: Iterable[str], name: str, scheme: Scheme | None = None) 
     if rows and not tagged:
         raise CrossnerError(Errors.CN208.format(path=name, row=shorten(rows[0])))
     indexed = any(n > 1 for n in tagged) and is_mostly(re.compile(r"\d+"), 0, 0.9)
-    # what stands behind the tags in UNER may look like tags too; elsewhere chunks stand before them
+    # in UNER, columns after the tags may look like tags; elsewhere, chunks come before the tags
     tag = 0 if not tagged else 2 if indexed and 2 in tagged else tagged[-1]
     tags = [row[tag] for row in table]
     return Layout(tabs, width, indexed, tag, scheme or guess_scheme(tags))
 
 
 def guess_scheme(tags: Sequence[str]) -> Scheme:
-    """Find out the scheme of tags.
+    """Guess the scheme of tags.
 
     tags (Sequence[str]): Tags of many tokens.
     RETURNS (Scheme): The scheme.
@@ -141,7 +141,7 @@ def guess_scheme(tags: Sequence[str]) -> Scheme:
     prefixes = Counter(tag[:1] for tag in tags)
     if any(prefixes[prefix] for prefix in "ESLU"):
         return "bioes"
-    # in IOB nearly all entities open with I; a few tags that do so are rather mistakes
+    # in IOB nearly all entities open with I; a few such tags are rather mistakes
     _, stray, _ = decode_tags(["O" if tag in _NO_ENTITY else tag for tag in tags], "iob2")
     return "iob" if len(stray) > max(prefixes["B"], FEW) else "iob2"
 
@@ -149,12 +149,12 @@ def guess_scheme(tags: Sequence[str]) -> Scheme:
 def decode_tags(
     tags: Sequence[str], scheme: Scheme
 ) -> tuple[list[tuple[int, int, str]], list[int], list[int]]:
-    """Turn tags into entities.
+    """Convert tags to entities.
 
     tags (Sequence[str]): `O`, or a prefix, a hyphen and a label.
     scheme (Scheme): The scheme.
-    RETURNS (tuple): Token spans with their labels; the tokens whose tag continues an entity that
-        is not there; the tokens after which an entity breaks off.
+    RETURNS (tuple): Token spans with their labels; the tokens whose tag continues a missing
+        entity; the tokens after which an entity lacks its end.
     """
     spans: list[tuple[int, int, str]] = []
     stray: list[int] = []
@@ -184,10 +184,10 @@ def parse_columns(
 ) -> Iterator[Parsed]:
     """Read IOB, IOB2 or BIOES columns.
 
-    lines (Iterable[str]): The lines, without their line ends.
+    lines (Iterable[str]): The lines without line endings.
     name (str): The file's name for messages.
     layout (Layout): The file's columns.
-    lang (str): The language, for the spacing where the file does not tell it.
+    lang (str): The language, which determines the spacing if the file does not.
     YIELDS (Parsed): The sentences in order.
     """
     for block in iter_blocks(lines):
@@ -268,7 +268,7 @@ def _check_row(fields: list[str], line: str, where: str, layout: Layout) -> str 
 def describe_misfit(
     misfit: MisfitError, words: Sequence[str], text: str, name: str, line: int
 ) -> Problem:
-    """Describe tokens that do not fit the text of a comment.
+    """Describe tokens that don't match the text of a comment.
 
     misfit (MisfitError): The first token out of place.
     words (Sequence[str]): The tokens.
@@ -288,10 +288,9 @@ def describe_misfit(
 def format_iob2(sentence: Sentence) -> str:
     """Write a sentence as IOB2 columns: the inverse of `parse_columns`.
 
-    A line break or tab inside the text becomes a blank, for no column can hold it.
+    Line breaks and tabs inside the text become spaces, because columns can't hold them.
 
-    sentence (Sentence): A sentence with words and spans, of which each covers whole words and none
-        overlaps another.
+    sentence (Sentence): A sentence with words and non-overlapping spans of whole words.
     RETURNS (str): The comment with the text, if its spacing is known; a line with index, token
         and tag for each token; a blank line.
     """
@@ -320,7 +319,7 @@ def _flatten(text: str) -> str:
 
 
 def sniff(source: Source) -> bool:
-    """Check whether a file may contain columns: any text that is not JSON may."""
+    """Check if a file may contain columns: any text that is not JSON may."""
     if source.path.suffix.lower() in SUFFIXES:
         return True
     return source.is_text and not source.is_json

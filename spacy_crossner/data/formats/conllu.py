@@ -1,4 +1,4 @@
-"""CoNLL-U, read as text: the surface tokens (a multiword token `3-4` is one token), no labels."""
+"""CoNLL-U, read as unlabelled text: surface tokens (a multiword token `3-4` is one token)."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ from spacy_crossner.errors import Errors
 def parse_conllu(lines: Iterable[str], name: str) -> Iterator[Parsed]:
     """Read the text of a CoNLL-U file.
 
-    lines (Iterable[str]): The lines, without their line ends.
+    lines (Iterable[str]): The lines without line endings.
     name (str): The file's name for messages.
     YIELDS (Parsed): The sentences in order, without annotation.
     """

@@ -11,7 +11,7 @@ from spacy_crossner.data.shards import SUFFIX, read_docs
 
 
 def read(source: Source) -> Iterator[Parsed]:
-    """Take the docs of a file apart into texts, words and entities.
+    """Read docs as sentences with words and entities.
 
     source (Source): A `.spacy` file.
     RETURNS (Iterator[Parsed]): The sentences.

@@ -24,7 +24,7 @@ KEYS = ("label", "labels")
 
 
 def sniff(records: Sequence[Any]) -> bool:
-    """Check whether any record has labels in doccano's form, or none has labels."""
+    """Check if any record has doccano's labels, or none has labels."""
     objects = [record for record in records if isinstance(record, dict) and "text" in record]
     for record in objects:
         lists = [record.get(key) for key in KEYS]
@@ -35,7 +35,7 @@ def sniff(records: Sequence[Any]) -> bool:
             isinstance(entity, dict) and "start_offset" in entity for entity in entities
         ):
             return True
-    if any("annotator" in record for record in objects):  # Label Studio's, without labels
+    if any("annotator" in record for record in objects):  # an unlabelled record of Label Studio
         return False
     lists = [record.get(key) for record in objects for key in (*KEYS, "entities") if key in record]
     return bool(lists) and not any(lists) and all(isinstance(found, list) for found in lists)
@@ -80,7 +80,7 @@ def format_record(sentence: Sentence) -> dict[str, Any]:
     """Make a record to import into doccano.
 
     sentence (Sentence): The sentence.
-    RETURNS (dict[str, Any]): The record. doccano keeps the scores as data beside the text.
+    RETURNS (dict[str, Any]): The record. Scores go into metadata fields, which doccano keeps.
     """
     record: dict[str, Any] = {"text": sentence.text}
     if sentence.spans is not None:

@@ -1,4 +1,4 @@
-"""GLiNER: its training data, and the entities that it predicts.
+"""GLiNER's training data and its predictions.
 
 Training: {"tokenized_text": ["Ruiz", ...], "ner": [[first token, last token, "person"], ...]}.
 Output: {"text": ..., "entities": [{"start", "end", "text", "label", "score"}, ...]}.
@@ -24,12 +24,12 @@ from spacy_crossner.errors import CrossnerError, Errors
 
 
 def sniff_training(records: Sequence[Any]) -> bool:
-    """Check whether any record is training data."""
+    """Check if any record is training data."""
     return any(isinstance(record, dict) and "tokenized_text" in record for record in records)
 
 
 def sniff_output(records: Sequence[Any]) -> bool:
-    """Check whether any record has predicted entities."""
+    """Check if any record has predicted entities."""
     return any(
         isinstance(record, dict)
         and isinstance(record.get("entities"), list)
@@ -42,11 +42,11 @@ def sniff_output(records: Sequence[Any]) -> bool:
 
 
 def parse_training(record: Any, place: Place) -> Parsed:
-    """Read a record of training data, whose spans end with their last token.
+    """Read a record of training data, where span ends are inclusive.
 
     record (Any): The record.
     place (Place): Where it stands.
-    RETURNS (Parsed): The sentence; it is not annotated without "ner".
+    RETURNS (Parsed): The sentence; without "ner" it is not annotated.
     """
     where = place.where
     record = take_object(record, where)
@@ -68,7 +68,7 @@ def parse_training(record: Any, place: Place) -> Parsed:
 
 
 def parse_output(record: Any, place: Place) -> Parsed:
-    """Read a text with the entities that a model has found.
+    """Read a text with predicted entities.
 
     record (Any): The record.
     place (Place): Where it stands.
@@ -86,7 +86,7 @@ def parse_output(record: Any, place: Place) -> Parsed:
 def format_training(sentence: Sentence) -> dict[str, Any]:
     """Make a record of training data.
 
-    sentence (Sentence): A sentence with words, of which each entity covers whole ones.
+    sentence (Sentence): A sentence with words; entities cover whole words.
     RETURNS (dict[str, Any]): The record.
     """
     words = list(sentence.words or ())
@@ -99,7 +99,7 @@ def format_training(sentence: Sentence) -> dict[str, Any]:
 
 
 def format_output(sentence: Sentence) -> dict[str, Any]:
-    """Make a text with entities as GLiNER predicts them.
+    """Make a record in the format of GLiNER's predictions.
 
     sentence (Sentence): The sentence.
     RETURNS (dict[str, Any]): The record.

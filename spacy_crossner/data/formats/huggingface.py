@@ -26,14 +26,14 @@ from spacy_crossner.errors import CrossnerError, Errors
 
 TOKEN_KEYS = ("tokens", "words")
 TAG_KEYS = ("ner_tags", "tags", "labels", "ner")
-# what some datasets say a second time in words
+# columns that repeat the tags as strings in some data sets
 REPEATED = ("spans", "ner_tags", "tags", "labels")
 SUFFIXES = (".parquet", ".arrow")
 INFO, DATASETS, STATE = "dataset_info.json", "dataset_dict.json", "state.json"
 
 
 def sniff(records: Sequence[Any]) -> bool:
-    """Check whether any record has tokens and tags."""
+    """Check if any record has tokens and tags."""
     return any(
         isinstance(record, dict)
         and any(_is_strings(record.get(key)) for key in TOKEN_KEYS)
@@ -51,7 +51,7 @@ def parse_record(record: Any, place: Place) -> Parsed:
 
     record (Any): The record.
     place (Place): Where it stands.
-    RETURNS (Parsed): The sentence; it is not annotated if it has no tags.
+    RETURNS (Parsed): The sentence; without tags it is not annotated.
     """
     where = place.where
     record = take_object(record, where)
@@ -79,12 +79,12 @@ def _name_tag(tag: Any, place: Place) -> Any:
 
 
 def is_dataset(path: Path) -> bool:
-    """Check whether a folder was written by `save_to_disk`."""
+    """Check if a folder was written by `save_to_disk`."""
     return path.is_dir() and any((path / name).is_file() for name in (DATASETS, STATE))
 
 
 def sniff_files(source: Source) -> bool:
-    """Check whether a source is a Parquet or Arrow file, or a saved dataset."""
+    """Check if a source is a Parquet or Arrow file, or a saved dataset."""
     return source.path.suffix.lower() in SUFFIXES or is_dataset(source.path)
 
 
@@ -169,7 +169,7 @@ def _find_names(metadata: Mapping[bytes, bytes], folder: Path) -> Sequence[str]:
     for features in found:
         for key in TAG_KEYS:
             feature = features.get(key) if isinstance(features, dict) else None
-            # a list of class labels, in the notation of old versions and of new ones
+            # a list of class labels, in the notation of old and new versions
             if isinstance(feature, list) and feature:
                 feature = feature[0]
             elif isinstance(feature, dict):
@@ -182,7 +182,7 @@ def _find_names(metadata: Mapping[bytes, bytes], folder: Path) -> Sequence[str]:
 def format_record(sentence: Sentence) -> dict[str, Any]:
     """Make a record with tags that are strings.
 
-    sentence (Sentence): A sentence with words, of which each entity covers whole ones.
+    sentence (Sentence): A sentence with words; entities cover whole words.
     RETURNS (dict[str, Any]): The record.
     """
     record: dict[str, Any] = {"tokens": list(sentence.words or ())}

@@ -1,9 +1,9 @@
-"""JSON lines with character spans, and Prodigy's form of them.
+"""JSON lines with character spans, including Prodigy's.
 
-An object a line: {"text": ..., "spans": [{"start", "end", "label"}], "tokens": [{"text"}]}. Without
-"spans" a text is not annotated; without "tokens" it is tokenized. Spans may overlap. One whose
-parts are apart has "fragments": [[start, end], ...] as well; one that a model found has a "score".
-Prodigy's "answer" has to be "accept".
+One object per line: {"text": ..., "spans": [{"start", "end", "label"}], "tokens": [{"text"}]}.
+Without "spans" a text is not annotated; without "tokens" it is tokenized. Spans may overlap.
+Discontinuous spans have "fragments": [[start, end], ...] as well; predicted spans have a "score".
+Prodigy's "answer" must be "accept".
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,17 +30,17 @@ from spacy_crossner.data.sentences import (
 )
 from spacy_crossner.errors import CrossnerError, Errors
 
-# what Prodigy adds to each record
+# keys that Prodigy adds to each record
 PRODIGY_KEYS = {"_input_hash", "_task_hash", "_view_id", "_annotator_id", "_session_id", "answer"}
 
 
 def sniff_jsonl(records: Sequence[Any]) -> bool:
-    """Check whether any record has a text."""
+    """Check if any record has a text."""
     return any(isinstance(record, dict) and "text" in record for record in records)
 
 
 def sniff_prodigy(records: Sequence[Any]) -> bool:
-    """Check whether any record comes from Prodigy."""
+    """Check if any record comes from Prodigy."""
     return any(
         isinstance(record, dict) and "text" in record and PRODIGY_KEYS.intersection(record)
         for record in records
@@ -58,7 +58,7 @@ def parse_record(record: Any, place: Place) -> Parsed:
     record, text = take_record(record, where)
     answer = record.get("answer", "accept")
     check_answer(answer == "accept", answer, where)
-    # a class of the whole text stands beside spans, not for them
+    # labels of the whole text may accompany spans, but don't replace them
     classes = [key for key in ("label", "labels") if isinstance(record.get(key), str)]
     read = ["spans", *(classes if "spans" in record else ())]
     check_unread(record, read, place)
@@ -68,7 +68,7 @@ def parse_record(record: Any, place: Place) -> Parsed:
         spans = take_list(record, "spans", dict, where)
         marks = [make_mark(span, where) for span in spans]
         if "answer" in record:
-            # an annotator has confirmed what a model found
+            # an annotator has confirmed the model's predictions
             marks = [mark._replace(score=None) for mark in marks]
     return make_parsed(text, marks, place, words=words, offsets=offsets)
 
@@ -76,7 +76,7 @@ def parse_record(record: Any, place: Place) -> Parsed:
 def make_mark(span: Mapping[str, Any], where: str) -> Mark:
     """Read a span that is an object.
 
-    span (Mapping[str, Any]): "start", "end", "label"; "text", "score" and "fragments" if known.
+    span (Mapping[str, Any]): Has "start", "end", "label"; optionally "text", "score", "fragments".
     where (str): Its place for messages.
     RETURNS (Mark): The mark.
     """
@@ -104,12 +104,12 @@ def make_mark(span: Mapping[str, Any], where: str) -> Mark:
 def take_tokens(
     found: Any, text: str, where: str
 ) -> tuple[Optional[tuple[str, ...]], tuple[int, ...]]:
-    """Read tokens that are objects with a text.
+    """Read tokens given as objects with a text.
 
     found (Any): The tokens, or None.
-    text (str): The text that they are from.
+    text (str): The text that contains them.
     where (str): Their place for messages.
-    RETURNS (tuple): The tokens without those that are whitespace, and where each starts.
+    RETURNS (tuple): The tokens, except white space, and the offset of each.
     """
     if found is None:
         return None, ()
@@ -146,7 +146,7 @@ def format_spans(sentence: Sentence) -> list[dict[str, Any]]:
 
 
 def format_record(sentence: Sentence) -> dict[str, Any]:
-    """Make a record of a sentence: the inverse of `parse_record`.
+    """Convert a sentence to a record: the inverse of `parse_record`.
 
     sentence (Sentence): The sentence.
     RETURNS (dict[str, Any]): The record.
@@ -163,11 +163,11 @@ def format_record(sentence: Sentence) -> dict[str, Any]:
 
 
 def format_prodigy(sentence: Sentence) -> dict[str, Any]:
-    """Make a task for Prodigy, with the entities to correct.
+    """Make a Prodigy task for correcting entities.
 
     sentence (Sentence): The sentence.
-    RETURNS (dict[str, Any]): The task. Its tokens say whether a blank follows, and its spans which
-        tokens they cover. The lowest score is shown as "meta".
+    RETURNS (dict[str, Any]): The task. Tokens have a flag for a following space, spans their token
+        indices. The lowest score is in "meta", which Prodigy displays.
     """
     record: dict[str, Any] = {"text": sentence.text}
     if sentence.words is None:

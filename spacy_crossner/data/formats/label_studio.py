@@ -1,8 +1,8 @@
 """Label Studio: its JSON, JSON-MIN and CSV exports, and tasks with predictions to import.
 
-JSON keeps each task with all its annotations; the one marked as ground truth is taken, or else the
-first that was not cancelled. JSON-MIN and CSV keep one annotation a record: a field of the text
-and one of the labels, which both have the names of the project's labelling interface.
+In JSON, a task has all its annotations: the one marked as ground truth is used, or else the first
+that was not cancelled. JSON-MIN and CSV have one annotation per record: a field with the text and
+one with the labels, named as in the project's labelling interface.
 """
 
 import json
@@ -26,13 +26,13 @@ from spacy_crossner.data.formats.table import read_rows
 from spacy_crossner.data.sentences import Parsed, Problem, Sentence
 from spacy_crossner.errors import CrossnerError, Errors
 
-# what JSON-MIN and CSV add to the fields of a task
+# columns that JSON-MIN and CSV add to the fields of a task
 COLUMNS = {"annotation_id", "annotator", "created_at", "updated_at", "lead_time", "id"}
 TEXT_KEY = "text"
 
 
 def sniff_json(records: Sequence[Any]) -> bool:
-    """Check whether any record is a task."""
+    """Check if any record is a task."""
     return any(
         isinstance(record, dict)
         and isinstance(record.get("data"), dict)
@@ -42,7 +42,7 @@ def sniff_json(records: Sequence[Any]) -> bool:
 
 
 def sniff_min(records: Sequence[Any]) -> bool:
-    """Check whether any record is an annotated task in the short form."""
+    """Check if any record is an annotated task of JSON-MIN."""
     return any(
         isinstance(record, dict)
         and ("annotator" in record or "annotation_id" in record or _find_regions(record))
@@ -64,7 +64,7 @@ def parse_task(record: Any, place: Place) -> Parsed:
 
     record (Any): The task.
     place (Place): Where it stands.
-    RETURNS (Parsed): The sentence. It is not annotated if the task is not.
+    RETURNS (Parsed): The sentence, not annotated if the task is not.
     """
     where = place.where
     record = take_object(record, where)
@@ -175,7 +175,7 @@ def parse_min(record: Any, place: Place) -> Parsed:
 
 
 def sniff_csv(source: Source) -> bool:
-    """Check whether a file is a CSV export."""
+    """Check if a file is a CSV export."""
     if not source.is_text or source.is_json:
         return False
     header = {name.strip().strip('"') for name in source.first.replace("\t", ",").split(",")}
@@ -218,8 +218,8 @@ def format_task(sentence: Sentence) -> dict[str, Any]:
     """Make a task to import into Label Studio.
 
     sentence (Sentence): The sentence.
-    RETURNS (dict[str, Any]): The task. Entities with scores are a prediction, which annotators
-        correct; others are an annotation. The interface needs <Labels name="label" toName="text">.
+    RETURNS (dict[str, Any]): The task. Entities with scores become a prediction, which annotators
+        correct; others an annotation. The interface needs <Labels name="label" toName="text">.
     """
     task: dict[str, Any] = {"data": {TEXT_KEY: sentence.text}}
     if sentence.spans is None:

@@ -1,7 +1,8 @@
-"""spaCy's JSON: training data of version 2, docs of version 3, and texts with entity offsets.
+"""spaCy's JSON: training data of spaCy 2, docs of spaCy 3, and texts with entity offsets.
 
-Version 2: [{"paragraphs": [{"raw", "sentences": [{"tokens": [{"orth", "ner"}]}]}]}], a paragraph a
-doc, or pairs [text, {"entities": [[start, end, label]]}]. Version 3: what `Doc.to_json` makes.
+Version 2: [{"paragraphs": [{"raw", "sentences": [{"tokens": [{"orth", "ner"}]}]}]}], one doc
+per paragraph, or pairs [text, {"entities": [[start, end, label]]}]. Version 3: the output of
+`Doc.to_json`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,7 +39,7 @@ MISSING = "-"
 
 
 def sniff(records: Sequence[Any]) -> bool:
-    """Check whether any record is a doc or a text with entity offsets."""
+    """Check if any record is a doc or a text with entity offsets."""
     return any(
         _is_pair(record)
         or (
@@ -116,10 +117,10 @@ def _take_tokens(
 
 
 def format_doc(sentence: Sentence) -> dict[str, Any]:
-    """Make JSON that `Doc.from_json` reads.
+    """Convert a sentence to JSON for `Doc.from_json`.
 
     sentence (Sentence): The sentence.
-    RETURNS (dict[str, Any]): The doc. Overlapping entities are in its span group, too.
+    RETURNS (dict[str, Any]): The doc. If entities overlap, a span group holds all of them.
     """
     record: dict[str, Any] = {"text": sentence.text}
     words = [(start, start + len(word)) for word, start in locate_words(sentence)]
@@ -138,7 +139,7 @@ def format_doc(sentence: Sentence) -> dict[str, Any]:
 
 
 def sniff_training(source: Source) -> bool:
-    """Check whether a file is training data of spaCy 2."""
+    """Check if a file is training data of spaCy 2."""
     return source.is_json and any(
         isinstance(record, dict) and "paragraphs" in record for record in source.records
     )
@@ -148,7 +149,7 @@ def read_training(source: Source) -> Iterator[Parsed]:
     """Read training data of version 2.
 
     source (Source): The file.
-    YIELDS (Parsed): The sentences, one a paragraph.
+    YIELDS (Parsed): The sentences, one per paragraph.
     """
     number = 0
     for _, where, record in source.iter_records():
@@ -200,7 +201,7 @@ def _parse_paragraph(paragraph: Mapping[str, Any], place: Place) -> Parsed:
     if not isinstance(raw, str) or parsed.sentence is None:
         return parsed
     _, offsets = locate(words, raw, where)
-    # the entities were placed in a text made up of the tokens
+    # the entities' offsets refer to a text made from the tokens
     starts = join_tokens(words, place.source.lang)[1]
     begins = dict(zip(starts, offsets, strict=True))
     lengths = [len(word) for word in words]

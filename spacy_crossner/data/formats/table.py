@@ -1,8 +1,8 @@
-"""CSV and TSV with a token a row: `token,tag`, with or without a sentence column.
+"""CSV and TSV with one token per row: `token,tag`, with or without a sentence column.
 
-The header names the columns; without one, the first is the token and the one that looks like tags
-is the tag. In Kaggle's form ("Sentence #", "Word", "POS", "Tag") only the first row of a sentence
-has its number. Without a sentence column, blank rows end sentences.
+The header names the columns; without one, the first column is the token and the one that looks
+like tags is the tag. In Kaggle's format ("Sentence #", "Word", "POS", "Tag") only the first row of
+a sentence has its number. Without a sentence column, blank rows end sentences.
 """
 
 import csv
@@ -27,11 +27,11 @@ _LARGEST_CELL = 1 << 28
 
 
 class Columns(NamedTuple):
-    """Which columns a table has.
+    """The columns of a table.
 
     token (int): The tokens.
     tag (int): The tags.
-    sentence (Optional[int]): What tells the sentences apart, if anything.
+    sentence (Optional[int]): The column that identifies the sentence, if any.
     width (int): The number of columns.
     has_header (bool): Whether the first row names them.
     """
@@ -44,7 +44,7 @@ class Columns(NamedTuple):
 
 
 def find_separator(line: str) -> str:
-    """Find the separator of the columns of a line."""
+    """Find the column separator of a line."""
     return max(SEPARATORS, key=line.count)
 
 
@@ -53,7 +53,7 @@ def read_rows(source: Source) -> Iterator[tuple[int, list[str]]]:
 
     source (Source): The file.
     YIELDS (tuple[int, list[str]]): The line in which a row ends, and its cells; none if
-        it is blank.
+        the row is blank.
     """
     csv.field_size_limit(_LARGEST_CELL)
     lines = (line + "\n" for line in source.lines())
@@ -70,7 +70,7 @@ def read_rows(source: Source) -> Iterator[tuple[int, list[str]]]:
 
 
 def find_columns(source: Source) -> Optional[Columns]:
-    """Find out which columns a table has from its first lines.
+    """Guess the columns of a table from its first lines.
 
     source (Source): The file.
     RETURNS (Optional[Columns]): The columns, or None if it is not a table of tokens and tags.
@@ -86,7 +86,7 @@ def find_columns(source: Source) -> Optional[Columns]:
         sentence = next((names.index(name) for name in SENTENCE_NAMES if name in names), None)
         return Columns(token, tag, sentence, len(names), True)
     if separator == "\t":
-        return None  # IOB columns, which have their own reader
+        return None  # IOB columns are another format
     width = len(names)
     rows = [row for row in table if len(row) == width]
     for column in range(width - 1, 0, -1):
@@ -96,7 +96,7 @@ def find_columns(source: Source) -> Optional[Columns]:
 
 
 def sniff(source: Source) -> bool:
-    """Check whether a file is a table of tokens and tags."""
+    """Check if a file is a table of tokens and tags."""
     if not source.is_text or source.is_json or source.path.suffix.lower() in (".conllu", ".iob2"):
         return False
     if not any(separator in source.first for separator in SEPARATORS):
@@ -167,7 +167,7 @@ def write(path: Path, sentences: Iterable[Sentence]) -> None:
     """Write a table with the columns sentence, token and tag.
 
     path (Path): The file.
-    sentences (Iterable[Sentence]): Sentences with words, of which each entity covers whole ones.
+    sentences (Iterable[Sentence]): Sentences with words; entities cover whole words.
     """
     with path.open("w", encoding="utf8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""Plain text, a sentence a line."""
+"""Plain text, one sentence per line."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,9 +8,9 @@ from spacy_crossner.errors import Errors
 
 
 def parse_text(lines: Iterable[str], name: str) -> Iterator[Parsed]:
-    """Read plain text, a sentence a line; blank lines are skipped.
+    """Read plain text, one sentence per line; blank lines are skipped.
 
-    lines (Iterable[str]): The lines, without their line ends.
+    lines (Iterable[str]): The lines without line endings.
     name (str): The file's name for messages.
     YIELDS (Parsed): The sentences in order, without tokens and without annotation.
     """
@@ -27,5 +27,5 @@ def read(source: Source) -> Iterator[Parsed]:
     return parse_text(source.lines(), source.name)
 
 
-# never guessed: any file could be text
-TEXT = Format("text", "plain text, a sentence a line", read, lambda source: False)
+# never detected: any file could be text
+TEXT = Format("text", "plain text, one sentence per line", read, lambda source: False)

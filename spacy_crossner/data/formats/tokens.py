@@ -1,4 +1,4 @@
-"""Sentences that are given as tokens, with tags or with spans of tokens."""
+"""Sentences given as tokens with tags or token spans."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ def check_words(found: Any, key: str, where: str) -> list[str]:
     """Check a list of tokens.
 
     found (Any): The tokens.
-    key (str): The key that they stand under.
+    key (str): The key that holds them.
     where (str): Their place for messages.
     RETURNS (list[str]): The tokens.
     """
@@ -46,13 +46,13 @@ def parse_tokens(
     place: Place,
     problems: Iterable[Problem] = (),
 ) -> Parsed:
-    """Make a sentence of tokens and spans of tokens.
+    """Make a sentence from tokens and token spans.
 
     words (Sequence[str]): The tokens.
-    spans (Optional[Iterable[tuple[int, int, Any]]]): First token, the token behind the last one,
-        and label; None if the tokens are not annotated.
-    place (Place): Where the record stands.
-    problems (Iterable[Problem]): What is known to be wrong.
+    spans (Optional[Iterable[tuple[int, int, Any]]]): Start (token), end (token, exclusive) and
+        label; None if the tokens are not annotated.
+    place (Place): The record's place.
+    problems (Iterable[Problem]): Problems found so far.
     RETURNS (Parsed): The sentence.
     """
     text, offsets, spaced = join_tokens(words, place.source.lang)
@@ -79,10 +79,10 @@ def parse_tokens(
 
 
 def parse_tags(words: Sequence[str], tags: Sequence[Any], place: Place) -> Parsed:
-    """Make a sentence of tokens and tags.
+    """Make a sentence from tokens and tags.
 
     words (Sequence[str]): The tokens.
-    tags (Sequence[Any]): A tag for each: IOB, IOB2, BIOES, or labels without a prefix.
+    tags (Sequence[Any]): One tag per token: IOB, IOB2, BIOES, or labels without a prefix.
     place (Place): Where the record stands.
     RETURNS (Parsed): The sentence.
     """
@@ -96,7 +96,7 @@ def parse_tags(words: Sequence[str], tags: Sequence[Any], place: Place) -> Parse
             raise CrossnerError(Errors.CN224.format(where=where, tag=shorten(tag)))
     cleaned = ["O" if tag in NO_ENTITY else tag.strip() for tag in tags]
     if all(tag == "O" or not _PREFIXED.fullmatch(tag) for tag in cleaned):
-        # labels without a prefix: tokens that stand together are one entity
+        # labels without a prefix: consecutive tokens with the same label are one entity
         cleaned = [tag if tag == "O" else f"I-{tag}" for tag in cleaned]
         spans, _, _ = decode_tags(cleaned, "iob")
         return parse_tokens(words, spans, place)

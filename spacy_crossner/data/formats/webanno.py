@@ -1,8 +1,8 @@
 """WebAnno TSV 3, an export of INCEpTION and WebAnno.
 
-A token a row: its number, its offsets, its form, then the values of each layer. `PER[1]` on several
-tokens is one entity, `PER` stands on a single token, `PER[1]|LOC[2]` are two entities, and a row
-numbered `1-2.1` is a part of token 2. The layer of named entities is read, or the only span layer.
+One token per row: number, offsets, form, then the values of each layer. `PER[1]` on several tokens
+is one entity, `PER` is an entity of one token, `PER[1]|LOC[2]` are two entities, and a row numbered
+`1-2.1` is a part of token 2. The named entity layer is read, or the only span layer.
 """
 
 import re
@@ -26,7 +26,7 @@ NOTHING, UNNAMED = "_", "*"
 
 
 def sniff(source: Source) -> bool:
-    """Check whether a file is WebAnno TSV."""
+    """Check if a file is WebAnno TSV."""
     return source.is_text and bool(_HEAD.match(source.first))
 
 
@@ -59,7 +59,7 @@ def _find_column(source: Source) -> int:
                 values.setdefault(layer, {})[feature] = column + number
             column += max(1, len(features))
         elif line.startswith(_OTHER_LAYERS):
-            break  # chains and relations stand behind the span layers
+            break  # chains and relations follow the span layers
     named = [layer for layer in values if layer.endswith("NamedEntity")]
     if len(values) != 1 and len(named) != 1:
         layers = ", ".join(values) or "none"
@@ -89,7 +89,7 @@ def _parse_block(
         if token[1] is None:
             words.append(_unescape(fields[2]))
             start_of_token = start
-        # offsets count UTF-16 units, of which a part of a token can have more than characters
+        # offsets count UTF-16 units, which can exceed the number of characters
         pieces.append((len(words) - 1, start - start_of_token, end - start, fields[column]))
     _, offsets_of = locate(words, text, place.where)
     placed = []
@@ -102,7 +102,7 @@ def _parse_block(
         placed.append((start, end, values))
         edges.update((start, end))
     marks = _collect(placed)
-    # an annotated part of a token is a token
+    # an annotated part of a token becomes a token
     tokens = [
         (start, end)
         for word, first in zip(words, offsets_of, strict=True)
