@@ -182,7 +182,7 @@ def test_inputs_are_checked(corpus, tmp_path):
 def test_command(corpus, tmp_path):
     source = make_corpus(tmp_path / "source.spacy", [make_doc("s", ["B-PER", "O"])], 0)
     args = ["select", str(corpus), str(tmp_path / "out.spacy"), "--source", str(source)]
-    result = CliRunner().invoke(app, [*args, "--output", str(tmp_path / "report.json")])
+    result = CliRunner().invoke(app, [*args, "--report", str(tmp_path / "report.json")])
     assert result.exit_code == 0, result.output
     output = " ".join(result.output.split())
     assert "Label shift in zh: 100% of its entities would need another label" in output

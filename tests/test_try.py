@@ -23,7 +23,7 @@ def pipeline(tiny_encoder, tmp_path_factory):
 
 def test_entities_are_printed_with_scores(pipeline, tmp_path):
     page = tmp_path / "page.html"
-    result = CliRunner().invoke(app, ["try", str(pipeline), TEXT, "--html", str(page)])
+    result = CliRunner().invoke(app, ["try", str(pipeline), TEXT, "--output", str(page)])
     assert result.exit_code == 0, result.output
     assert "[Maria Silva PER]" in result.output
     row = next(line for line in result.output.splitlines() if line.startswith("Paris"))

@@ -40,8 +40,12 @@ SHORT = {
     "force": "-F",
     "quiet": "-q",
 }
-# Names of options before 0.2, accepted for one release.
+# Names of options before 0.2, accepted for one release: of all commands, and of single ones.
 RENAMED = {"--language": "--lang"}
+RENAMED_IN = {
+    "select": {"--output": "--report", "-o": "--report"},
+    "try": {"--html": "--output"},
+}
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -52,7 +56,8 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Replace former names of options, and parse the arguments."""
         known = {name for parameter in self.params for name in parameter.opts}
-        renamed = {old: new for old, new in RENAMED.items() if old not in known and new in known}
+        renames = RENAMED | RENAMED_IN.get(str(self.name), {})
+        renamed = {old: new for old, new in renames.items() if old not in known and new in known}
         for position, word in enumerate(args):
             name, equals, value = word.partition("=")
             if name in renamed:

@@ -15,8 +15,9 @@ def convert_cli(
     out: Annotated[
         Path,
         typer.Argument(
+            metavar="OUTPUT",
             help="A file whose ending gives the format (.spacy .iob2 .conll .jsonl .csv), or "
-            "a folder (without an ending)."
+            "a folder (without an ending).",
         ),
     ],
     format: Annotated[

@@ -102,7 +102,7 @@ def report_cli(
         Optional[Path], typer.Option(help="JSON written by `translate --report`.")
     ] = None,
     selection: Annotated[
-        Optional[Path], typer.Option(help="JSON written by `select --output`.")
+        Optional[Path], typer.Option(help="JSON written by `select --report`.")
     ] = None,
     limit: Annotated[
         int, typer.Option(min=0, help="Number of sentences to show per language and kind of error.")

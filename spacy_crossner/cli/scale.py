@@ -19,12 +19,14 @@ def apply_cli(
     path: Annotated[
         str,
         typer.Argument(
-            metavar="IN",
+            metavar="INPUT",
             help="Path or URL (s3://, gs://, hf://) of a .txt (one text per line), .jsonl, "
             ".parquet or .spacy file, a folder or a glob.",
         ),
     ],
-    out: Annotated[str, typer.Argument(help="Path or URL of the folder to write.")],
+    out: Annotated[
+        str, typer.Argument(metavar="OUTPUT", help="Path or URL of the folder to write.")
+    ],
     format: Annotated[
         str, typer.Option("--format", help="Format of the output: jsonl, parquet or spacy.")
     ] = "jsonl",

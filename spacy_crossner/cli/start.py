@@ -56,7 +56,7 @@ def try_cli(
         Optional[float],
         typer.Option(min=0.0, max=1.0, help="Threshold for entities, instead of the pipeline's."),
     ] = None,
-    html: Annotated[
+    output: Annotated[
         Optional[Path], typer.Option(help="HTML file to write, with highlighted entities.")
     ] = None,
 ) -> None:
@@ -71,9 +71,9 @@ def try_cli(
     docs = find_entities(nlp, lines, threshold)
     colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     typer.echo(render_terminal(docs, colours=colours))
-    if html is not None:
-        write_html(docs, html)
-        msg.good(f"Wrote {html}")
+    if output is not None:
+        write_html(docs, output)
+        msg.good(f"Wrote {output}")
 
 
 @command("init", "Start")

@@ -23,12 +23,14 @@ def annotate_cli(
     path: Annotated[
         Path,
         typer.Argument(
-            metavar="IN",
+            metavar="INPUT",
             help="A .txt file (one text per line), a .jsonl file (objects with a 'text'), a .spacy "
             "file, or a folder of them.",
         ),
     ],
-    out: Annotated[Path, typer.Argument(help="The folder of .spacy files to write.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUTPUT", help="The folder of .spacy files to write.")
+    ],
     more: Annotated[
         Optional[list[str]],
         typer.Option(
@@ -180,8 +182,10 @@ def annotate_cli(
 
 @command("select", "Distillation")
 def select_cli(
-    path: Annotated[Path, typer.Argument(metavar="IN", help="Output of `annotate`.")],
-    out: Annotated[Path, typer.Argument(help="The .spacy file or folder of files to write.")],
+    path: Annotated[Path, typer.Argument(metavar="INPUT", help="Output of `annotate`.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUTPUT", help="The .spacy file or folder of files to write.")
+    ],
     min_certainty: Annotated[
         float,
         typer.Option(help="Minimum certainty of a text: the teacher's expected F1."),
@@ -216,7 +220,7 @@ def select_cli(
         Optional[list[Path]],
         typer.Option(help="With --ask: file of texts that are already labelled; repeat."),
     ] = None,
-    output: Annotated[
+    report: Annotated[
         Optional[Path], typer.Option(help="JSON file to write the counts to.")
     ] = None,
 ) -> None:
@@ -234,7 +238,7 @@ def select_cli(
     from spacy_crossner.distil.select import list_kept, select, to_json
     from spacy_crossner.files import write_json
 
-    report = select(
+    kept = select(
         path,
         out,
         min_certainty=min_certainty,
@@ -244,15 +248,15 @@ def select_cli(
         source=source,
         seed=seed,
     )
-    header, rows = list_kept(report)
+    header, rows = list_kept(kept)
     msg.table(rows, header=header, divider=True, aligns=("l", *"r" * (len(header) - 1)))
-    for lang, row in report.items():
+    for lang, row in kept.items():
         if row.drifts:
             msg.warn(
                 f"Label shift in {lang}: {row.drift:.0%} of its entities would need another label "
                 f"to match the source, and it has {row.rate:.1f} times as many per token"
             )
-    if output is not None:
-        write_json(output, to_json(report))
-        msg.good(f"Wrote the counts to {output}")
-    msg.good(f"{out}: {sum(row.kept for row in report.values())} texts")
+    if report is not None:
+        write_json(report, to_json(kept))
+        msg.good(f"Wrote the counts to {report}")
+    msg.good(f"{out}: {sum(row.kept for row in kept.values())} texts")

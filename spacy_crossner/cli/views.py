@@ -15,7 +15,10 @@ from spacy_crossner.errors import CrossnerError, Errors
 def lexicon_cli(
     out: Annotated[
         str,
-        typer.Argument(help="The .tsv file to write; {lang} is replaced by the target language."),
+        typer.Argument(
+            metavar="OUTPUT",
+            help="The .tsv file to write; {lang} is replaced by the target language.",
+        ),
     ],
     source: Annotated[str, typer.Option("--from", help="Language of the words.")],
     targets: Annotated[
@@ -94,8 +97,10 @@ def lexicon_cli(
 
 @command("codeswitch", "Views")
 def codeswitch_cli(
-    path: Annotated[Path, typer.Argument(help="A .spacy file, or a folder of them.")],
-    out: Annotated[Path, typer.Argument(help="The .spacy file to write.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="A .spacy file, or a folder of them.")
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The .spacy file to write.")],
     lexicon: Annotated[
         list[str],
         typer.Option(
@@ -158,8 +163,10 @@ def codeswitch_cli(
 
 @command("translate", "Views")
 def translate_cli(
-    path: Annotated[Path, typer.Argument(help="A .spacy file, or a folder of them.")],
-    out: Annotated[Path, typer.Argument(help="The .spacy file to write.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="A .spacy file, or a folder of them.")
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The .spacy file to write.")],
     source: Annotated[str, typer.Option("--from", help="Language of the corpus.")],
     targets: Annotated[str, typer.Option("--to", help="Target languages: es,de.")],
     engine: Annotated[
