@@ -37,6 +37,8 @@ ARGUMENT = re.compile(r"^(\*{0,2}\w+(?:, \w+)*) \((.+?)\): (.+)$")
 BLOCKS = (Distil, SelfTraining, PairLoss, RelationContrast)
 # Public modules besides those of the commands' functions.
 LIBRARY = ("spacy_crossner.data.view", "spacy_crossner.ml.losses")
+# Classes whose fields are settings of these functions.
+SETTINGS = {("spacy_crossner.distil.annotator", "Settings")}
 INTRODUCTION = """
 # Reference
 
@@ -147,7 +149,7 @@ def _iter_commands() -> Iterator[str]:
 
 def _iter_python() -> Iterator[str]:
     """Describe the functions behind the commands, then the modules for own docs and objectives."""
-    names = {(module, name) for module in LIBRARY for name in _list_public(module)}
+    names = SETTINGS | {(module, name) for module in LIBRARY for name in _list_public(module)}
     for path in Path(cli.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
             # the commands import the library's functions inside their bodies

@@ -7,7 +7,7 @@ written by several processes: `load_annotator` gives a process all that `write_s
 
 import random
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -30,7 +30,7 @@ from spacy_crossner.distil.annotator import Annotator, Settings, load_annotator
 from spacy_crossner.distil.inputs import Survey, Text, as_file, find_texts, iter_texts, survey
 from spacy_crossner.distil.manifest import Manifest, Tally, open_folder, write_manifest
 from spacy_crossner.distil.outputs import TeacherOutput
-from spacy_crossner.distil.pipelines import SAMPLE, PipelineTeacher, Reading
+from spacy_crossner.distil.pipelines import SAMPLE, PipelineTeacher
 from spacy_crossner.distil.report import list_tallies
 from spacy_crossner.distil.teachers import (
     Model,
@@ -49,11 +49,11 @@ FEW_TEXTS, FEW_SO_FAR = 20, 1000
 
 @dataclass
 class Annotation:
-    """What `annotate` returns. It prints as a table.
+    """The result of `annotate`, which prints as a table.
 
     path (Path): The folder of `.spacy` files.
-    manifest (Manifest): What was written.
-    survey (Survey): What could not be read.
+    manifest (Manifest): The settings and counts of the shards.
+    survey (Survey): Counts of the texts, and those that could not be read.
     """
 
     path: Path
@@ -111,92 +111,42 @@ def annotate(
     *,
     lang: str = "xx",
     langs: Optional[Collection[str]] = None,
-    labels_from: str = "ents",
-    label_map: Optional[Mapping[str, str]] = None,
-    default_score: float = 0.95,
-    outside: float = 1.0,
-    weights: Sequence[float] = (),
-    student_labels: Sequence[str] = (),
-    confidence: float = 0.9,
-    targets: str = "soft",
-    scheme: str = "same",
-    labels: str = "same",
-    passes: int = 1,
-    bias: Optional[float] = None,
-    sharpen: float = 1.0,
-    seed: int = 0,
-    batch_size: int = 64,
-    n_process: int = 1,
     shard_size: int = DOCS_PER_SHARD,
     restart: bool = False,
     allow_empty: bool = False,
     gpu_id: int = -1,
     run: Optional[Run] = None,
+    **settings: Any,
 ) -> Annotation:
     """Annotate texts with teachers.
 
-    teachers (Union[Model, Sequence[Model]]): Pipelines, by folder, by name, or loaded. Pipelines
-        with `token_label_ner` or `token_pair_ner` teach their probabilities; other pipelines teach
-        the entities or spans that they set. The probabilities of several teachers are averaged.
-    texts (Union[str, Path, Iterable]): A .txt file (a text a line), a .jsonl file (objects with a
-        "text"), a .spacy file, or a folder of them; or texts or docs. Docs keep their tokens, group
-        and language, and lose their labels.
+    teachers (Union[Model, Sequence[Model]]): Pipelines, given by folder or name, or loaded. The
+        probabilities of `token_label_ner` and `token_pair_ner` become soft targets; of other
+        pipelines, the entities or spans are used. The probabilities of several teachers are
+        averaged.
+    texts (Union[str, Path, Iterable]): A .txt file (one text per line), a .jsonl file (objects with
+        a "text"), a .spacy file, or a folder of them; or texts or docs. Docs keep their tokens,
+        group and language, and lose their labels.
     out (Union[str, Path]): The folder to write.
-    lang (str): The language of texts that don't say theirs.
+    lang (str): The language of texts without one.
     langs (Optional[Collection[str]]): Only annotate texts in these languages. None annotates all.
-    labels_from (str): Where other pipelines have their entities: "ents" or "spans:KEY". Scores are
-        taken from `doc.spans[KEY].attrs["scores"]` or `ent._.score`.
-    label_map (Optional[Mapping[str, str]]): New labels by the labels of other pipelines.
-    default_score (float): The score of their entities that have none.
-    outside (float): The share of tokens without an entity that other pipelines are believed on.
-        The rest is masked. Lower it for a teacher with low recall, such as a list of names.
-    weights (Sequence[float]): The weight of each teacher in the average; equal by default.
-    student_labels (Sequence[str]): The labels of the student, if they are not those of the
-        teachers. Tokens that could have a label that no teacher knows are masked.
-    confidence (float): Least probability of a confident entity or a confident O. Other tokens get
-        no annotation.
-    targets (str): What students learn from: "soft" for the probabilities, "hard" for the confident
-        labels as if they were gold, or "both".
-    scheme (str): The soft targets' scheme: "bio" for `token_label_ner`, "relations" for
-        `token_pair_ner`, "same" for that of the teachers.
-    labels (str): What to do if the teachers' labels differ: see `choose_labels`.
-    passes (int): How often each teacher reads a text: once without dropout, then with dropout.
-    bias (Optional[float]): Subtracted from the teachers' log odds of O, as in other languages than
-        their own they miss more entities. None keeps the bias of their calibration.
-    sharpen (float): The power that soft targets are raised to. Above 1, students become more
-        confident than their teachers. Confident labels do not change.
-    seed (int): Seed of dropout.
-    batch_size (int): Texts per batch.
-    n_process (int): Number of processes.
     shard_size (int): Texts per file.
     restart (bool): Replace an annotation in `out` that has other settings, teachers or texts,
-        instead of refusing. One with the same is continued.
-    allow_empty (bool): Keep an annotation from which a student learns nothing, instead of stopping
-        with an error.
+        instead of raising an error. One with the same settings is continued.
+    allow_empty (bool): Keep an annotation from which a student can't learn, instead of raising an
+        error.
     gpu_id (int): The GPU to use, -1 for the CPU.
-    run (Optional[Run]): Runs shards in other processes: it gets a function that makes a worker, and
-        tasks of a name and a payload, and yields names and results. The teachers then have to be
-        given by folder or name.
-    RETURNS (Annotation): What was written, and what could not be read.
+    run (Optional[Run]): Runs shards in other processes: it is called with a function that makes a
+        worker and with tasks of a name and a payload, and yields names and results. The teachers
+        must then be given by folder or name.
+    settings (Any): Fields of `Settings`, such as confidence, targets, label_map or bias.
+    RETURNS (Annotation): The annotation, and the texts that could not be read.
     """
-    settings = Settings(
-        teachers=(teachers,) if isinstance(teachers, (str, Path, Language)) else tuple(teachers),
-        weights=tuple(weights),
-        reading=Reading(labels_from, dict(label_map or {}), default_score, outside),
-        student_labels=tuple(student_labels),
-        confidence=confidence,
-        targets=targets,
-        scheme=scheme,
-        labels=labels,
-        passes=passes,
-        bias=bias,
-        sharpen=sharpen,
-        seed=seed,
-        batch_size=batch_size,
-        n_process=n_process,
-    )
+    if isinstance(teachers, (str, Path, Language)):
+        teachers = [teachers]
+    chosen = Settings(tuple(teachers), **settings)
     check_least("shard_size", shard_size)
-    if run is not None and any(isinstance(one, Language) for one in settings.teachers):
+    if run is not None and any(isinstance(one, Language) for one in chosen.teachers):
         raise CrossnerError(Errors.CN820)
     out = Path(out)
     if gpu_id >= 0:
@@ -206,7 +156,7 @@ def annotate(
         files = find_texts(path)
         if out.resolve() in (path.resolve(), *path.resolve().parents):
             raise CrossnerError(Errors.CN213.format(path=out))
-        annotator = load_annotator(settings, iter_texts(files, lang, langs))
+        annotator = load_annotator(chosen, iter_texts(files, lang, langs))
         known = survey(files, lang, langs)
         content = identify(annotator, files, lang, langs, shard_size)
         manifest = open_folder(out, content, restart)
@@ -215,7 +165,7 @@ def annotate(
             if run is None:
                 run = partial(_run_here, annotator)
             sample = list(islice(iter_texts(files, lang, langs), SAMPLE))
-            make_worker = partial(ShardWorker, settings, sample, gpu_id)
+            make_worker = partial(ShardWorker, chosen, sample, gpu_id)
             _fill(out, partial(run, make_worker), found, manifest, known.texts, allow_empty)
         check_annotation(manifest, out, allow_empty)
     return Annotation(out, manifest, known)

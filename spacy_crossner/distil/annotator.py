@@ -2,8 +2,8 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Optional, Union
 
@@ -44,15 +44,43 @@ MOST_SHARPEN = 10.0
 
 @dataclass(frozen=True)
 class Settings:
-    """All that decides what is annotated, except for the texts; `annotate` documents each field.
+    """Settings of `annotate`, which determine the annotation of a text.
 
-    Other processes can get them, if the teachers are given by name.
+    teachers (tuple[Model, ...]): The teachers. Other processes need their folders or names.
+    weights (Sequence[float]): The weight of each teacher in the average; equal by default.
+    labels_from (str): Where other pipelines store their entities: "ents" or "spans:KEY". Scores are
+        read from `doc.spans[KEY].attrs["scores"]` or `ent._.score`.
+    label_map (Optional[Mapping[str, str]]): New labels by the labels of other pipelines.
+    default_score (float): The score of their entities without one.
+    outside (float): The fraction of tokens outside their entities that count as O; the rest is
+        masked. Lower it for a teacher with low recall, such as a list of names.
+    student_labels (Sequence[str]): The labels of the student, if they differ from the teachers'.
+        Tokens that could have a label unknown to all teachers are masked.
+    confidence (float): Minimum probability of an entity or O to be annotated. Other tokens are
+        masked.
+    targets (str): Training targets of students: "soft" for probabilities, "hard" for confident
+        labels as gold, or "both".
+    scheme (str): The soft targets' scheme: "bio" for `token_label_ner`, "relations" for
+        `token_pair_ner`, "same" for that of the teachers.
+    labels (str): How to merge different labels of the teachers: "same", "common" or "union"; see
+        `choose_labels`.
+    passes (int): Forward passes per text; all but the first use dropout.
+    bias (Optional[float]): Subtracted from the teachers' log-odds of O, because they miss more
+        entities in other languages. None keeps the bias of their calibration.
+    sharpen (float): Exponent of soft targets. Above 1, students become more confident than their
+        teachers. Confident labels do not change.
+    seed (int): Seed of dropout.
+    batch_size (int): Texts per batch.
+    n_process (int): Number of processes.
     """
 
     teachers: tuple[Model, ...]
-    weights: tuple[float, ...] = ()
-    reading: Reading = field(default_factory=Reading)
-    student_labels: tuple[str, ...] = ()
+    weights: Sequence[float] = ()
+    labels_from: str = "ents"
+    label_map: Optional[Mapping[str, str]] = None
+    default_score: float = 0.95
+    outside: float = 1.0
+    student_labels: Sequence[str] = ()
     confidence: float = 0.9
     targets: str = "soft"
     scheme: str = "same"
@@ -64,6 +92,12 @@ class Settings:
     batch_size: int = 64
     n_process: int = 1
 
+    @property
+    def reading(self) -> Reading:
+        """How to read the entities of other pipelines."""
+        label_map = dict(self.label_map or {})
+        return Reading(self.labels_from, label_map, self.default_score, self.outside)
+
     def __post_init__(self) -> None:
         check_choice("scheme", self.scheme, SCHEMES)
         check_choice("labels", self.labels, LABELS)
@@ -74,11 +108,11 @@ class Settings:
         check_range("sharpen", self.sharpen, 1.0, MOST_SHARPEN)
         for setting in ("passes", "batch_size", "n_process"):
             check_least(setting, getattr(self, setting))
-        kind, colon, key = self.reading.labels_from.partition(":")
+        kind, colon, key = self.labels_from.partition(":")
         if (kind, colon, key) != ("ents", "", "") and (kind != "spans" or not key):
-            raise CrossnerError(Errors.CN534.format(value=self.reading.labels_from))
-        check_range("default_score", self.reading.default_score, 0.0, 1.0)
-        check_range("outside", self.reading.outside, 0.0, 1.0)
+            raise CrossnerError(Errors.CN534.format(value=self.labels_from))
+        check_range("default_score", self.default_score, 0.0, 1.0)
+        check_range("outside", self.outside, 0.0, 1.0)
         if self.weights and len(self.weights) != len(self.teachers):
             raise CrossnerError(
                 Errors.CN535.format(weights=len(self.weights), teachers=len(self.teachers))

@@ -31,7 +31,7 @@ SETS_ENTITIES = {"doc.ents", "doc.spans", "token.ent_type", "token.ent_iob"}
 
 @dataclass(frozen=True)
 class Reading:
-    """How the entities of a pipeline are read; `annotate` documents each field."""
+    """How to read the entities of a pipeline; the fields are those of `Settings`."""
 
     labels_from: str = "ents"
     label_map: Mapping[str, str] = field(default_factory=dict)
