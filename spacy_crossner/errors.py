@@ -779,8 +779,8 @@ class Errors(metaclass=_Coded):
     )
     CN630 = "Unknown data set '{name}'. Choose one of: {known}."
     CN631 = (
-        "The data set '{name}' needs {path}, which does not exist. Fetch the optional assets of "
-        "project.yml, or give the folder that has them with --data."
+        "The data set '{name}' needs {path}, which does not exist. Download the optional assets "
+        "of project.yml, or give the folder that has them with --data."
     )
     CN632 = "{path} has no recipe '{name}'. Choose one of: {known}."
     CN633 = (
@@ -983,7 +983,7 @@ class Errors(metaclass=_Coded):
         "{wheel} can't be verified: modules of this package were loaded before the pipeline "
         "({modules}). Remove the .pth file of the environment that imports them."
     )
-    CN724 = "The folder {folder} has no wheels. Write some with `python -m spacy crossner package`."
+    CN724 = "The folder {folder} has no wheels. Build some with `python -m spacy crossner package`."
 
     # 83x, 84x: projects of users and the Python interface
     CN830 = "Data frames need pandas. Install it:\npython -m pip install pandas"

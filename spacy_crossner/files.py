@@ -1,4 +1,4 @@
-"""Files and folders, written whole or not at all."""
+"""Atomic writing of files and folders."""
 
 import errno
 import hashlib
@@ -65,7 +65,7 @@ def temporary_beside(path: Path) -> Path:
 
 
 def is_temporary(path: Path) -> bool:
-    """Check whether a path has a name that `temporary_beside` gives."""
+    """Check if a path has a temporary name made by `temporary_beside`."""
     return _TEMPORARY.fullmatch(path.name) is not None
 
 
@@ -172,7 +172,7 @@ def write_file(path: Path, content: Union[str, bytes]) -> None:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write a file of JSON, whole or not at all.
+    """Write a JSON file atomically.
 
     path (Path): Where to write.
     data (Any): What can be expressed in JSON.
@@ -225,7 +225,7 @@ def fingerprint(path: Path) -> str:
 
 
 def is_disk_full(error: Optional[BaseException]) -> bool:
-    """Tell whether an error came about because a disk has no room.
+    """Check if a full disk caused an error.
 
     error (Optional[BaseException]): The error.
     RETURNS (bool): Whether the error or one of its causes is a full disk.

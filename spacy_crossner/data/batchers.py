@@ -31,7 +31,7 @@ def configure_batch_by_group(
 
     A group whose partner is missing and a doc without a view are batched like any other. spaCy
     sorts each batch by length before it trains on it, and splits it if `accumulate_gradient` is
-    more than 1: leave that at 1, for a split tears the groups apart.
+    more than 1: leave that at 1, because subdividing a batch splits groups.
 
     size (Sizing): The padded size of a batch: its number of docs times the tokens of its longest
         doc. A number, or a schedule with a number for each batch. A larger group makes a batch of

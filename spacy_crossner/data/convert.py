@@ -117,7 +117,7 @@ class Report:
 
 @dataclass
 class Converter:
-    """Makes docs of files; the settings are those of `convert`."""
+    """Converts files to docs; the settings are those of `convert`."""
 
     lang: str
     label_map: Mapping[str, str]
@@ -290,7 +290,7 @@ def read_sentences(
 
     path (Path): The file.
     format (str): One of `FORMATS`.
-    lang (str): The language, for the spacing where the file does not tell it.
+    lang (str): The language, which determines the spacing if the file does not.
     labels (bool): Whether labels are wanted: if so, label-like keys that are not read are errors.
     YIELDS (Parsed): The sentences in order, with their problems.
     """
@@ -360,27 +360,27 @@ def convert(
     shard_size: int = 0,
     tag_names: Sequence[str] = (),
 ) -> Report:
-    """Convert corpora into one.
+    """Convert files into one corpus.
 
     inputs (Sequence[Path]): Files, or folders of files.
     out (Path): The file or folder to write.
-    format (str): The format of the inputs, one of `FORMATS`; "auto" goes by each file's ending and
-        first lines.
-    to (str): The format of the output; "auto" goes by its ending, and without an ending, writes a
-        folder of `.spacy` shards.
+    format (str): The format of the inputs, one of `FORMATS`; "auto" detects it from each file's
+        extension and first lines.
+    to (str): The format of the output; "auto" is determined by its extension. Without an
+        extension, a folder of `.spacy` shards is written.
     lang (str): Language code of the texts.
     label_map (Mapping[str, str]): New labels by old labels.
     drop_labels (Collection[str]): Labels, by their old names, whose entities become plain text.
     unlabelled (bool): Remove the labels: the docs are target text.
-    strict (bool): End with the first problem instead of counting it.
-    limit (int): Stop after this many sentences. 0 takes all.
+    strict (bool): Stop at the first error instead of skipping the sentence.
+    limit (int): Maximum number of sentences, 0 for all.
     tokenizer (str): "gold" keeps the tokens of the files; "text" tokenizes their texts anew, and
         gives docs that had views new ones.
-    misaligned (str): What becomes of an entity that cuts a token: "missing" removes the annotation
+    misaligned (str): How to treat an entity that cuts a token: "missing" removes the annotation
         of the tokens, "skip" skips the sentence.
-    shard_size (int): Write a folder with about this many docs a file.
+    shard_size (int): Write a folder of files with about this many docs each.
     tag_names (Sequence[str]): Names of tags that are numbers in the files, in order.
-    RETURNS (Report): What was written and what was wrong.
+    RETURNS (Report): The counts and the problems.
     """
     check_choice("format", format, (AUTO, *FORMATS))
     writable = [name for name, one in FORMATS.items() if one.write or name == "spacy"]
@@ -421,7 +421,7 @@ def list_notes(
     drop_labels: Collection[str],
     limited: bool,
 ) -> list[str]:
-    """List what is suspicious about a corpus.
+    """List suspicious properties of a corpus.
 
     report (Report): The counts.
     converter (Converter): It knows which labels occurred.
@@ -475,7 +475,7 @@ def _report_lost(docs: Iterable[Doc], report: Report, out: Path, chosen: Format)
 
 
 def find_nested(doc: Doc, where: str, chosen: Format) -> tuple[Problem, ...]:
-    """Find what a format can't hold of a doc.
+    """Find the entities of a doc that a format can't represent.
 
     doc (Doc): The doc.
     where (str): Its place for messages.
@@ -540,7 +540,7 @@ def fit(sentence: Sentence, chosen: Format) -> Sentence:
 
 
 def describe(report: Report) -> list[str]:
-    """Put the problems and notes of a conversion into lines, file by file.
+    """List the problems and notes of a conversion by file.
 
     report (Report): The report.
     RETURNS (list[str]): For each file and kind of problem, how often it occurred and the first

@@ -53,8 +53,8 @@ def create_parallel_corpus(
         many languages, a batch then holds more sentences instead of more views of the same ones.
         0 reads all.
     augmenter (Callable[[Language, Example], Iterator[Example]]): Changes or adds examples, anew in
-        each epoch, e.g. `spacy-crossner.codeswitch_augmenter.v1`. What it makes of an example stays
-        in its group, or follows it as a group of its own.
+        each epoch, e.g. `spacy-crossner.codeswitch_augmenter.v1`. Its examples stay
+        in the group, or follow it as a separate group.
     """
     if not path:
         raise CrossnerError(Errors.CN270)
@@ -207,10 +207,10 @@ def make_example(reference: Doc) -> Example:
 
 
 def augment(augmenter: Augmenter, nlp: Language, examples: Iterable[Example]) -> Iterator[Example]:
-    """Augment examples, and see that what comes of each stays in its group, or follows the group if
-    it has one of its own.
+    """Augment examples. Augmented examples stay in the group, or follow it if they have another
+    group.
 
-    augmenter (Augmenter): Yields what comes of an example. Its docs carry a view, or have the same
+    augmenter (Augmenter): Yields augmented examples. Their docs have a view, or have the same
         number of tokens as the example that they came from, and take over its view.
     nlp (Language): The pipeline.
     examples (Iterable[Example]): The examples.
@@ -257,7 +257,7 @@ def shuffle_buffered(groups: Iterable[Group], size: int, rng: random.Random) -> 
 
     groups (Iterable[Group]): The groups.
     size (int): How many are held at a time.
-    rng (random.Random): The source of chance.
+    rng (random.Random): Random number generator.
     YIELDS (Group): The groups, each moved forward by at most `size` places.
     """
     held: list[Group] = []

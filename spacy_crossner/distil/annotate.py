@@ -210,7 +210,7 @@ def identify(
 
     annotator (Annotator): The teachers and settings.
     files (Sequence[Path]): The texts.
-    lang (str): The language of texts that don't say theirs.
+    lang (str): The language of texts without one.
     langs (Optional[Collection[str]]): The languages to annotate.
     shard_size (int): Texts per shard.
     RETURNS (dict[str, Any]): Plain values.
@@ -250,7 +250,7 @@ def find_text_languages(path: Path, lang: str) -> set[str]:
     """List the languages of texts to annotate.
 
     path (Path): A .txt, .jsonl or .spacy file, or a folder of them.
-    lang (str): The language of texts that don't say theirs; empty stands for "xx".
+    lang (str): The language of texts without one; empty for "xx".
     RETURNS (set[str]): The language codes.
     """
     files = find_texts(path)

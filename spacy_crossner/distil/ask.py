@@ -237,7 +237,7 @@ def choose_diverse(
 
 
 def embed(text: str) -> numpy.ndarray:
-    """Represent a text by its character n-grams.
+    """Make a vector of a text from its character n-grams.
 
     text (str): The text.
     RETURNS (numpy.ndarray): (BUCKETS,) float32, of length 1.

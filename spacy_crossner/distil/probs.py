@@ -251,11 +251,11 @@ def _share(teachers: list[TeacherProbs], weights: list[numpy.ndarray]) -> Shares
 
 
 def measure_agreement(teachers: list[TeacherProbs], labels: tuple[str, ...]) -> list[float]:
-    """Compare the most probable type of each token.
+    """Measure how often teachers agree on the most probable type of a token.
 
     teachers (list[TeacherProbs]): The probabilities as BIO classes, in the same units.
     labels (tuple[str, ...]): The types that count.
-    RETURNS (list[float]): For each text, see `join`; 1.0 where nobody sees an entity.
+    RETURNS (list[float]): For each text, see `join`; 1.0 if no teacher predicts an entity.
     """
     types = []
     for teacher in teachers:

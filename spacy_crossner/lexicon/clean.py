@@ -38,7 +38,7 @@ ARTICLES = {
     "pt": "o a os as um uma",
     "sv": "en ett den det",
 }
-# stands for an object in a verb's entry, e.g. "accuse sb. of sth."
+# placeholder of an object in a verb's entry, e.g. "accuse sb. of sth."
 PLACEHOLDER = (
     r"(?<!\w)(?:(?:sb|sth|so|s\.o|s\.th|o\.s|smb|smth|etw|jdn?|jdm|jds|jmd|jmd[nms])\.(?:'s)?"
     r"|oneself|one's|someone's|somebody's|sb|sth|etw|jdn|jdm|qn|qqn|qqch)(?!\w)"

@@ -120,7 +120,7 @@ class EncoderShim(PrecisionShim, HFShim):
         return any(parameter.requires_grad for parameter in self._model.parameters())
 
     def from_bytes(self, bytes_data: bytes) -> "EncoderShim":
-        """Load tokenizer and weights from the bytes alone: no network, no code, no other file.
+        """Load the tokenizer and weights from bytes, without network access, code or other files.
 
         bytes_data (bytes): What `to_bytes` made.
         RETURNS (EncoderShim): The shim itself.

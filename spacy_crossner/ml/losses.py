@@ -36,7 +36,7 @@ SMALLEST = 1e-6
 def loss_and_gradient(
     objective: Callable[..., Tensor], inputs: FloatsT, **settings: Any
 ) -> tuple[float, FloatsT]:
-    """Evaluate an objective on arrays.
+    """Compute an objective and its gradient on arrays.
 
     objective (Callable[..., Tensor]): A function of this module, or one like them.
     inputs (FloatsXd): Its first argument, which the gradient is for; a numpy or cupy array.
@@ -69,7 +69,7 @@ def group_contrast(vectors: Tensor, groups: Tensor, temperature: float) -> Tenso
     Each positive competes with the anchor's negatives alone, never with another positive.
 
     vectors (Tensor): Shape (n, width); only their directions count.
-    groups (Tensor): Integers, shape (n,). A negative number stands for no group: such an item is
+    groups (Tensor): Integers, shape (n,). A negative number means no group: such an item is
         a negative of all others.
     temperature (float): Divides the cosines.
     RETURNS (Tensor): Mean over the positives of an anchor, then over the anchors that have any.
@@ -94,8 +94,8 @@ def label_contrast(
     """Pull items with the same label together (supervised contrast).
 
     vectors (Tensor): Shape (n, width); only their directions count.
-    labels (Tensor): Integers, shape (n,). A negative number stands for no label: such an item is
-        nobody's positive, and a negative of all that have a label.
+    labels (Tensor): Integers, shape (n,). A negative number means no label: such an item is
+        never a positive, and a negative of all labelled items.
     temperature (float): Divides the cosines.
     views (Optional[Tensor]): Integers, shape (n,), the view or language of each item. Without
         them, all items with the same label are positives.

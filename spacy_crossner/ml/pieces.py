@@ -61,7 +61,7 @@ class PieceTokenizer:
 
 @dataclass
 class PieceBatch:
-    """Windows of a batch, padded, and where the vector of each piece stands in them.
+    """Padded windows of a batch, and the position of each word piece's vector in them.
 
     input_ids (Ints2d): (n_windows, longest) piece ids.
     mask (Ints2d): (n_windows, longest) 1 where there is a piece.

@@ -127,16 +127,16 @@ def resolve(precision: Precision, device: torch.device) -> torch.dtype:
 
 
 def has_fast_bfloat16(device_type: str) -> bool:
-    """Tell whether bfloat16 pays on this machine: on GPUs and CPUs with units for it.
+    """Check if the device has hardware support for bfloat16.
 
-    The hardware decides, not a trial: on a busy machine a trial may end otherwise the next time,
-    and the same seed would give another result.
+    This depends on the hardware, not on a timing, which could change the result of the same seed
+    on a busy machine.
 
     device_type (str): "cpu", "cuda" or another of torch's.
     RETURNS (bool): Whether the encoder computes in bfloat16 under "auto".
     """
     if device_type == "cuda":
-        # older GPUs emulate it; what is not from NVIDIA has no such number
+        # older GPUs emulate it; GPUs of other makers have no compute capability
         return torch.version.cuda is None or torch.cuda.get_device_capability() >= (8, 0)
     # private, because older versions of torch have no public function for it
     has_tiles = getattr(torch.cpu, "_is_amx_tile_supported", None)

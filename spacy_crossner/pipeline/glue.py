@@ -34,7 +34,7 @@ def join_labels(probs: numpy.ndarray, glued: numpy.ndarray) -> numpy.ndarray:
 
 
 def join_pairs(probs: numpy.ndarray, lengths: Sequence[int], glued: numpy.ndarray) -> numpy.ndarray:
-    """Merge adjacent entities of the word-pair scheme across glued units.
+    """Merge adjacent entities of the word-pair scheme where units have no space between them.
 
     The whole is as probable as its least probable part. A part is an entity by itself only with the
     probability that nothing of its type is glued to it. Docs do not affect each other.

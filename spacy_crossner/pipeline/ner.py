@@ -169,7 +169,7 @@ class CrossnerNER(LazyPipe):
 
     @abstractmethod
     def knows_outside(self, scores: Any) -> bool:
-        """Tell whether the scores have a class for no entity, which `bias` acts on."""
+        """Check if the scores have a class for no entity, to which `bias` applies."""
 
     @abstractmethod
     def decode(self, scores: Any, threshold: float) -> list[Prediction]:
@@ -285,7 +285,7 @@ class CrossnerNER(LazyPipe):
         sgd: Optional[Optimizer] = None,
         losses: Optional[dict[str, float]] = None,
     ) -> dict[str, float]:
-        """Learn from a batch: labels, soft targets and whatever else the config turns on.
+        """Update the model on a batch with all objectives that the config enables.
 
         All losses are means, so that the learning rate does not depend on the batch size.
 
@@ -371,7 +371,7 @@ class CrossnerNER(LazyPipe):
     def learn_classes(
         self, scores: Any, probs: numpy.ndarray, taught: numpy.ndarray, table: str = "logits"
     ) -> Iterator[Objective]:
-        """Learn soft targets with BIO classes, by distillation and self-training.
+        """Compute the distillation and self-training losses of BIO classes.
 
         scores (Any): The head's outputs.
         probs (numpy.ndarray): (n_units, n_classes) the targets.

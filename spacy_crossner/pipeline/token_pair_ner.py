@@ -150,7 +150,7 @@ class TokenPairNER(CrossnerNER):
         return self.model.get_dim("nW")
 
     def knows_outside(self, scores: TokenPairScores) -> bool:
-        """Tell whether the head has BIO classes beside its pairs."""
+        """Check if the head has BIO classes in addition to pairs."""
         return scores.classes is not None
 
     def probabilities(self, scores: TokenPairScores) -> numpy.ndarray:

@@ -1,4 +1,4 @@
-"""Gold and predicted entities side by side: what was found, and what kind of error the rest is."""
+"""Compare gold and predicted entities and classify the errors."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -35,7 +35,7 @@ def pipeline_name(nlp: Language, path: str) -> str:
     nlp (Language): The pipeline.
     path (str): Where it was loaded from.
     RETURNS (str): Its full name, such as "xx_crossner_trf"; the end of the path, such as
-        "training/calibrated", if nobody has named it.
+        "training/calibrated", if it has no name.
     """
     name = nlp.meta["name"]
     return "/".join(Path(path).parts[-2:]) if name == UNNAMED else f"{nlp.lang}_{name}"

@@ -78,7 +78,7 @@ def report(
     logs (Sequence[Path]): JSONL files that the logger wrote, or folders to search for them. The
         name of the folder that a file lies in is taken for that of the run.
     encoder (Optional[str]): The encoder before training: a folder, or a name on the hub.
-    source (Optional[Path]): Labelled source text, for the chart of token vectors only.
+    source (Optional[Path]): Labelled source text, used only for the chart of token vectors.
     translation (Optional[Path]): JSON report of the translation.
     selection (Optional[Path]): JSON report of the selection of target text.
     limit (int): Most sentences to show of each language and kind of error.
@@ -232,7 +232,7 @@ def _lang(doc: Doc, otherwise: str) -> str:
 
 
 def write_report(page: Entries, output: Path) -> Path:
-    """Write the page, whole or not at all.
+    """Write the page atomically.
 
     page (Entries): What the template shows.
     output (Path): The folder.

@@ -122,7 +122,7 @@ def read_spans(doc: Doc, spans_key: str) -> set[Key]:
 
 
 def choose_nested(doc: Doc, spans_key: str) -> set[Key]:
-    """Choose from a pipeline's candidates a set that nests but does not cross.
+    """Choose the best candidates that may be nested but don't cross.
 
     doc (Doc): The predicted doc.
     spans_key (str): The span group of the candidates, with their scores.

@@ -139,7 +139,7 @@ def project(vectors: numpy.ndarray) -> numpy.ndarray:
 
 
 def share_of_neighbours(tokens: TokenVectors) -> float:
-    """Say how well languages are aligned.
+    """Measure how well languages are aligned.
 
     tokens (TokenVectors): Vectors in at least two languages.
     RETURNS (float): The share of entity tokens whose nearest token (by cosine) in another language

@@ -1,8 +1,8 @@
-"""Find the entities of a corpus of any size: files of records in, files of records out.
+"""Predict the entities of a corpus of any size, from files of records to files of records.
 
-The corpus is cut into shards by the position of the records alone, and each shard is read in the
-same batches wherever it is read. So the output has the same bytes on one machine and on a cluster,
-with any number of workers, and whether or not the run was interrupted.
+The corpus is split into shards by record position alone, and the batches of a shard are the same
+everywhere. So the output has the same bytes on one machine and on a cluster, with any number of
+workers, and whether or not the run was interrupted.
 """
 
 from collections import Counter
@@ -38,12 +38,12 @@ SHARD_SIZE = 2000
 
 @dataclass
 class Applied:
-    """What became of a corpus.
+    """Counts and failures of a run.
 
-    texts (int): Records in the output, those that failed included.
-    entities (int): Entities that were found.
-    shards (int): Files that were written, in this run and before.
-    new (int): Those of this run.
+    texts (int): Records in the output, including those that failed.
+    entities (int): Predicted entities.
+    shards (int): Files written in this run and before.
+    new (int): Files written in this run.
     failed (list[tuple[str, str]]): Id and reason of each text that failed.
     unreadable (dict[str, str]): The reason for each input file, or shard, that is not done.
     """
@@ -79,27 +79,28 @@ def apply(
     restart: bool = False,
     progress: bool = False,
 ) -> Applied:
-    """Find the entities of a corpus. A run that was interrupted continues with what is missing.
+    """Predict the entities of a corpus. An interrupted run continues with the missing shards.
 
     pipeline (Union[str, Path]): A pipeline folder, or the name of an installed pipeline. With Ray,
-        every node needs it at the same place.
-    path (Union[str, Path]): .txt (a text a line), .jsonl, .parquet or .spacy, or a folder or a glob
-        of such files; text and JSON Lines also compressed (.gz, .bz2, .xz). A path, or a URL that
-        fsspec knows.
+        every node needs it under the same path.
+    path (Union[str, Path]): .txt (one text per line), .jsonl, .parquet or .spacy, or a folder or a
+        glob of such files; text and JSON Lines also compressed (.gz, .bz2, .xz). A path, or a URL
+        that fsspec supports.
     out (Union[str, Path]): The folder to write; a path or a URL.
     format (str): Format of the output: "jsonl", "parquet" or "spacy".
     text_column (str): The column of the texts.
-    id_column (str): The column of the ids. Texts without one are named by file and line.
-    columns (Optional[Sequence[str]]): The input columns to pass through; None for all.
-    candidates (bool): Also write all spans that have a score.
-    batch_size (int): Texts that go through the pipeline at once.
+    id_column (str): The column of the ids. Texts without one get an id from file and line.
+    columns (Optional[Sequence[str]]): The input columns to copy to the output; None for all.
+    candidates (bool): Also write candidate spans with their scores.
+    batch_size (int): Texts per batch.
     shard_size (int): Texts per file.
     execution (Optional[Execution]): Where to run; by default in this process with one thread.
     gpu (bool): Run on a GPU.
     code (Optional[Union[str, Path]]): Python file with further registered functions.
-    restart (bool): Replace an output with other settings or other texts, instead of refusing.
-    progress (bool): Show a progress bar, if there is a terminal.
-    RETURNS (Applied): What became of the corpus.
+    restart (bool): Replace an output that has other settings or texts, instead of raising an
+        error.
+    progress (bool): Show a progress bar if the output is a terminal.
+    RETURNS (Applied): The counts and failures.
     """
     check_choice("format", format, tuple(SUFFIXES))
     check_least("shard_size", shard_size)
@@ -168,7 +169,7 @@ def _same(writer: ShardWriter) -> ShardWriter:
 
 
 class _Run:
-    """Hands out the shards that are missing, and takes their results."""
+    """Creates the tasks of missing shards and saves their results."""
 
     def __init__(
         self, journal: Journal, sources: Sequence[Source], format: str, size: int, bar: tqdm

@@ -190,7 +190,7 @@ class Journal:
 
 
 def write_bytes(filesystem: Any, path: str, data: bytes) -> None:
-    """Write a file, whole or not at all.
+    """Write a file atomically.
 
     filesystem (Any): The fsspec file system.
     path (str): The path there.

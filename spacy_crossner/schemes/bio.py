@@ -213,7 +213,7 @@ def log_odds(
 def _goes_on(
     probs: numpy.ndarray, ends: numpy.ndarray, label_ids: numpy.ndarray, doc_ends: numpy.ndarray
 ) -> numpy.ndarray:
-    """Compute the (m,) probability that a mention continues after its end."""
+    """Compute the probability that each mention continues after its end, shape (m,)."""
     last = len(probs) - 1
     inside = probs[numpy.minimum(ends, last), 2 + 2 * label_ids]
     return numpy.where(ends < doc_ends, inside, 0.0)

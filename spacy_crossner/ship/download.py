@@ -56,7 +56,7 @@ def cache_folder() -> Path:
 def fetch_wheel(wheel: Wheel, cache: Path) -> Path:
     """Make sure that a wheel lies in the cache with the right content.
 
-    A right one that is there already costs no call to pip; a wrong one is fetched again.
+    A file with the right checksum is kept without calling pip; others are downloaded again.
 
     wheel (Wheel): The file to fetch.
     cache (Path): The cache folder; made if it is absent.

@@ -72,7 +72,7 @@ LAYER_PARTS = {
 
 
 class Encoder(NamedTuple):
-    """What a Hugging Face folder is made of.
+    """Parts of a Hugging Face encoder folder.
 
     model (PreTrainedModel): What the weights are for; its own are not used, and need not exist.
     state (dict[str, torch.Tensor]): The weights.
@@ -94,7 +94,7 @@ def write_encoder(
 ) -> bool:
     """Write an encoder that `AutoModel`, `AutoTokenizer` and spacy-transformers load.
 
-    The weights are stored in 16 bits where that loses nothing, and loaded as float32 by everyone;
+    The weights are stored in 16 bits where that is lossless, and always loaded as float32;
     a pooler is left out, because the components here don't read it. The tokenizer is a plain fast
     one. A folder that this version made from the same source, and that is whole, is left as it is;
     one of the hub counts as the same as long as its name is.

@@ -13,7 +13,7 @@ def disk_errors(folder: Path, *, full: str = Errors.CN005) -> Iterator[None]:
     """Turn what the disk refuses into one clear error.
 
     folder (Path): Where the block writes; the error names it.
-    full (str): What to say of a full disk.
+    full (str): Message for a full disk.
     """
     try:
         yield

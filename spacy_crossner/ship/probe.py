@@ -1,4 +1,4 @@
-"""Run in the clean environment that `verify` makes, as a script of its own: no import of ours.
+"""A script that `verify` runs in the clean environment; it must not import this package.
 
 Cuts the network off, loads a pipeline by its name, and writes down what it finds. The one argument
 is a JSON file with the request, which is replaced by the answer.

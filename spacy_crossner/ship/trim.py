@@ -51,7 +51,7 @@ class Trimmed(NamedTuple):
 def trim_pipeline(nlp: Language, texts: Iterable[str]) -> Trimmed:
     """Trim the encoder of a pipeline, in place.
 
-    nlp (Language): A trained pipeline. Wherever an encoder stands in it, it is trimmed.
+    nlp (Language): A trained pipeline. All of its encoders are trimmed.
     texts (Iterable[str]): Texts in all languages of the pipeline, the more the better.
     RETURNS (Trimmed): What was cut.
     """

@@ -130,7 +130,7 @@ def _wheels_in(folder: Path) -> list[Path]:
 
 
 def write_verified(results: Iterable[Verified], output: Path) -> None:
-    """Write as JSON what was found, but for the times, which no two runs share.
+    """Write the results as JSON, without the times, which differ between runs.
 
     results (Iterable[Verified]): What `verify` returns.
     output (Path): The file.

@@ -397,7 +397,7 @@ def _take_text(path: Path, lang: str, data: Path) -> tuple[str, int, Optional[Re
 
 
 def _count_words(line: str) -> int:
-    # where there are no spaces, a word has about two characters
+    # in unspaced scripts, a word has about two characters
     return max(len(line.split()), sum(ord(char) > 0x2E7F for char in line) // 2)
 
 

@@ -32,7 +32,7 @@ class Target:
     engine (Optional[str]): What translates into it.
     known (Optional[int]): How many of the sentences to train on a translation memory has; None if
         it is something else that translates.
-    dictionary (Optional[str]): What its lexicon is made of: settings of the command `lexicon`.
+    dictionary (Optional[str]): Sources of its lexicon: options of the command `lexicon`.
     text (Optional[str]): Its plain text, a file of the project.
     words (int): Words of that text.
     test (bool): Whether there are labelled test sentences.
@@ -50,7 +50,7 @@ class Target:
 
 @dataclass
 class Plan:
-    """What a project is made of. It is saved with the project.
+    """The contents of a project, saved with it.
 
     source (str): The language of the labels.
     labels (Dict[str, int]): Entities by type.
@@ -164,7 +164,7 @@ class Plan:
 
 
 def write_plan(plan: Plan, path: Path) -> None:
-    """Save a plan as JSON, whole or not at all."""
+    """Save a plan as JSON, atomically."""
     write_json(path, asdict(plan))
 
 

@@ -99,7 +99,7 @@ def plain_row(info: Info, words_per_second: Optional[float], precision: str = ""
     words_per_second (Optional[float]): Speed of training, if known.
     precision (str): What the encoder computes in.
     RETURNS (Dict[str, Any]): Step, epoch, losses (summed up since the last evaluation), scores,
-        score, words, seconds and precision. What is not finite is None.
+        score, words, seconds and precision. Values that are not finite are None.
     """
     return {
         "step": info["step"],
@@ -254,5 +254,5 @@ def _make_bar(kind: str, training: dict[str, Any], info: Info, stderr: IO) -> tq
     else:
         total, done = training["eval_frequency"], 0
         title = f"Epoch {info['epoch'] + 1}"
-    # None disables it where there is no terminal
+    # None disables it if the output is not a terminal
     return tqdm(total=total, initial=done, desc=title, disable=None, leave=False, file=stderr)

@@ -110,7 +110,7 @@ class Job:
     inputs (Inputs): The files.
     seed (int): The seed.
     steps (int): Optimizer steps of each training before the recipe's factors; 0 takes the config's.
-    student_steps (int): Optimizer steps of a student; 0 takes what the recipe makes of `steps`.
+    student_steps (int): Optimizer steps of a student; 0 for the recipe's multiple of `steps`.
     changes (Dict[str, Any]): Settings that replace those of the recipe's config.
     gpu_id (int): The GPU to use, -1 for the CPU.
     """

@@ -66,7 +66,7 @@ def start_from(nlp: Language, pipeline: str) -> None:
 
 
 def _outputs(pipe: Any) -> tuple[str, ...]:
-    """List what the columns of a component's output stand for."""
+    """List the labels or moves of a component's output columns."""
     # spaCy's ner and parser sort their labels, but not their moves
     return tuple(getattr(pipe, "move_names", None) or getattr(pipe, "labels", None) or ())
 

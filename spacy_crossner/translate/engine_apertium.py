@@ -36,7 +36,7 @@ _MODE = re.compile(r"([a-z]{2,3})(_\w+)?-([a-z]{2,3})(_\w+)?")
 _FILE = re.compile(r"'(/[^']+)'")
 _PARAGRAPH = re.compile(r'<p id="(\d+)">(.*?)</p>', re.DOTALL)
 _TAG = re.compile(r'<b id="(\d+)">|</b>')
-# What Apertium reads as markup, or drops, and the private characters that stand in for it.
+# Characters that Apertium reads as markup or drops, and their private-use replacements.
 _MARKUP = "~{}[]^\\"
 _STAND_INS = {ord(sign): chr(0xF0000 + ord(sign)) for sign in _MARKUP}
 _ORIGINALS = {ord(stand_in): chr(sign) for sign, stand_in in _STAND_INS.items()}
@@ -63,7 +63,7 @@ class ApertiumEngine:
         """Translate texts with one process per mode. Marks are carried.
 
         segments (Sequence[Segment]): The texts.
-        RETURNS (list[Outcome]): Their translations. What one text is made of changes no other.
+        RETURNS (list[Outcome]): Their translations. One text can't change the others' translations.
         """
         self._sentinel = self._sentinel or self._find_sentinel(segments)
         outcomes: list[Outcome] = []

@@ -136,7 +136,7 @@ def sound(name: str) -> str:
 
 
 def compare_names(names: Sequence[str], others: Sequence[str]) -> numpy.ndarray:
-    """Say how alike names sound.
+    """Compute the phonetic similarity of names.
 
     names (Sequence[str]): n names.
     others (Sequence[str]): m names.

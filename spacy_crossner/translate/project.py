@@ -177,7 +177,7 @@ def _overlap(one: Placement, other: Placement) -> bool:
 def find_repeats(
     entities: Sequence[Entity], placements: Sequence[Placement], target: Sentence
 ) -> list[Placement]:
-    """Add the places where a name stands in its source spelling beside its translation.
+    """Add the places where a name appears in its source spelling next to its translation.
 
     Text in another script often gives the original after the name: 拉里·万斯 (Larry Vance).
 
@@ -312,7 +312,7 @@ def describe_candidates(
 
 
 def find_function_words(words: Sequence[str], stop_words: Collection[str]) -> numpy.ndarray:
-    """Tell punctuation and function words from words that a name is made of.
+    """Distinguish punctuation and function words from words that names consist of.
 
     words (Sequence[str]): n tokens of a sentence.
     stop_words (Collection[str]): The function words of its language, in lower case.

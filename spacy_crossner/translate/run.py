@@ -40,7 +40,7 @@ Vectors = Callable[[Sequence[Doc]], list[numpy.ndarray]]
 
 @dataclass
 class LabelCounts:
-    """What became of the entities with one label.
+    """Projection counts of the entities with one label.
 
     entities (int): In the source.
     projected (int): Of them, those with a place in the translation.
@@ -56,7 +56,7 @@ class LabelCounts:
 
 @dataclass
 class LanguageReport:
-    """What became of the sentences in one language.
+    """Counts of the translations into one language.
 
     engine (str): The engine that was used.
     sentences (int): In the source.
@@ -65,7 +65,7 @@ class LanguageReport:
     missing (list[dict]): Sentences that the engine, a translation memory, does not have: group and
         text.
     failed (list[dict]): Sentences that could not be translated: group, text and reason.
-    labels (dict[str, LabelCounts]): What became of the entities.
+    labels (dict[str, LabelCounts]): Projection counts by label.
     examples (dict[str, list[dict]]): Some that were repaired and some that were dropped.
     reused (int): How many translations were in the cache. Not written to the file.
     """
@@ -392,7 +392,7 @@ def translate(
     progress (bool): Show progress bars, if there is a terminal.
     run (Optional[Run]): Runs the engines in other processes: it gets a function that makes a
         worker, and tasks of a name and a payload, and yields names and results.
-    RETURNS (Report): For each target language, what became of the sentences.
+    RETURNS (Report): The counts by target language.
     """
     path, out = Path(path), Path(out)
     settings = settings or EngineSettings()
@@ -415,7 +415,7 @@ def translate(
 
         vectors = load_vectors(encoder)
     total, labels = check_docs(iter_docs(shards, source), source, path)
-    # a report that can't be written shall not come to light after hours of translating
+    # fail now, not after hours of translating, if the report can't be written
     for written in filter(None, (out, report_path)):
         make_parent(written)
 
@@ -510,7 +510,7 @@ def _chunks(groups: Iterable[list[Doc]]) -> Iterator[list[list[Doc]]]:
 
 
 def describe(report: LanguageReport) -> Iterator[str]:
-    """Say in words what became of the sentences.
+    """Describe the counts of translations in words.
 
     report (LanguageReport): Of one language.
     YIELDS (str): Lines.
