@@ -77,7 +77,7 @@ def find_half_documented(source: str) -> list[str]:
         # spaCy gives these to every factory
         wrong -= {*NOT_CONFIG} if "Language.factory" in ast.unparse(node) else set()
         # another function may explain the rest
-        if re.search(r"`\w+` says ", ast.get_docstring(node) or ""):
+        if re.search(r"[Ss]ee `\w+` for ", ast.get_docstring(node) or ""):
             wrong &= documented
         found += [f"{name}: {key}" for key in sorted(wrong) if documented]
     return found

@@ -59,7 +59,7 @@ def batch_by_group(
     discard_oversize: bool = False,
     get_length: Callable[[Example], int] = len,
 ) -> Iterator[list[Example]]:
-    """Batch examples; `configure_batch_by_group` says how.
+    """Batch examples; see `configure_batch_by_group` for the settings.
 
     examples (Iterable[Example]): If it is a list, the views of a group may stand anywhere in it;
         otherwise they follow one another, as the reader yields them.

@@ -223,7 +223,7 @@ def codeswitch_docs(
     labelled: bool = True,
     views_only: bool = False,
 ) -> Iterator[Doc]:
-    """Insert code-switched copies after each source doc; for the settings see `codeswitch`.
+    """Insert code-switched copies after each source doc; see `codeswitch` for the settings.
 
     docs (Iterable[Doc]): The docs. Docs that are not source views are passed through.
     switchers (Sequence[Switcher]): The languages.
