@@ -60,8 +60,7 @@ def test_killed_actor_and_poisoned_text(fragile, code, tmp_path):  # noqa: F811
 
 
 def test_deadly_shard_is_left_out(fragile, code, tmp_path, monkeypatch):  # noqa: F811
-    # each attempt starts another actor; the test above has a second one
-    monkeypatch.setattr("spacy_crossner.scale.execution.ATTEMPTS", 1)
+    monkeypatch.setattr("spacy_crossner.scale.execution.ATTEMPTS", 2)
     rows = [{"id": f"r{i}", "text": f"Berlin {i}"} for i in range(6)]
     rows[2]["text"] = "DEADLY"
     path = write_lines(tmp_path / "in.jsonl", rows)
