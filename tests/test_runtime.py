@@ -1,6 +1,7 @@
 """The ONNX runtime: the same entities and scores as torch, without torch."""
 
 import json
+import pickle
 import subprocess
 import sys
 from threading import Thread
@@ -87,6 +88,16 @@ def test_same_entities_and_scores(pipelines, tmp_path, monkeypatch):
     same(expected, again.pipe(texts))
     copied = spacy.util.load_model_from_config(converted.config).from_bytes(loaded.to_bytes())
     same(expected, copied.pipe(texts))
+
+
+def test_pickled_components_predict_the_same(pipelines):
+    """Where processes are not forked, as on Windows and macOS, `n_process=2` pickles them."""
+    _, converted, name = pipelines
+    doc = converted(TEXTS[0])
+    pipe = converted.get_pipe(name)
+    copy = pickle.loads(pickle.dumps(pipe))
+    assert copy.predict([doc]) == pipe.predict([doc])
+    assert copy.predict([doc])[0].entities
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -122,7 +122,7 @@ def damage_pipeline(folder: Path, number: int, seed: int = 0) -> Counter[str]:
 def damage_data(number: int, seed: int = 0) -> dict[str, Counter[str]]:
     """Damage a shard, a cache of translations and a lexicon, and read them.
 
-    number (int): How many times each.
+    number (int): How many times in all.
     seed (int): Seed of the damage.
     RETURNS (dict[str, Counter[str]]): For each, how often what happened.
     """
@@ -158,11 +158,11 @@ def damage_data(number: int, seed: int = 0) -> dict[str, Counter[str]]:
             "a.tsv": lambda path: vars(read_lexicon(path, "en", "de")),
             "a.cache": read_cache,
         }
-        for name, read in readers.items():
+        for place, (name, read) in enumerate(readers.items()):
             path = folder / name
             whole, expected = path.read_bytes(), read(path)
-            found[name] = Counter({"other exceptions": 0})
-            for _ in range(number):
+            found[name] = Counter({"changed in silence": 0, "other exceptions": 0})
+            for _ in range(place, number, len(readers)):
                 path.write_bytes(flip(whole, generator))
                 judge(found[name], lambda path=path, read=read: read(path), expected)  # type: ignore[misc]
             path.write_bytes(whole)

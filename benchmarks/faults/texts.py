@@ -1,8 +1,10 @@
 """Hostile texts, and whether a pipeline gives the same result for them however it is called."""
 
+import multiprocessing
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -10,6 +12,8 @@ from spacy.tokens import Doc
 TOLERANCE = 1e-5
 BATCH_SIZES = (1, 7, 64)
 THREADS = 8
+PROCESSES = 2
+START_METHODS = ("spawn", "fork")
 LONGEST = 60
 PIECES = (
     *("", " ", "\n", "\t", "\r\n", "\0", "\x1b[31m", "\x7f", "\x85", "\u00a0", "\u2028", "\u3000"),
@@ -87,11 +91,15 @@ def is_same(one: tuple[list, dict], other: tuple[list, dict]) -> bool:
     )
 
 
-def check_texts(nlp: Language, texts: list[str]) -> dict[str, int]:
-    """Compare `nlp(text)` with `nlp.pipe` at several batch sizes, and with threads.
+def check_texts(
+    nlp: Language, texts: list[str], start_methods: Sequence[str] = START_METHODS
+) -> dict[str, int]:
+    """Compare `nlp(text)` with `nlp.pipe` at several batch sizes, with threads and with processes.
 
     nlp (Language): The pipeline.
     texts (list[str]): The texts.
+    start_methods (Sequence[str]): How processes are started. Those that the system does not have
+        are left out.
     RETURNS (dict[str, int]): Number of texts, of exceptions, of changed texts and of differences.
     """
     found = {"texts": len(texts), "exceptions": 0, "text changed": 0}
@@ -113,4 +121,20 @@ def check_texts(nlp: Language, texts: list[str]) -> dict[str, int]:
         count(f"differences at batch size {size}", nlp.pipe(texts, batch_size=size))
     with ThreadPoolExecutor(THREADS) as pool:
         count(f"differences with {THREADS} threads", pool.map(nlp, texts))
+    for method in start_methods:
+        if method in multiprocessing.get_all_start_methods():
+            with _start_processes_by(method):
+                docs = nlp.pipe(texts, n_process=PROCESSES, batch_size=BATCH_SIZES[-1])
+                count(f"differences with {PROCESSES} processes ({method})", docs)
     return found
+
+
+@contextmanager
+def _start_processes_by(method: str) -> Iterator[None]:
+    # spaCy takes the start method of the program
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method(method, force=True)
+    try:
+        yield
+    finally:
+        multiprocessing.set_start_method(before, force=True)

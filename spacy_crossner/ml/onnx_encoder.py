@@ -54,6 +54,9 @@ class OnnxEncoder(OnnxGraph):
             )
         return self._tokenizer
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_tokenizer": None}
+
     def set_encoder(
         self, graph: bytes, table: EmbeddingTable, tokenizer_data: bytes, info: dict[str, Any]
     ) -> None:

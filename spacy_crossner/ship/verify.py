@@ -28,6 +28,7 @@ from spacy_crossner.files import write_json
 from spacy_crossner.ml.precision import PRECISION_VARIABLE
 from spacy_crossner.ml.unknown import TRIMMED_TO
 from spacy_crossner.pipeline.load import load_pipeline
+from spacy_crossner.ship.download import pip_command
 from spacy_crossner.ship.outside import SENTENCES
 from spacy_crossner.ship.package import CHECKSUMS, read_texts
 from spacy_crossner.ship.probe import scores_of
@@ -46,8 +47,6 @@ AT_ONCE = 2
 TEXTS = ("Angela Merkel met Gabriel Boric of Chile in Berlin.", "12,5 %", "")
 # Mixed scripts: a trimmed wheel need not find the same here, but must not fail.
 MIXED = "北京大学 Москва กรุงเทพ ☃ €"
-# With -m, Python would run a pip.py of the current folder in pip's place.
-PIP = "import sys, runpy; del sys.path[0]; runpy.run_module('pip', None, '__main__', True)"
 
 
 class Verified(NamedTuple):
@@ -159,7 +158,7 @@ def try_wheel(wheel: Path, texts: Sequence[str], install: Sequence[str] = ()) ->
     with tempfile.TemporaryDirectory(prefix=f"{name}-") as folder:
         python = make_environment(Path(folder) / "venv", lend=not install)
         options = [] if install else ["--no-index"]
-        _run([*_pip(python), "install", "-q", *options, str(wheel.resolve()), *install], wheel)
+        _run([*pip_command(python), "install", "-q", *options, str(wheel.resolve()), *install], wheel)
         request = {"name": name, "texts": [*texts, *outside_texts(wheel), MIXED]}
         request["hide"] = list(HIDDEN) if "runtime" in read_meta(wheel) else []
         return _ask(python, Path(folder), wheel, request)
@@ -314,10 +313,6 @@ def read_meta(wheel: Path) -> dict[str, Any]:
             if name.count("/") == 1 and name.endswith("/meta.json"):
                 return srsly.json_loads(archive.read(name))
     return {}
-
-
-def _pip(python: Path) -> list[str]:
-    return [sys.executable, "-c", PIP, "--python", str(python), "--disable-pip-version-check"]
 
 
 def _ask(python: Path, folder: Path, wheel: Path, request: dict[str, Any]) -> dict[str, Any]:
