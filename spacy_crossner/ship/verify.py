@@ -8,7 +8,6 @@ pipeline that it was made from.
 import os
 import shutil
 import subprocess
-import sys
 import sysconfig
 import tempfile
 import venv
@@ -158,7 +157,8 @@ def try_wheel(wheel: Path, texts: Sequence[str], install: Sequence[str] = ()) ->
     with tempfile.TemporaryDirectory(prefix=f"{name}-") as folder:
         python = make_environment(Path(folder) / "venv", lend=not install)
         options = [] if install else ["--no-index"]
-        _run([*pip_command(python), "install", "-q", *options, str(wheel.resolve()), *install], wheel)
+        arguments = ["install", "-q", *options, str(wheel.resolve()), *install]
+        _run([*pip_command(python), *arguments], wheel)
         request = {"name": name, "texts": [*texts, *outside_texts(wheel), MIXED]}
         request["hide"] = list(HIDDEN) if "runtime" in read_meta(wheel) else []
         return _ask(python, Path(folder), wheel, request)
