@@ -113,6 +113,14 @@ def test_int8_is_close(pipelines):
     assert sizes[1] < sizes[0]
 
 
+def test_int8_texts_do_not_change_their_neighbours(pipelines):
+    converted = to_onnx(pipelines[0], "int8")
+    texts = [*TEXTS, *ODD]
+    alone = [converted(text) for text in texts]
+    for size in (2, 64):
+        same(alone, converted.pipe(texts, batch_size=size), 1e-5)
+
+
 def test_loads_and_predicts_without_torch(pipelines, tmp_path):
     nlp, converted, _ = pipelines
     converted.to_disk(tmp_path / "pipeline")
