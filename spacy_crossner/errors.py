@@ -772,6 +772,10 @@ class Errors(metaclass=_Coded):
         "{first} and {second} would both be reported as '{name}'. Rename one of them, or evaluate "
         "them in two runs."
     )
+    CN614 = (
+        "{path} is not an output of `evaluate`: {problem}. Write it with "
+        "`python -m spacy crossner evaluate PIPELINE FILES --output {path}`."
+    )
     CN620 = "Unknown benchmark '{name}'. Choose one of: {known}."
     CN621 = (
         "{name} can't be measured: {reason}. Give a Python interpreter that has it installed with "

@@ -33,7 +33,7 @@ from spacy_crossner.training.labels import read_labels
 from spacy_crossner.training.recipes import find_configs, find_recipe
 from tests.pipelines import TRAIN_DATA
 
-LAST = ["calibrate", "evaluate", "report", "package", "verify"]
+LAST = ["calibrate", "evaluate", "report", "package", "verify", "summary"]
 
 
 @pytest.fixture

@@ -58,6 +58,14 @@ def test_scattered_groups_are_told(corpus, tmp_path):
     assert "1 groups lie in several files" in render(summary)
 
 
+def test_a_second_file_with_a_part_of_the_views_is_fine(corpus, tmp_path):
+    """The views of a group are whole in one file, so nothing is missed."""
+    doc = Doc(Vocab(), words=["a"])
+    set_view(doc, View("g1", "source", "en"))
+    write_docs(tmp_path / "sources.spacy", [doc])
+    assert inspect([tmp_path / "sources.spacy", corpus]).scattered == 0
+
+
 def test_command_prints_the_tables(corpus):
     result = CliRunner().invoke(app, ["inspect", str(corpus)])
     assert result.exit_code == 0

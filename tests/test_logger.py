@@ -201,6 +201,16 @@ def test_bar_shows_in_a_terminal_only(nlp, kind):
     assert plain.getvalue() == ""
 
 
+def test_outside_a_terminal_the_remaining_time_is_printed(nlp):
+    nlp.config["training"]["max_steps"] = 100
+    steps = [info(0, {"ner": 1.0}), *[None] * 99, info(100, {"ner": 1.0})]
+    lines = run(nlp, steps, progress_bar="train").splitlines()
+    told = [line.split(" steps,")[0].strip() for line in lines if "minutes left" in line]
+    assert told == ["20 of 100", "40 of 100", "60 of 100", "80 of 100"]
+    assert "left" not in run(nlp, steps, progress_bar="train", console_output=False)
+    assert "left" not in run(nlp, steps, progress_bar="train", stderr=Terminal())
+
+
 def test_training_logs_every_objective(tiny_encoder, tmp_path):
     config = training_config(tiny_encoder, tmp_path / "whole")
     config["training"]["before_to_disk"] = None

@@ -110,8 +110,7 @@ def sample_cli(
     from spacy_crossner.data.sample import make_corpus
 
     counts = make_corpus(sample, output, split_list(languages))
-    for name, count in counts.items():
-        msg.good(f"{output / name}.spacy: {count} docs")
+    msg.good(f"{output}: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
 
 
 @command("inspect", "Data")

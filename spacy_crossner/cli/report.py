@@ -32,7 +32,7 @@ def evaluate_cli(
 ) -> None:
     """Score a pipeline per language and entity type: exact spans on the raw text."""
     from spacy_crossner.files import write_json
-    from spacy_crossner.report.evaluate import evaluate
+    from spacy_crossner.report.evaluate import evaluate, tabulate
 
     scores = evaluate(
         Path(model) if Path(model).exists() else model,
@@ -40,26 +40,8 @@ def evaluate_cli(
         gold_tokens=gold_tokens,
         gpu_id=gpu_id,
     )
-    header = ["file", "lang", "docs", "P", "R", "F1"]
-    header += ["nested F1", "inner F1"] if any("nested" in s for s in scores.values()) else []
-    header += ["seqeval F1", "strict F1", "spaCy F1"] if gold_tokens else []
-    rows = []
-    for name, s in scores.items():
-        row = [name, s["lang"], s["docs"], *(s[key] for key in "prf")]
-        if "nested F1" in header:
-            row += [s[key]["f"] if key in s else "-" for key in ("nested", "inner")]
-        if gold_tokens:
-            row += [s[key]["f"] for key in ("seqeval", "seqeval_strict", "spacy")]
-        rows.append(row)
-    msg.table(rows, header=header, divider=True, aligns=("l", "l", *"r" * (len(header) - 2)))
-    types = [
-        (name, label, *(values[key] for key in "prf"))
-        for name, s in scores.items()
-        for label, values in s["per_type"].items()
-    ]
-    msg.table(
-        types, header=("file", "type", "P", "R", "F1"), divider=True, aligns=("l", "l", *"rrr")
-    )
+    for header, rows in tabulate(scores):
+        msg.table(rows, header=header, divider=True, aligns=("l", "l", *"r" * (len(header) - 2)))
     if output is not None:
         write_json(output, scores)
         msg.good(f"Wrote the scores to {output}")
@@ -134,3 +116,19 @@ def report_cli(
         gpu_id=gpu_id,
     )
     msg.good(f"Wrote the report to {page}")
+
+
+@command("summary", "Reports")
+def summary_cli(
+    metrics: Annotated[Path, typer.Argument(help="JSON output of `evaluate`.")],
+    report: Annotated[Optional[Path], typer.Option(help="The report to point to.")] = None,
+    packages: Annotated[
+        Optional[Path], typer.Option(help="Output folder of `package`, to name the next commands.")
+    ] = None,
+) -> None:
+    """Print F1 per language, where the results are, and the next commands."""
+    from spacy_crossner.report.summary import summarize
+
+    for line in summarize(metrics, report, packages):
+        # unwrapped, so that commands can be copied
+        typer.echo(line)

@@ -100,6 +100,7 @@ def package_cli(
 ) -> None:
     """Build wheels: one multilingual pipeline (xx_NAME) and one per language (de_NAME)."""
     from spacy_crossner.ship.package import package
+    from spacy_crossner.tables import render_rows
 
     wheels = package(
         pipeline,
@@ -117,12 +118,20 @@ def package_cli(
         dev=dev or [],
         max_loss=max_loss,
     )
-    for path, _, trimmed, loss in wheels:
-        size = f"{path.stat().st_size / 1e6:.0f} MB"
-        pieces = "" if trimmed is None else f", {trimmed.after} of {trimmed.before} word pieces"
-        f1 = "" if loss is None else f", F1 {loss[0]:.2f} with torch, {loss[1]:.2f} with onnx"
-        msg.good(f"{path}: {size}{pieces}{f1}")
-    if runtime is Runtime.onnx and not dev:
+    onnx = runtime is Runtime.onnx
+    rows = [
+        (
+            path.name,
+            f"{path.stat().st_size / 1e6:.0f}",
+            "all" if trimmed is None else f"{trimmed.after} of {trimmed.before}",
+            *([f"{loss[0]:.2f}", f"{loss[1]:.2f}"] if loss else ["-", "-"] if onnx else []),
+        )
+        for path, _, trimmed, loss in wheels
+    ]
+    header = ("wheel", "MB", "word pieces", *(["F1 torch", "F1 onnx"] if onnx else []))
+    typer.echo(render_rows(header, rows))
+    msg.good(f"Wrote {len(rows)} wheels to {output}")
+    if onnx and not dev:
         msg.warn("F1 was not compared with torch: give labelled text with --dev")
     if push_to:
         from spacy_crossner.ship.card import push
@@ -156,18 +165,28 @@ def verify_cli(
 ) -> None:
     """Load each wheel in a clean environment without network, and compare its predictions."""
     from spacy_crossner.ship.verify import find_wheels, verify, write_verified
+    from spacy_crossner.tables import render_rows
 
     results = verify(find_wheels(wheels), against, texts or [], limit=limit, install=install or [])
-    for wheel, count, entities, seconds, outside, same, agreement in results:
-        shared = "all" if agreement == 1 else f"{agreement:.1%}"
-        msg.good(
-            f"{wheel.name}: {entities} entities in {count} texts, {shared} identical; "
-            f"loaded in {seconds:.1f} s"
+    rows = [
+        (
+            one.wheel.name,
+            one.texts,
+            one.entities,
+            "all" if one.agreement == 1 else f"{one.agreement:.1%}",
+            f"{one.seconds:.1f}",
+            f"{one.outside_same} of {one.outside}",
         )
-        if same < outside:
+        for one in results
+    ]
+    header = ("wheel", "texts", "entities", "identical", "loaded in s", "same in other languages")
+    typer.echo(render_rows(header, rows))
+    for one in results:
+        # a wheel of one language is trimmed to it, so others are expected to differ
+        if one.wheel.name.startswith("xx_") and one.outside_same < one.outside:
             msg.warn(
-                f"Predictions of {wheel.name} differ in {outside - same} of {outside} sentences in "
-                f"languages that it was not packaged for."
+                f"Predictions of {one.wheel.name} differ in {one.outside - one.outside_same} of "
+                f"{one.outside} sentences in languages that it was not packaged for."
             )
     if output is not None:
         write_verified(results, output)

@@ -246,8 +246,9 @@ def translate_cli(
     """Translate a corpus and project its labels: each source sentence, then its translations."""
     from spacy_crossner.lexicon.codeswitch import parse_lexicons
     from spacy_crossner.scale.execution import Execution, make_run
+    from spacy_crossner.tables import render_rows
     from spacy_crossner.translate.engines import EngineSettings
-    from spacy_crossner.translate.run import describe, translate
+    from spacy_crossner.translate.run import describe, tabulate, translate
 
     result = translate(
         path,
@@ -272,15 +273,11 @@ def translate_cli(
         progress=True,
         run=make_run(Execution(on, workers, threads, address, gpus_per_worker)),
     )
+    header, rows = tabulate(result)
+    typer.echo(render_rows(header, rows))
     for target, one in result.items():
-        msg.divider(f"{source} -> {target}: {one.engine}")
-        rows = [
-            (label, counts.entities, counts.projected, counts.repaired, counts.dropped)
-            for label, counts in sorted(one.labels.items())
-        ]
-        header = ("label", "entities", "projected", "of them repaired", "dropped")
-        msg.table(rows, header=header, divider=True, aligns=("l", *"rrrr"))
         for line in describe(one):
-            msg.text(line)
+            msg.text(f"{target}: {line}")
     views = sum(one.views for one in result.values())
-    msg.good(f"{out}: {views} translated views")
+    labels = f"; counts per label: {report}" if report else ""
+    msg.good(f"{out}: {views} translated views{labels}")

@@ -45,6 +45,35 @@ class Row:
 
 
 @dataclass
+class Group:
+    """The views of one sentence, and how many of them the fullest file has.
+
+    views (Set[Tuple[str, str]]): Kinds and languages in all files.
+    here (Set[Tuple[str, str]]): Those of the file that is being read.
+    shard (int): Number of that file.
+    most (int): Largest number of kinds and languages in one file.
+    """
+
+    views: set[tuple[str, str]] = field(default_factory=set)
+    here: set[tuple[str, str]] = field(default_factory=set)
+    shard: int = 0
+    most: int = 0
+
+    def add(self, view: View, shard: int) -> None:
+        """Count a view that was found in a file."""
+        if shard != self.shard:
+            self.here, self.shard = set(), shard
+        self.views.add((view.kind, view.lang))
+        self.here.add((view.kind, view.lang))
+        self.most = max(self.most, len(self.here))
+
+    @property
+    def is_scattered(self) -> bool:
+        """Whether no file has all views."""
+        return self.most < len(self.views)
+
+
+@dataclass
 class Summary:
     """The counts of a corpus.
 
@@ -53,7 +82,7 @@ class Summary:
     labels (dict): Entities by language and label.
     nested (dict): Entities inside or across those, or with their parts apart, likewise.
     group_sizes (Counter): Number of groups by number of views.
-    scattered (int): Groups whose views lie in several files, which readers don't put together.
+    scattered (int): Groups whose views are in several files, none of which has all of them.
     """
 
     shards: int = 0
@@ -82,8 +111,7 @@ def inspect(paths: Sequence[Path]) -> Summary:
     """
     summary = Summary()
     sizes: Counter[str] = Counter()
-    last_shard: dict[str, int] = {}
-    scattered = set()
+    groups: dict[str, Group] = {}
     for shard in (shard for path in paths for shard in find_shards(path)):
         summary.shards += 1
         # a vocab for each shard: the next one's words are others
@@ -92,11 +120,10 @@ def inspect(paths: Sequence[Path]) -> Summary:
             _count(doc, view, summary)
             if view is None:
                 continue
-            if last_shard.setdefault(view.group, summary.shards) != summary.shards:
-                scattered.add(view.group)
+            groups.setdefault(view.group, Group()).add(view, summary.shards)
             sizes[view.group] += 1
     summary.group_sizes = Counter(sizes.values())
-    summary.scattered = len(scattered)
+    summary.scattered = sum(group.is_scattered for group in groups.values())
     return summary
 
 

@@ -2,6 +2,7 @@
 
 import warnings
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -41,6 +42,12 @@ SAMPLE = 10
 LISTENER, VECTORS = "transformer-listener", "trf_data"
 # Class of a token that nothing may be learned from.
 UNKNOWN = -1
+# Why entities can't be trained on, by the code of the warning.
+LOST = {
+    "CNW10": "start or end inside a token, which is masked",
+    "CNW11": "overlap another one, and only the outermost is kept",
+    "CNW12": "are longer than max_span_length, and masked",
+}
 # Suffix of the loss column, loss, and a function that adds the gradient to a total.
 Objective = tuple[str, float, Callable[[Any], None]]
 
@@ -111,6 +118,7 @@ class CrossnerNER(LazyPipe):
             "threshold": threshold,
         }
         self._warned: set[str] = set()
+        self.lost: Counter[str] = Counter()
 
     # ---- labels -----------------------------------------------------------------------------
 
@@ -424,16 +432,33 @@ class CrossnerNER(LazyPipe):
         if found:
             self.warn_once(Warnings.CNW13.format(name=self.name, key=self.spans_key, count=found))
         misaligned = sum(gold.misaligned for gold in golds)
+        self.lost["all"] += misaligned + sum(len(gold.mentions) for gold in golds)
         if misaligned:
-            self.warn_once(Warnings.CNW10.format(name=self.name, count=misaligned))
+            self.warn_once(Warnings.CNW10.format(name=self.name, count=misaligned), misaligned)
         return golds
 
-    def warn_once(self, message: str) -> None:
-        """Warn of a kind of problem the first time that it is met."""
+    def warn_once(self, message: str, n_lost: int = 0) -> None:
+        """Warn of a kind of problem the first time that it is met.
+
+        message (str): The warning.
+        n_lost (int): Number of entities that can't be trained on, for `describe_lost`.
+        """
         code = message[: message.index("]")]
+        self.lost[code.lstrip("[")] += n_lost
         if code not in self._warned:
             self._warned.add(code)
             warnings.warn(message, stacklevel=3)
+
+    def describe_lost(self) -> list[str]:
+        """Say which share of the entities seen so far could not be trained on.
+
+        RETURNS (List[str]): A sentence for each reason.
+        """
+        return [
+            f"{self.lost[code] / self.lost['all']:.1%} of the entities {reason} ({code})"
+            for code, reason in LOST.items()
+            if self.lost[code]
+        ]
 
     def soft_targets(self, examples: list[Example]) -> list[Optional[SoftTargets]]:
         """Get the soft targets of each example, after checking their labels and tokens."""

@@ -154,7 +154,7 @@ class TokenLabelNER(CrossnerNER):
         golds = self.read_gold(examples, scores.starts)
         targets, weights, n_dropped = class_targets(golds, self.labels)
         if n_dropped:
-            self.warn_once(Warnings.CNW11.format(name=self.name, count=n_dropped))
+            self.warn_once(Warnings.CNW11.format(name=self.name, count=n_dropped), n_dropped)
         yield self.objective("", scores, cross_entropy, targets=targets, weights=weights)
         if not (self.distil.weight or self.self_training.weight):
             return

@@ -311,9 +311,10 @@ class TokenPairNER(CrossnerNER):
             for mention in dropped:
                 gold.known[list(mention.tokens)] = False
             if dropped:
-                self.warn_once(
-                    Warnings.CNW12.format(name=self.name, count=len(dropped), width=self.width)
+                message = Warnings.CNW12.format(
+                    name=self.name, count=len(dropped), width=self.width
                 )
+                self.warn_once(message, len(dropped))
         targets = relations.flat_targets(indices, lengths, self.width, len(self.labels))
         return targets, self._weights(golds, lengths)
 

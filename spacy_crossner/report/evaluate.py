@@ -1,6 +1,6 @@
 """Score a pipeline per language and entity type."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -23,6 +23,17 @@ from spacy_crossner.pipeline.load import load_pipeline
 from spacy_crossner.report.score import predict, score
 from spacy_crossner.schemes.bio import to_iob2
 from spacy_crossner.types import Mention
+
+# Further scores in the table, with their titles.
+OTHER_SCORES = {
+    "nested": "nested F1",
+    "inner": "inner F1",
+    "seqeval": "seqeval F1",
+    "seqeval_strict": "strict F1",
+    "spacy": "spaCy F1",
+}
+# Entity types that get a column each.
+MOST_COLUMNS = 6
 
 
 def evaluate(
@@ -48,6 +59,39 @@ def evaluate(
     files = find_tests(tests)
     nlp = load_pipeline(model)
     return {path.stem: score_file(nlp, path, gold_tokens=gold_tokens) for path in files}
+
+
+def tabulate(scores: dict[str, Any]) -> Iterator[tuple[list[str], list[list[Any]]]]:
+    """Turn scores into tables: F1 of a few types as columns, more types in a second table.
+
+    scores (Dict[str, Any]): What `evaluate` returns.
+    YIELDS (Tuple): Header and rows of each table. Columns that are zero everywhere are left out.
+    """
+    labels = sorted({label for values in scores.values() for label in values["per_type"]})
+    columns = {key: name for key, name in OTHER_SCORES.items() if _holds(scores, key)}
+    wide = len(labels) <= MOST_COLUMNS
+    header = ["file", "lang", "docs", "P", "R", "F1", *(labels if wide else ())]
+    rows = []
+    for name, values in scores.items():
+        row = [name, values["lang"], values["docs"], *(values[key] for key in "prf")]
+        if wide:
+            row += [values["per_type"].get(label, {}).get("f", "-") for label in labels]
+        rows.append([*row, *(values[key]["f"] if key in values else "-" for key in columns)])
+    yield [*header, *columns.values()], rows
+    if not wide:
+        yield (
+            ["file", "type", "P", "R", "F1"],
+            [
+                [name, label, *(counts[key] for key in "prf")]
+                for name, values in scores.items()
+                for label, counts in values["per_type"].items()
+            ],
+        )
+
+
+def _holds(scores: dict[str, Any], key: str) -> bool:
+    """RETURNS (bool): Whether a score is above zero in any file."""
+    return any(values[key]["f"] for values in scores.values() if key in values)
 
 
 def find_tests(paths: Sequence[Path]) -> list[Path]:

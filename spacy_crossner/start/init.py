@@ -464,6 +464,7 @@ def render_project(plan: Plan) -> str:
         "report": True,
         "package": True,
         "verify": True,
+        "summary": True,
     }
     texts = {"data": True, "corpus": plan.translated, "training/annotate": student}
     return (

@@ -24,6 +24,9 @@ SPACING = 2
 TITLE_WIDTH = 12
 LOSS_WIDTH = 8
 SCORE_WIDTH = 6
+# Where no bar can be shown: a line of progress after this many steps, and at most this many lines.
+LEAST_STEPS = 20
+MOST_LINES = 4
 
 
 @registry.loggers("spacy-crossner.ConsoleLogger.v1")
@@ -40,7 +43,8 @@ def console_logger(
     evaluation not counted. If a new loss appears, the header is printed again.
 
     progress_bar (Optional[str]): "train" for a bar up to the end of training, "eval" for one up to
-        the next evaluation, None for no bar. Shown in a terminal only.
+        the next evaluation, None for no bar. Outside a terminal, "train" prints a few lines with
+        the remaining time, and "eval" nothing.
     console_output (bool): Whether to print the table.
     output_file (Optional[str]): JSONL file to append a row to at each evaluation. A name without a
         folder lies beside the model, in the folder that holds model-last. Read it with `read_log`.
@@ -63,24 +67,32 @@ def console_logger(
         log = None if output_file is None else LogFile(output_file, run_name)
         speed = Speed()
         bar: Optional[tqdm] = None
+        progress: Optional[Progress] = None
 
         def log_step(info: Optional[Info]) -> None:
-            nonlocal bar
+            nonlocal bar, progress
             if info is None:
                 speed.step()
                 if bar is not None:
                     bar.update(1)
+                line = progress.step() if progress is not None else ""
+                if line and console_output and bar is not None and bar.disable:
+                    print(line, file=stdout, flush=True)
                 return
             if bar is not None:
                 bar.close()
             values = plain_row(info, speed.rate(info["words"]), precision)
-            if log is not None and log.write(values, info.get("output_path")):
+            first = log is not None and log.write(values, info.get("output_path"))
+            # without a folder in its name, the user can't know where it is
+            if first and log is not None and str(log.path) != output_file:
                 text = Printer(no_print=True).info(f"Saving the log to {log.path}")
                 print(text, file=stdout, flush=True)
             if console_output:
                 print(table.add(values), file=stdout, flush=True)
             if progress_bar is not None:
                 bar = _make_bar(progress_bar, training, info, stderr)
+                if progress_bar == "train":
+                    progress = Progress(training["max_steps"], info["step"])
             speed.restart(info["words"])
 
         def finalize() -> None:
@@ -149,6 +161,32 @@ class Speed:
         if not self.n_timed or not elapsed:
             return None
         return (words - self.words) / (elapsed * (self.n_timed + 1) / self.n_timed)
+
+
+class Progress:
+    """Lines with the number of steps and the remaining time.
+
+    total (int): Number of steps of the training, 0 if it is not known.
+    done (int): Steps so far.
+    """
+
+    def __init__(self, total: int, done: int):
+        self.total = total
+        self.began = perf_counter()
+        self.first = self.done = done
+        self.every = max(LEAST_STEPS, -(-total // (MOST_LINES + 1)))
+
+    def step(self) -> str:
+        """Count a step.
+
+        RETURNS (str): A line, or an empty string if the last one was printed a few steps ago.
+        """
+        self.done += 1
+        if self.done % self.every or self.done >= self.total:
+            return ""
+        pace = (perf_counter() - self.began) / (self.done - self.first)
+        left = round(pace * (self.total - self.done))
+        return f"{self.done:>11} of {self.total} steps, {left // 60}:{left % 60:02} minutes left"
 
 
 class Table:

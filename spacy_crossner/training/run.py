@@ -10,6 +10,7 @@ import hashlib
 import json
 import shlex
 import time
+import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -32,6 +33,7 @@ from spacy_crossner.data.shards import write_docs
 from spacy_crossner.distil.annotate import annotate, find_text_languages
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import fingerprint, remove, write_json
+from spacy_crossner.pipeline.ner import CrossnerNER
 from spacy_crossner.pipeline.strip import strip_training_components
 from spacy_crossner.report.log import read_log
 from spacy_crossner.training.calibrate import calibrate_pipeline
@@ -309,9 +311,12 @@ def train(
     for number, stage in enumerate(chosen, start=1):
         title = f"{job.recipe.name}, stage {number} of {len(chosen)}: {stage.name}"
         if is_finished(stage, place(stage), restart=restart):
-            msg.info(f"{title} is finished already")
+            if stage in named:
+                msg.info(f"{title} is finished already")
             continue
-        msg.divider(title)
+        # a step of a project that runs one stage has printed its own title
+        if len(named) > 1:
+            msg.divider(title)
         run_stage(stage, job, place, quiet=quiet)
     return place(chosen[-1]) / PIPELINE
 
@@ -462,7 +467,13 @@ def _train(stage: Stage, job: Job, place: Place, folder: Path, quiet: bool) -> d
         config["training"]["logger"]["console_output"] = False
     with _explain_config(stage.recipe):
         nlp = init_nlp(config, use_gpu=job.gpu_id)
-    train_loop(nlp, None, use_gpu=job.gpu_id)
+    with warnings.catch_warnings():
+        # they count what one batch has; the share of all is printed below
+        warnings.filterwarnings("ignore", message=r"\[CNW1[012]\]")
+        train_loop(nlp, None, use_gpu=job.gpu_id)
+    for name, pipe in nlp.pipeline if not quiet else ():
+        for line in pipe.describe_lost() if isinstance(pipe, CrossnerNER) else ():
+            msg.info(f"{name}: {line}")
     strip_training_components(nlp).to_disk(folder / PIPELINE)
     return {"steps": stage.settings["steps"], "losses": read_log(folder / LOG)[-1]["losses"]}
 

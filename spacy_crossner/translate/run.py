@@ -509,17 +509,31 @@ def _chunks(groups: Iterable[list[Doc]]) -> Iterator[list[list[Doc]]]:
         yield chunk
 
 
-def describe(report: LanguageReport) -> Iterator[str]:
-    """Describe the counts of translations in words.
+def tabulate(result: Mapping[str, LanguageReport]) -> tuple[tuple[str, ...], list[tuple]]:
+    """Make a table with a row per language.
 
-    report (LanguageReport): Of one language.
+    result (Mapping[str, LanguageReport]): Reports by target language.
+    RETURNS (Tuple): The header and the rows.
+    """
+    header = ("lang", "engine", "translated", "in cache", "entities", "projected", "repaired")
+    rows = []
+    for target, one in result.items():
+        translated = one.sentences - len(one.missing) - len(one.failed)
+        counts = [
+            sum(getattr(label, key) for label in one.labels.values())
+            for key in ("entities", "projected", "repaired", "dropped")
+        ]
+        row = (target, one.engine, f"{translated} of {one.sentences}", one.reused, *counts)
+        rows.append((*row, one.incomplete))
+    return (*header, "dropped", "incomplete"), rows
+
+
+def describe(report: LanguageReport) -> Iterator[str]:
+    """Say what went wrong in the translation into one language.
+
+    report (LanguageReport): The report of the language.
     YIELDS (str): Lines.
     """
-    translated = report.sentences - len(report.missing) - len(report.failed)
-    yield (
-        f"{translated} of {report.sentences} sentences translated, {report.reused} of them before; "
-        f"{report.incomplete} with an entity that has no place"
-    )
     for kind, examples in sorted(report.examples.items()):
         for one in examples:
             became = f" -> '{one['translated']}'" if "translated" in one else ""
