@@ -629,3 +629,10 @@ def test_page_fits_and_is_accessible(page, dark, tmp_path):
             browser.screenshot(tmp_path / "page.png")
             assert (tmp_path / "page.png").stat().st_size > 20_000
             assert browser.find_violations() == []
+
+
+def test_logs_of_interrupted_trainings_are_left_out(folder, tmp_path):
+    (log,) = (folder / "training").rglob("label/*.jsonl")
+    (tmp_path / ".scratch" / "label").mkdir(parents=True)
+    (tmp_path / ".scratch" / "label" / "log.jsonl").write_bytes(log.read_bytes())
+    assert read_logs([tmp_path]) == {}

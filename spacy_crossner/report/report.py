@@ -192,7 +192,8 @@ def read_logs(paths: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
     """
     files = {}
     for path in filter(_exists, paths):
-        logs = sorted(filter(is_log, path.rglob("*.jsonl"))) if path.is_dir() else [path]
+        inside = [file for file in path.rglob("*.jsonl") if not _is_hidden(file, path)]
+        logs = sorted(filter(is_log, inside)) if path.is_dir() else [path]
         for file in logs:
             files[file.resolve()] = read_log(file)
     found: dict[str, list[dict[str, Any]]] = {}
@@ -202,6 +203,11 @@ def read_logs(paths: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
             name = str(file) if file.parent.name in found else file.parent.name
             found[name] = [row for row in rows if row["run"] == last]
     return found
+
+
+def _is_hidden(file: Path, folder: Path) -> bool:
+    """RETURNS (bool): Whether a file is in a hidden folder, which an interrupted training leaves."""
+    return any(part.startswith(".") for part in file.relative_to(folder).parts)
 
 
 def _exists(path: Path) -> bool:
