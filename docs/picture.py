@@ -23,7 +23,7 @@ LABELS = ((0, 13, "PER"), (22, 41, "ORG"), (45, 51, "LOC"))
 SENTENCES = {
     "de": "Angela Merkel besuchte die Humboldt-Universität in Berlin.",
     "es": "Angela Merkel visitó la Universidad Humboldt en Berlín.",
-    "fr": "Angela Merkel a visité l'Université Humboldt à Berlin.",
+    "nl": "Angela Merkel bezocht de Humboldt-Universiteit in Berlijn.",
     "pt": "Angela Merkel visitou a Universidade Humboldt em Berlim.",
     "ja": "アンゲラ・メルケルがベルリンのフンボルト大学を訪れた。",
     "zh": "安格拉·默克尔访问了柏林的洪堡大学。",
