@@ -31,15 +31,20 @@ SENTENCES = {
 COLOURS = {"PER": "#c3dafe", "ORG": "#c6f0c2", "LOC": "#fde3a7"}
 OTHER = "#e2e8f0"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Noto Sans CJK SC', sans-serif"
-SIZE, SMALL, ROW, LEFT, TEXT, WIDTH = 16, 10, 38, 20, 118, 700
-# Width of a character in em; wide ones take one.
-NARROW = 0.53
+SIZE, SMALL, ROW, LEFT, TEXT, WIDTH = 15, 10, 38, 20, 110, 760
+# Widths of characters in em, as in common sans-serif fonts; those that are not listed have OTHERS.
+WIDTHS = {"iíjlI.,'·": 0.27, " -frt": 0.34, "mwMW": 0.85, "ABCDEGHLNOPRSU": 0.65}
+OTHERS = 0.56
 
 
 def measure(text: str, size: float) -> float:
     """Estimate the width of a text; the browser is told to fill exactly this."""
-    wide = sum(east_asian_width(character) in "WF" for character in text)
-    return size * (wide + NARROW * (len(text) - wide))
+    return size * sum(
+        1.0
+        if east_asian_width(character) in "WF"
+        else next((width for known, width in WIDTHS.items() if character in known), OTHERS)
+        for character in text
+    )
 
 
 def write(text: str, x: float, y: float, size: float, colour: str = "#1a202c") -> str:
@@ -91,7 +96,7 @@ def draw(docs: Sequence[tuple[str, Doc]], path: str) -> str:
     rows = [
         write("Labels in English", LEFT, 30, 13, "#4a5568"),
         draw_row("English", LABELLED, [(*span, "") for span in LABELS], 40),
-        write("Entities with scores in languages without labels", LEFT, 108, 13, "#4a5568"),
+        write("What the trained pipeline finds, with scores", LEFT, 108, 13, "#4a5568"),
     ]
     top = 118.0
     for lang, doc in docs:
