@@ -219,17 +219,17 @@ def _plan_teachers(job: Job, stages: list[Stage]) -> list[Stage]:
 
 
 def _number(number: int) -> str:
-    """RETURNS (str): The ending of a stage's name; the first has none."""
+    """Make the suffix of a numbered stage; the first stage has none."""
     return f"-{number}" if number > 1 else ""
 
 
 def _find_data(calibrated: Stage) -> Stage:
-    """RETURNS (Stage): The labelled sentences that a calibrated pipeline was trained on."""
+    """Find the data stage of the training behind a calibration."""
     return calibrated.needs[0].needs[0]
 
 
 def _plan_data(job: Job, recipe: Recipe, name: str, stages: list[Stage]) -> Stage:
-    """RETURNS (Stage): The stage of that name, added to the plan, or one with the same data."""
+    """Add a data stage to the plan, or return an existing one with the same data."""
     prints = job.inputs.prints
     settings = {
         "source": prints["source"],
