@@ -41,6 +41,24 @@ def prepare_cli(
     msg.good(f"Wrote the data set {dataset} to {output}")
 
 
+@command("rules", to=app)
+def rules_cli(
+    output: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("metrics/rules"),
+    languages: Annotated[str, typer.Option(help="Languages of the sample.")] = "de,es",
+    seeds: Annotated[str, typer.Option(help="Comma-separated seeds.")] = "0,1,2",
+    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 100,
+    encoder: Annotated[Path, ENCODER] = Path("encoder"),
+) -> None:
+    """Distil a list of names: recall of the list and of its student on the sample's tests."""
+    from benchmarks.rules import compare_with_rules
+
+    for seed in map(int, split_list(seeds)):
+        found = compare_with_rules(output, encoder, split_list(languages), seed, steps)
+        msg.good(
+            f"Seed {seed}: " + ", ".join(f"{name} {value:.1f}" for name, value in found.items())
+        )
+
+
 @command("benchmark", to=app)
 def benchmark_cli(
     dataset: Annotated[str, DATASET],
