@@ -291,20 +291,13 @@ def train(
     RETURNS (Path): The pipeline that the recipe gives, or that the last of the stages gave.
     """
     stages = plan(job)
-    known = [stage.name for stage in stages]
-    unknown = [name for name in only if not filter_names(known, name)]
-    if unknown:
-        raise CrossnerError(
-            Errors.CN653.format(name=unknown[0], recipe=job.recipe.name, known=", ".join(known))
-        )
-    wanted = {name for pattern in only for name in filter_names(known, pattern)}
+    named = choose_stages(stages, only, job.recipe)
     if job.gpu_id >= 0:
         spacy.require_gpu(job.gpu_id)
 
     def place(stage: Stage) -> Path:
         return output / stage.name
 
-    named = [stage for stage in stages if not only or stage.name in wanted]
     # what they train on is quickly chosen
     data = {need for stage in named for need in stage.needs if need.kind == "data"}
     chosen = [stage for stage in stages if stage in named or stage in data]
@@ -319,6 +312,24 @@ def train(
             msg.divider(title)
         run_stage(stage, job, place, quiet=quiet)
     return place(chosen[-1]) / PIPELINE
+
+
+def choose_stages(stages: list[Stage], only: Collection[str], recipe: Recipe) -> list[Stage]:
+    """Choose stages by name.
+
+    stages (List[Stage]): The stages of a recipe.
+    only (Collection[str]): Names, in which `*` stands for anything; all stages if there are none.
+    recipe (Recipe): The recipe, for the error message.
+    RETURNS (List[Stage]): The stages, in order.
+    """
+    known = [stage.name for stage in stages]
+    for name in only:
+        if not filter_names(known, name):
+            raise CrossnerError(
+                Errors.CN653.format(name=name, recipe=recipe.name, known=", ".join(known))
+            )
+    chosen = {name for pattern in only for name in filter_names(known, pattern)} or set(known)
+    return [stage for stage in stages if stage.name in chosen]
 
 
 def is_finished(stage: Stage, folder: Path, *, restart: bool = False) -> bool:
