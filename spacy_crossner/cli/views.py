@@ -1,5 +1,6 @@
 """Commands that create lexicons, code-switched copies and translations."""
 
+from collections import defaultdict
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -275,9 +276,12 @@ def translate_cli(
     )
     header, rows = tabulate(result)
     typer.echo(render_rows(header, rows))
+    notes = defaultdict(list)
     for target, one in result.items():
         for line in describe(one):
-            msg.text(f"{target}: {line}")
+            notes[line].append(target)
+    for line, targets in notes.items():
+        msg.text(f"{', '.join(targets)}: {line}")
     views = sum(one.views for one in result.values())
     labels = f"; counts per label: {report}" if report else ""
     msg.good(f"{out}: {views} translated views{labels}")

@@ -308,8 +308,8 @@ def train(
                 msg.info(f"{title} is finished already")
             continue
         # a step of a project that runs one stage has printed its own title
-        if len(named) > 1:
-            msg.divider(title)
+        if len(named) > 1 and stage in named:
+            msg.info(title)
         run_stage(stage, job, place, quiet=quiet)
     return place(chosen[-1]) / PIPELINE
 
