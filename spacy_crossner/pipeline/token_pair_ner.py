@@ -200,8 +200,11 @@ class TokenPairNER(CrossnerNER):
         places = numpy.flatnonzero((numpy.abs(after - before) > bio.LEAST_CHANGED).any(axis=1))
         if not len(places):
             return
-        # all spans that hold one of these tokens, or end before it
-        rows = numpy.unique(numpy.maximum(places[:, None] - numpy.arange(self.width + 1), 0))
+        # all spans that hold one of these tokens, or end before it; never those of the text before,
+        # which would take the smaller changes of its own tokens along
+        begins = numpy.repeat(numpy.cumsum(scores.lengths) - scores.lengths, scores.lengths)
+        reach = places[:, None] - numpy.arange(self.width + 1)
+        rows = numpy.unique(numpy.maximum(reach, begins[places][:, None]))
         odds_before = bio.log_odds(before, scores.lengths, rows, self.width)
         logits[rows, :, 1:] += bio.log_odds(after, scores.lengths, rows, self.width) - odds_before
 
