@@ -21,7 +21,7 @@ from thinc.api import ArgsKwargs, Config
 from benchmarks.faults.texts import describe, is_same
 from spacy_crossner.data.view import SoftTargets, View, set_view
 from spacy_crossner.errors import CrossnerError
-from spacy_crossner.ml.heads import TokenLabelScores, spaced_rows
+from spacy_crossner.ml.heads import TokenLabelScores, TokenPairScores, spaced_rows
 from spacy_crossner.ml.modules import (
     PriorPairModule,
     TokenLabelModule,
@@ -568,6 +568,31 @@ def test_a_student_equal_to_its_teacher_learns_nothing(tiny_encoder, factory):
     loss, gradient = pipe.get_loss([Example(doc, reference)], scores)
     assert abs(loss) < 1e-5
     assert numpy.abs(gradient.logits).max() < 1e-6
+
+
+def test_pairs_do_not_depend_on_the_next_text(tiny_encoder):
+    """What moves its first tokens leaves the last tokens of the text before alone."""
+    nlp = make_nlp(tiny_encoder, token_pair_ner={})
+    nlp.initialize(lambda: make_examples(nlp))
+    pipe = nlp.get_pipe("token_pair_ner")
+    pipe.cfg["gaps"] = True
+    rng = numpy.random.default_rng(0)
+    lengths = rng.integers(2, 4, 200).tolist()
+    n_classes = 1 + 2 * len(pipe.labels)
+    classes = rng.normal(0.0, 7.0, (sum(lengths), n_classes)).astype("float32")
+    logits = rng.normal(0.0, 3.0, (len(classes), pipe.width, 1 + len(pipe.labels)))
+    ends = numpy.cumsum(lengths)
+
+    def read(begin: int, end: int, texts: list[int]) -> numpy.ndarray:
+        glued = numpy.zeros((end - begin,), dtype=bool)
+        scores = TokenPairScores(logits[begin:end].astype("float32"), texts, [], texts, glued)
+        scores.classes = classes[begin:end].copy()
+        return pipe._activate(scores, pipe.touching_odds)
+
+    together = read(0, len(classes), lengths)
+    for end, length in zip(ends.tolist(), lengths, strict=True):
+        alone = read(end - length, end, [length])
+        numpy.testing.assert_allclose(together[end - length : end], alone, atol=1e-7)
 
 
 @pytest.mark.parametrize("scheme", ["bio", "relations"])
