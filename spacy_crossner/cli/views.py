@@ -1,6 +1,5 @@
 """Commands that create lexicons, code-switched copies and translations."""
 
-from collections import defaultdict
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -276,12 +275,12 @@ def translate_cli(
     )
     header, rows = tabulate(result)
     typer.echo(render_rows(header, rows))
-    notes = defaultdict(list)
+    notes: dict[str, list[str]] = {}
     for target, one in result.items():
         for line in describe(one):
-            notes[line].append(target)
-    for line, targets in notes.items():
-        msg.text(f"{', '.join(targets)}: {line}")
+            notes.setdefault(line, []).append(target)
+    for line, langs in notes.items():
+        msg.text(f"{', '.join(langs)}: {line}")
     views = sum(one.views for one in result.values())
     labels = f"; counts per label: {report}" if report else ""
     msg.good(f"{out}: {views} translated views{labels}")
