@@ -9,7 +9,7 @@ import typer
 from wasabi import msg
 
 from spacy_crossner.cli.app import command, split_list
-from spacy_crossner.cli.options import GPU_ID, MODEL
+from spacy_crossner.cli.options import ADDRESS, GPU_ID, GPUS, MODEL, ON, THREADS, WORKERS
 
 DATASET = typer.Argument(help="Data set: sample, uner or wikiann.")
 DATA = typer.Option(help="Folder of the original files; by default that of the project's assets.")
@@ -95,10 +95,16 @@ def benchmark_cli(
         bool, typer.Option("--table-only", help="Only write the tables, without training.")
     ] = False,
     gpu_id: Annotated[int, GPU_ID] = -1,
+    on: Annotated[str, ON] = "local",
+    workers: Annotated[int, WORKERS] = 1,
+    threads: Annotated[int, THREADS] = 1,
+    address: Annotated[str, ADDRESS] = "",
+    gpus_per_worker: Annotated[float, GPUS] = 0.0,
 ) -> None:
     """Train each recipe with each seed, and compare F1 per language. Finished runs are kept."""
     from benchmarks.benchmark import Setup, benchmark, write_tables
     from benchmarks.datasets import get_dataset, prepare
+    from spacy_crossner.scale.execution import Execution
     from spacy_crossner.training.recipes import (
         FILE,
         choose_recipes,
@@ -123,7 +129,8 @@ def benchmark_cli(
         path = recipe_file or find_folder() / FILE
         chosen = choose_recipes(read_recipes(path), split_list(recipes), path)
         prepare(dataset, setup.corpus, data, unlabelled)
-        benchmark(setup, chosen, [int(seed) for seed in split_list(seeds)])
+        execution = Execution(on, workers, threads, address, gpus_per_worker)
+        benchmark(setup, chosen, [int(seed) for seed in split_list(seeds)], execution)
     table = write_tables(setup.output, targets, against)
     typer.echo(table.read_text(encoding="utf8"))
     msg.good(f"Wrote {table} and {table.with_suffix('.json')}")
@@ -233,10 +240,16 @@ def scale_cli(
     counts: Annotated[
         str, typer.Option(help="Comma-separated numbers of texts for memory.")
     ] = "10000,1000000",
+    places: Annotated[
+        str, typer.Option(help="Comma-separated places and numbers of workers for memory.")
+    ] = "local 1,local 2,ray 2",
     texts: Annotated[int, typer.Option(help="Number of texts for bytes and overhead.")] = 100_000,
     kills: Annotated[
-        int, typer.Option(help="Runs in which a worker is killed, both local and on Ray.")
+        int, typer.Option(help="Runs in which a worker is killed, for each of --kill-on.")
     ] = 10,
+    kill_on: Annotated[
+        str, typer.Option(help="Comma-separated places where workers are killed.")
+    ] = "local,ray",
     runs: Annotated[int, typer.Option(help="Runs per speed comparison.")] = 5,
     rate: Annotated[
         float, typer.Option(help="Texts per second of a simulated worker, for driver.")
@@ -253,11 +266,16 @@ def scale_cli(
         measured = {
             "bytes": (
                 ("run", "seconds", "killed", "same bytes"),
-                lambda: scale.compare_bytes(pipeline, path, folder, kills),
+                lambda: scale.compare_bytes(pipeline, path, folder, kills, kill_on.split(",")),
             ),
             "memory": (
-                ("texts", "in the output", "ids once", "seconds", "peak MiB"),
-                lambda: scale.measure_memory(pipeline, [int(n) for n in counts.split(",")], folder),
+                (
+                    *("where", "texts", "in the output", "ids once", "seconds"),
+                    *("driver MiB", "worker MiB"),
+                ),
+                lambda: scale.measure_memory(
+                    pipeline, [int(n) for n in counts.split(",")], places.split(","), folder
+                ),
             ),
             "overhead": (
                 ("what", "ratio of speed"),

@@ -6,11 +6,11 @@ their teachers, nothing finished is repeated, and a benchmark can be killed and 
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import spacy
 import srsly
@@ -20,13 +20,25 @@ from wasabi import msg
 from benchmarks.summary import read_runs, summarize, to_markdown
 from spacy_crossner.data.shards import read_docs
 from spacy_crossner.data.view import get_view
-from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.errors import CrossnerError, Errors, shorten
 from spacy_crossner.files import fingerprint, write_file, write_json
 from spacy_crossner.pipeline.load import load_pipeline
 from spacy_crossner.report.evaluate import read_gold_docs
 from spacy_crossner.report.score import score_pipeline
+from spacy_crossner.scale.execution import Execution, connect
+from spacy_crossner.scale.graph import Graph
 from spacy_crossner.training.recipes import BY_HAND, Recipe
-from spacy_crossner.training.run import FINISHED, PIPELINE, Inputs, Job, Stage, plan, run_stage
+from spacy_crossner.training.run import (
+    FINISHED,
+    PIPELINE,
+    Inputs,
+    Job,
+    Stage,
+    add_stages,
+    check_execution,
+    plan,
+    run_stage,
+)
 
 
 @dataclass(frozen=True)
@@ -98,15 +110,24 @@ class Setup:
         }
 
 
-def benchmark(setup: Setup, recipes: Sequence[Recipe], seeds: Sequence[int]) -> list[Path]:
+def benchmark(
+    setup: Setup,
+    recipes: Sequence[Recipe],
+    seeds: Sequence[int],
+    execution: Optional[Execution] = None,
+) -> list[Path]:
     """Train and test every recipe with every seed, unless that was done.
 
     setup (Setup): What all runs share.
     recipes (Sequence[Recipe]): The recipes.
     seeds (Sequence[int]): The seeds.
+    execution (Optional[Execution]): Where to run; by default in this process. On Ray, every stage
+        and every test is a task, and a run that fails does not stop the others.
     RETURNS (List[Path]): The files of the runs.
     """
-    if setup.gpu_id >= 0:
+    check_execution(execution)
+    on_ray = execution is not None and execution.on == "ray"
+    if setup.gpu_id >= 0 and not on_ray:
         spacy.require_gpu(setup.gpu_id)
     runs = {
         setup.output / recipe.slug / f"seed-{seed}.json": (recipe, seed)
@@ -116,6 +137,9 @@ def benchmark(setup: Setup, recipes: Sequence[Recipe], seeds: Sequence[int]) -> 
     todo = {path: run for path, run in runs.items() if not is_finished(path, setup, run[0])}
     if todo:
         check_views(setup.corpus, recipes)
+    if on_ray and execution is not None:
+        _run_on_ray(setup, todo, execution)
+        return list(runs)
     for number, (path, (recipe, seed)) in enumerate(todo.items(), start=1):
         msg.info(f"Run {number} of {len(todo)}: {recipe.name}, seed {seed}")
         job = setup.make_job(recipe, seed)
@@ -123,11 +147,55 @@ def benchmark(setup: Setup, recipes: Sequence[Recipe], seeds: Sequence[int]) -> 
         for stage in stages:
             if not (setup.place(stage) / FINISHED).exists():
                 run_stage(stage, job, setup.place, quiet=True)
-        run = describe_run(setup, recipe, seed, stages)
-        write_file(path, json.dumps(run) + "\n")
-        figures = ", ".join(f"{name} {scores['f']}" for name, scores in run["tests"].items())
-        msg.good(f"{path}: F1 {figures}")
+        msg.good(write_run(setup, path, recipe, seed, stages))
     return list(runs)
+
+
+def _run_on_ray(
+    setup: Setup, todo: Mapping[Path, tuple[Recipe, int]], execution: Execution
+) -> None:
+    parts: dict[str, list[str]] = {}
+    failures = []
+    with connect(execution) as ray:
+        graph = Graph(ray, execution)
+        for path, (recipe, seed) in todo.items():
+            job = setup.make_job(recipe, seed)
+            stages = plan(job)
+            names = add_stages(graph, stages, job, setup.place, execution)
+            for name, stage in list(zip(names, stages, strict=True)):
+                if stage.kind == "calibrate":
+                    names.append(f"test of {name}")
+                    graph.add(names[-1], test_stage, setup, stage, after=[name])
+            parts[str(path)] = names
+            graph.add(str(path), write_run, setup, path, recipe, seed, stages, after=names)
+        for name, result in graph.iter_results():
+            if name in parts and isinstance(result, Exception):
+                recipe, seed = todo[Path(name)]
+                part = next((one for one in parts[name] if one in graph.failed), name)
+                failures.append(f"{recipe.name}, seed {seed}, in {part}: {shorten(result)}")
+                msg.fail(failures[-1])
+            elif name in parts:
+                msg.good(result)
+    if failures:
+        raise CrossnerError(
+            Errors.CN655.format(count=len(failures), total=len(todo), failures="; ".join(failures))
+        )
+
+
+def write_run(setup: Setup, path: Path, recipe: Recipe, seed: int, stages: Sequence[Stage]) -> str:
+    """Write the file of a run whose stages are finished.
+
+    setup (Setup): What all runs share.
+    path (Path): The file.
+    recipe (Recipe): The recipe.
+    seed (int): The seed.
+    stages (Sequence[Stage]): Its stages.
+    RETURNS (str): The file and the F1 of each test, for the user.
+    """
+    run = describe_run(setup, recipe, seed, stages)
+    write_file(path, json.dumps(run) + "\n")
+    figures = ", ".join(f"{name} {scores['f']}" for name, scores in run["tests"].items())
+    return f"{path}: F1 {figures}"
 
 
 def is_finished(path: Path, setup: Setup, recipe: Recipe) -> bool:

@@ -10,10 +10,10 @@ import threading
 import time
 from collections.abc import Iterator
 from functools import partial
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Union
 
 import spacy
 
@@ -69,13 +69,16 @@ def read_output(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def compare_bytes(pipeline: Path, texts: Path, folder: Path, kills: int) -> Iterator[tuple]:
+def compare_bytes(
+    pipeline: Path, texts: Path, folder: Path, kills: int, kill_on: list[str]
+) -> Iterator[tuple]:
     """Apply a pipeline in several ways, and with killed workers, and compare the bytes.
 
     pipeline (Path): The pipeline.
     texts (Path): The input.
     folder (Path): A folder for the outputs.
-    kills (int): Runs in which a worker is killed at a random moment, for each kind of workers.
+    kills (int): Runs in which a worker is killed at a random moment, for each place.
+    kill_on (list[str]): Where workers are killed: "local" and "ray".
     YIELDS (tuple): The run, its seconds, workers killed, and whether the bytes are the same.
     """
     start = time.perf_counter()
@@ -84,25 +87,28 @@ def compare_bytes(pipeline: Path, texts: Path, folder: Path, kills: int) -> Iter
     expected = read_output(folder / "here")
     runs = [(on, n, False) for on, n in (("local", 2), ("local", 4), ("ray", 1), ("ray", 2))]
     runs += [("ray", 4, False)]
-    runs += [(on, 2, True) for on in ("local", "ray") for _ in range(kills)]
+    runs += [(on, 2, True) for on in kill_on for _ in range(kills)]
+    took: dict[tuple[str, int], float] = {}
     with connect(Execution("ray", 4)):
         for number, (on, workers, kill) in enumerate(runs):
             out = folder / f"run-{number}"
-            killer = _Killer(on, number) if kill else None
+            killer = _Killer(on, number, 0.8 * took[on, workers]) if kill else None
             start = time.perf_counter()
             result = apply(pipeline, texts, out, shard_size=SHARD, execution=Execution(on, workers))
             seconds = time.perf_counter() - start
             killed = killer.stop() if killer else 0
+            took.setdefault((on, workers), seconds)
             same = result.is_whole and read_output(out) == expected
             shutil.rmtree(out)
             yield f"{on} {workers}", seconds, killed, same
 
 
 class _Killer:
-    """Kills one worker at a random moment after the first shard."""
+    """Kills one worker at a random moment, up to some seconds after the first has started."""
 
-    def __init__(self, on: str, seed: int):
+    def __init__(self, on: str, seed: int, seconds: float):
         self.on = on
+        self.seconds = seconds
         self.rng = random.Random(seed)
         self.killed = 0
         self.ended = threading.Event()
@@ -113,7 +119,7 @@ class _Killer:
         while not self.ended.wait(0.2):
             found = find_workers(self.on)
             if found:
-                self.ended.wait(self.rng.uniform(0.0, 4.0))
+                self.ended.wait(self.rng.uniform(0.0, self.seconds))
                 found = find_workers(self.on)
                 if found and not self.ended.is_set():
                     os.kill(self.rng.choice(found), signal.SIGKILL)
@@ -133,51 +139,86 @@ def find_workers(on: str) -> list[int]:
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if path.read_bytes().startswith(b"ray::Host.run"):
+            is_host = path.read_bytes().startswith(b"ray::Host.run")
+            # other programs on this machine may use Ray as well
+            if is_host and os.getpid() in _find_parents(path.parent.name):
                 found.append(int(path.parent.name))
         except OSError:
             continue  # it has ended meanwhile
     return found
 
 
-def peak_mebibytes() -> float:
-    """Return the peak memory of this process in MiB."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+def _find_parents(process: str) -> Iterator[int]:
+    number = int(process)
+    while number > 1:
+        status = Path(f"/proc/{number}/status").read_text()
+        number = int(status.partition("PPid:")[2].split()[0])
+        yield number
 
 
-def measure_memory(pipeline: Path, counts: list[int], folder: Path) -> Iterator[tuple]:
+def peak_mebibytes(process: Union[int, str] = "self") -> float:
+    """Return the peak memory of a process in MiB, 0 if it has ended."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return 0.0
+    words = status.partition("VmHWM:")[2].split()
+    return int(words[0]) / 1024 if words else 0.0
+
+
+def measure_memory(
+    pipeline: Path, counts: list[int], places: list[str], folder: Path
+) -> Iterator[tuple]:
     """Apply a pipeline to more and more texts, each in a fresh process.
 
     pipeline (Path): The pipeline.
     counts (list[int]): Numbers of texts.
+    places (list[str]): Where to run, and the number of workers: "local 1", "ray 2".
     folder (Path): A folder for the files.
-    YIELDS (tuple): Texts, texts in the output, ids that are there once, seconds, and the peak of
-        memory in MiB of driver and worker, which are one process.
+    YIELDS (tuple): Where, texts, texts in the output, ids that are there once, seconds, and the
+        peak of memory in MiB of the driver and of the largest worker. One local worker is the
+        driver.
     """
     context = multiprocessing.get_context("spawn")
-    for count in counts:
+    for place, count in product(places, counts):
+        on, workers = place.split()
         path = write_texts(folder / f"{count}.jsonl", count)
         out = folder / f"out-{count}"
         queue: Any = context.Queue()
-        process = context.Process(target=_apply_and_tell, args=(pipeline, path, out, queue))
+        execution = Execution(on, int(workers))
+        process = context.Process(
+            target=_apply_and_tell, args=(pipeline, path, out, execution, queue)
+        )
         process.start()
-        texts, seconds, mebibytes = queue.get()
+        texts, seconds, *mebibytes = queue.get()
         process.join()
         seen = bytearray(count)
         for shard in out.glob("*.jsonl"):
             with shard.open(encoding="utf8") as file:
                 for line in file:
                     seen[json.loads(line)["id"]] += 1
-        yield count, texts, sum(one == 1 for one in seen), seconds, mebibytes
+        yield place, count, texts, sum(one == 1 for one in seen), seconds, *mebibytes
         shutil.rmtree(out)
         path.unlink()
 
 
-def _apply_and_tell(pipeline: Path, path: Path, out: Path, queue: Any) -> None:
+def _apply_and_tell(
+    pipeline: Path, path: Path, out: Path, execution: Execution, queue: Any
+) -> None:
     start = time.perf_counter()
-    texts = apply(pipeline, path, out).texts
-    queue.put((texts, time.perf_counter() - start, peak_mebibytes()))
+    ended = threading.Event()
+    peaks = [0.0]
+
+    def watch() -> None:
+        while not ended.wait(0.5):
+            peaks.extend(map(peak_mebibytes, find_workers(execution.on)))
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    texts = apply(pipeline, path, out, execution=execution).texts
+    ended.set()
+    thread.join()
+    queue.put((texts, time.perf_counter() - start, peak_mebibytes(), max(peaks)))
 
 
 def measure_overhead(pipeline: Path, texts: Path, folder: Path, runs: int) -> Iterator[tuple]:
@@ -187,7 +228,7 @@ def measure_overhead(pipeline: Path, texts: Path, folder: Path, runs: int) -> It
     texts (Path): The input.
     folder (Path): A folder for the outputs.
     runs (int): Runs of each.
-    YIELDS (tuple): What is compared, and the median of the ratios of speed.
+    YIELDS (tuple): What is compared, and the ratio of speed of each run, then the medians.
     """
     import torch
 
@@ -208,27 +249,30 @@ def measure_overhead(pipeline: Path, texts: Path, folder: Path, runs: int) -> It
         for number, chunk in enumerate(iter_chunks(source, size)):
             (folder / f"{number}.jsonl").write_bytes(writer(chunk).data)
 
-    ratios: list[float] = []
-    single: list[float] = []
-    for _ in range(runs):
+    def work(on: str) -> float:
+        chunks = ((str(n), c) for n, c in enumerate(iter_chunks(source, size)))
+        tasks = chain([("warm 1", None), ("warm 2", None)], chunks)
+        make_worker = partial(make_warm_worker, ShardWriter(Predictor(pipeline), "jsonl"))
+        results = run_tasks(make_worker, tasks, Execution(on, 2))
+        next(results), next(results)
+        start = time.perf_counter()
+        for number, (_, data) in enumerate(results):
+            (folder / f"{number}.jsonl").write_bytes(data)
+        return time.perf_counter() - start
+
+    # each run has all of them, so that a ratio compares neighbouring moments
+    found: dict[str, list[float]] = {}
+    for number in range(1, runs + 1):
         bare, ours = _time(pipe), _time(here)
-        ratios.append(bare / ours)
-        single.append(ours)
-    yield "local 1 against nlp.pipe", median(ratios)
-    for on in ("local", "ray"):
+        ratios = {"local 1 against nlp.pipe": bare / ours}
+        ratios["local 2 against local 1"] = ours / work("local")
         with connect(Execution("ray", 2)):
-            found = []
-            for one in single:
-                chunks = ((str(n), c) for n, c in enumerate(iter_chunks(source, size)))
-                tasks = chain([("warm 1", None), ("warm 2", None)], chunks)
-                make_worker = partial(make_warm_worker, ShardWriter(Predictor(pipeline), "jsonl"))
-                results = run_tasks(make_worker, tasks, Execution(on, 2))
-                next(results), next(results)
-                start = time.perf_counter()
-                for number, (_, data) in enumerate(results):
-                    (folder / f"{number}.jsonl").write_bytes(data)
-                found.append(one / (time.perf_counter() - start))
-            yield f"{on} 2 against local 1", median(found)
+            ratios["ray 2 against local 1"] = ours / work("ray")
+        for name, ratio in ratios.items():
+            found.setdefault(name, []).append(ratio)
+            yield f"{name}, run {number}", ratio
+    for name, all_ratios in found.items():
+        yield f"{name}, median of {runs}", median(all_ratios)
 
 
 def make_warm_worker(writer: ShardWriter) -> Any:

@@ -848,6 +848,11 @@ class Errors(metaclass=_Coded):
         "Give it with --target LANGUAGE=FILE, or choose a recipe without students, such as "
         "baseline."
     )
+    CN655 = (
+        "{count} of {total} runs failed: {failures}. The other runs are finished. Fix the cause "
+        "and run the command again; only what is missing is run."
+    )
+    CN656 = "Trainings run in several processes only on Ray. Add --on ray."
     CN640 = (
         "{path} has no scores. Give JSON files written by `python -m spacy crossner evaluate "
         "--output`, or a folder of them."

@@ -21,6 +21,7 @@ from spacy_crossner.start.init import render_project
 from spacy_crossner.start.plan import Plan, Target
 from spacy_crossner.training import run
 from spacy_crossner.training.data import choose_docs, find_languages
+from spacy_crossner.training.describe import describe as describe_stage
 from spacy_crossner.training.recipes import Recipe, find_folder, find_recipe, read_recipes
 from spacy_crossner.training.run import PIPELINE, Inputs, Job, plan, train
 
@@ -82,7 +83,7 @@ def test_several_teachers(job, tmp_path):
     assert [three[i].settings["seed"] for i in (1, 3, 5)] == [0, 1000, 2000]
     assert three[-2].find("calibrate") is three[2]
     out = tmp_path / "out"
-    commands = run.describe(three[7], job, lambda stage: out / stage.name)
+    commands = describe_stage(three[7], job, lambda stage: out / stage.name)
     assert commands[0].count(" --teacher ") == 2
     both = replace(job, recipe=RECIPES["crossner with both heads as teachers"])
     train(both, out, only=["teacher*", "calibrate-teacher*", "annotate"], quiet=True)
@@ -209,7 +210,7 @@ def read_plans(project, tmp_path, monkeypatch, recipe):
     """Collect the stages of a project's commands, without running them."""
     found = []
 
-    def note(job, output, *, only=(), restart=False, quiet=False):
+    def note(job, output, *, only=(), restart=False, quiet=False, execution=None):
         found.extend(run.choose_stages(plan(job), only, job.recipe))
         return output
 

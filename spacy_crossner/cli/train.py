@@ -7,7 +7,7 @@ import typer
 from wasabi import msg
 
 from spacy_crossner.cli.app import command
-from spacy_crossner.cli.options import GPU_ID
+from spacy_crossner.cli.options import ADDRESS, GPU_ID, GPUS, ON, THREADS, WORKERS
 
 
 @command("train", "Training")
@@ -87,12 +87,19 @@ def train_cli(
         bool, typer.Option("--quiet", "-q", help="Don't print the training table.")
     ] = False,
     gpu_id: Annotated[int, GPU_ID] = -1,
+    on: Annotated[str, ON] = "local",
+    workers: Annotated[int, WORKERS] = 1,
+    threads: Annotated[int, THREADS] = 1,
+    address: Annotated[str, ADDRESS] = "",
+    gpus_per_worker: Annotated[float, GPUS] = 0.0,
 ) -> None:
     """Run a recipe: teacher, annotation, student and calibration. Finished stages are kept."""
     from dataclasses import replace
 
+    from spacy_crossner.scale.execution import Execution
+    from spacy_crossner.training.describe import describe
     from spacy_crossner.training.recipes import find_recipe, parse_settings
-    from spacy_crossner.training.run import Inputs, Job, describe, parse_targets, plan, train
+    from spacy_crossner.training.run import Inputs, Job, parse_targets, plan, train
 
     chosen = find_recipe(recipe, recipes)
     if rounds >= 0:
@@ -105,7 +112,14 @@ def train_cli(
             for line in describe(one, job, lambda part: output / part.name):
                 typer.echo(f"  {line}")
         return
-    pipeline = train(job, output, only=stage or [], restart=restart, quiet=quiet)
+    pipeline = train(
+        job,
+        output,
+        only=stage or [],
+        restart=restart,
+        quiet=quiet,
+        execution=Execution(on, workers, threads, address, gpus_per_worker),
+    )
     msg.good(f"The pipeline is in {pipeline}")
 
 

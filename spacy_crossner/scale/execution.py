@@ -289,7 +289,8 @@ def connect(execution: Execution) -> Iterator[Any]:
         }
     try:
         ray.init(logging_level="error", **settings)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except Exception as error:  # Ray raises a plain one if a node does not start in time
+        ray.shutdown()
         raise CrossnerError(Errors.CN810.format(address=address or "local", reason=error)) from None
     try:
         yield ray

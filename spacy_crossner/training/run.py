@@ -8,14 +8,13 @@ The pipeline of a training is that of its last step.
 import gc
 import hashlib
 import json
-import shlex
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import filter as filter_names
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,6 +35,8 @@ from spacy_crossner.files import fingerprint, remove, write_json
 from spacy_crossner.pipeline.ner import CrossnerNER
 from spacy_crossner.pipeline.strip import strip_training_components
 from spacy_crossner.report.log import read_log
+from spacy_crossner.scale.execution import Execution, connect
+from spacy_crossner.scale.graph import Graph
 from spacy_crossner.training.calibrate import calibrate_pipeline
 from spacy_crossner.training.data import choose_docs, find_languages
 from spacy_crossner.training.recipes import Recipe
@@ -279,6 +280,7 @@ def train(
     only: Collection[str] = (),
     restart: bool = False,
     quiet: bool = False,
+    execution: Optional[Execution] = None,
 ) -> Path:
     """Run a recipe; stages that are finished are skipped.
 
@@ -288,29 +290,35 @@ def train(
         there are none.
     restart (bool): Replace stages that were run with other settings, instead of refusing.
     quiet (bool): Show no table of the trainings.
+    execution (Optional[Execution]): Where to run; by default in this process. On Ray, stages that
+        do not need each other, such as several teachers, run at the same time.
     RETURNS (Path): The pipeline that the recipe gives, or that the last of the stages gave.
     """
     stages = plan(job)
     named = choose_stages(stages, only, job.recipe)
-    if job.gpu_id >= 0:
+    check_execution(execution)
+    on_ray = execution is not None and execution.on == "ray"
+    if job.gpu_id >= 0 and not on_ray:
         spacy.require_gpu(job.gpu_id)
-
-    def place(stage: Stage) -> Path:
-        return output / stage.name
-
+    place = partial(_find_place, output)
     # what they train on is quickly chosen
     data = {need for stage in named for need in stage.needs if need.kind == "data"}
     chosen = [stage for stage in stages if stage in named or stage in data]
+    todo = []
     for number, stage in enumerate(chosen, start=1):
         title = f"{job.recipe.name}, stage {number} of {len(chosen)}: {stage.name}"
         if is_finished(stage, place(stage), restart=restart):
             if stage in named:
                 msg.info(f"{title} is finished already")
-            continue
-        # a step of a project that runs one stage has printed its own title
-        if len(named) > 1 and stage in named:
-            msg.info(title)
-        run_stage(stage, job, place, quiet=quiet)
+        elif on_ray:
+            todo.append(stage)
+        else:
+            # a step of a project that runs one stage has printed its own title
+            if len(named) > 1 and stage in named:
+                msg.info(title)
+            run_stage(stage, job, place, quiet=quiet)
+    if todo and execution is not None:
+        _train_on_ray(todo, job, place, execution)
     return place(chosen[-1]) / PIPELINE
 
 
@@ -330,6 +338,64 @@ def choose_stages(stages: list[Stage], only: Collection[str], recipe: Recipe) ->
             )
     chosen = {name for pattern in only for name in filter_names(known, pattern)} or set(known)
     return [stage for stage in stages if stage.name in chosen]
+
+
+def _find_place(output: Path, stage: Stage) -> Path:
+    return output / stage.name
+
+
+def check_execution(execution: Optional[Execution]) -> None:
+    """Raise an error for several local processes, which trainings do not use.
+
+    execution (Optional[Execution]): Where to run.
+    """
+    if execution is not None and execution.on == "local" and execution.workers > 1:
+        raise CrossnerError(Errors.CN656)
+
+
+def _train_on_ray(stages: Sequence[Stage], job: Job, place: Place, execution: Execution) -> None:
+    with connect(execution) as ray:
+        graph = Graph(ray, execution)
+        add_stages(graph, stages, job, place, execution)
+        for name, result in graph.iter_results():
+            if not isinstance(result, Exception):
+                msg.good(f"{job.recipe.name}, seed {job.seed}: {name} is finished")
+        if graph.failed:
+            raise next(iter(graph.failed.values()))
+
+
+def add_stages(
+    graph: Graph, stages: Sequence[Stage], job: Job, place: Place, execution: Execution
+) -> list[str]:
+    """Submit the stages of a job to Ray. Those that other jobs have submitted are not run twice.
+
+    graph (Graph): Gets a call for each stage, which waits for the stages that it needs.
+    stages (Sequence[Stage]): The stages in order. What they need besides is taken as finished.
+    job (Job): What they are a part of.
+    place (Place): Says where the folders of stages are; picklable.
+    execution (Execution): The GPUs of each stage; 0 takes the CPU.
+    RETURNS (List[str]): The names of the calls.
+    """
+    own = replace(job, gpu_id=0 if execution.gpus_per_worker else -1)
+    names = []
+    for stage in stages:
+        names.append(str(place(stage)))
+        needs = [str(place(need)) for need in stage.needs]
+        graph.add(names[-1], run_missing_stage, stage, own, place, after=needs)
+    return names
+
+
+def run_missing_stage(stage: Stage, job: Job, place: Place) -> None:
+    """Run a stage, unless its result is there.
+
+    stage (Stage): The stage.
+    job (Job): What it is a part of.
+    place (Place): Says where the folders of stages are.
+    """
+    if not (place(stage) / FINISHED).exists():
+        if job.gpu_id >= 0:
+            spacy.require_gpu(job.gpu_id)
+        run_stage(stage, job, place, quiet=True)
 
 
 def is_finished(stage: Stage, folder: Path, *, restart: bool = False) -> bool:
@@ -516,37 +582,3 @@ def _annotate(stage: Stage, job: Job, place: Place, folder: Path) -> dict[str, A
             for one, tally in manifest.sum_up().items():
                 result[one] = {"docs": tally.docs, "entities": tally.found}
     return result
-
-
-def describe(stage: Stage, job: Job, place: Place) -> list[str]:
-    """Say which plain commands do what a stage does.
-
-    stage (Stage): The stage.
-    job (Job): What it is a part of.
-    place (Place): Says where the folders of stages are.
-    RETURNS (List[str]): The commands.
-    """
-    folder, own = place(stage), "python -m spacy"
-    gpu = f" --gpu-id {job.gpu_id}" if job.gpu_id >= 0 else ""
-    if stage.kind == "data":
-        uses = ", ".join(f"{kind} ({use})" for kind, use in stage.recipe.views.items())
-        return [f"# {folder / DOCS}: the labelled sentences; views: {uses or 'none'}"]
-    if stage.kind == "train":
-        # the same weights are in model-last
-        config, output = shlex.quote(str(folder / CONFIG)), shlex.quote(str(folder))
-        return [f"{own} train {config} --output {output}{gpu}"]
-    if stage.kind == "calibrate":
-        paths = (place(stage.needs[0]) / PIPELINE, job.inputs.dev, folder / PIPELINE)
-        return [f"{own} crossner calibrate {_join(paths)} --threshold"]
-    options = "".join(f" --{key} {value}" for key, value in stage.recipe.annotate.items())
-    first, *others = (place(need) / PIPELINE for need in stage.needs[:-1])
-    options = "".join(f" --teacher {shlex.quote(str(other))}" for other in others) + options
-    return [
-        f"{own} crossner annotate {_join((first, path, folder))}"
-        f" --lang {lang or 'xx'}{options} --seed {job.seed}{gpu}"
-        for path, lang in job.inputs.target.items()
-    ]
-
-
-def _join(paths: Sequence[Path]) -> str:
-    return shlex.join(map(str, paths))

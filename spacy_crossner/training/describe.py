@@ -1,0 +1,41 @@
+"""Show the plain commands that do what the stages of a recipe do."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from spacy_crossner.training.run import CONFIG, DOCS, PIPELINE, Job, Place, Stage
+
+
+def describe(stage: Stage, job: Job, place: Place) -> list[str]:
+    """Say which plain commands do what a stage does.
+
+    stage (Stage): The stage.
+    job (Job): What it is a part of.
+    place (Place): Says where the folders of stages are.
+    RETURNS (List[str]): The commands.
+    """
+    folder, own = place(stage), "python -m spacy"
+    gpu = f" --gpu-id {job.gpu_id}" if job.gpu_id >= 0 else ""
+    if stage.kind == "data":
+        uses = ", ".join(f"{kind} ({use})" for kind, use in stage.recipe.views.items())
+        return [f"# {folder / DOCS}: the labelled sentences; views: {uses or 'none'}"]
+    if stage.kind == "train":
+        # the same weights are in model-last
+        config, output = shlex.quote(str(folder / CONFIG)), shlex.quote(str(folder))
+        return [f"{own} train {config} --output {output}{gpu}"]
+    if stage.kind == "calibrate":
+        paths = (place(stage.needs[0]) / PIPELINE, job.inputs.dev, folder / PIPELINE)
+        return [f"{own} crossner calibrate {_join(paths)} --threshold"]
+    options = "".join(f" --{key} {value}" for key, value in stage.recipe.annotate.items())
+    first, *others = (place(need) / PIPELINE for need in stage.needs[:-1])
+    options = "".join(f" --teacher {shlex.quote(str(other))}" for other in others) + options
+    return [
+        f"{own} crossner annotate {_join((first, path, folder))}"
+        f" --lang {lang or 'xx'}{options} --seed {job.seed}{gpu}"
+        for path, lang in job.inputs.target.items()
+    ]
+
+
+def _join(paths: Sequence[Path]) -> str:
+    return shlex.join(map(str, paths))
