@@ -528,7 +528,7 @@ def test_command_says_what_is_left_out(corpus, settings, tmp_path):
     result = CliRunner().invoke(app, [*arguments, "--memory", str(settings.memory[0])])
     assert result.exit_code == 0, result.output
     output = " ".join(result.output.split())
-    assert "3 of 4 sentences translated" in output
+    assert "de memory 3 of 4" in output
     assert "1 of 4 sentences are not in the memory; they train without a translation" in output
     assert "Oslo" not in output
     assert "dropped: 'Rome'" in output
