@@ -52,6 +52,15 @@ NOT_RUN = {
     "python -m spacy train configs/crossner.cfg --output training/xlmr": "needs that encoder",
     "python -m spacy train configs/crossner.cfg --output training/teacher": "there is one",
     "python -m benchmarks benchmark uner": "trains for hours; see test_benchmark",
+    "python -m benchmarks faults": "takes hours; see test_faults",
+    "prodigy db-out": "another program",
+    **{
+        f"python -m spacy crossner convert {export}": "an export of the user; see test_formats"
+        for export in (
+            *("prodigy.jsonl", "doccano.jsonl", "label-studio.json", "brat/", "inception.tsv"),
+            "dataset/",
+        )
+    },
 }
 # What makes a command quick, behind what the README says.
 QUICK = {
