@@ -8,10 +8,10 @@ from wasabi import table
 from spacy_crossner.errors import CrossnerError, Errors
 
 
-def render_rows(header: Sequence[str], rows: Sequence[tuple]) -> str:
-    """Format a table as text."""
+def render_rows(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Format a table as text, without blank lines around it."""
     aligns: Any = ("l", *"r" * (len(header) - 1))
-    return table(rows, header=header, divider=True, aligns=aligns)
+    return table(rows, header=header, divider=True, aligns=aligns, max_col=80).strip("\n")
 
 
 def make_frame(header: Sequence[str], rows: Sequence[tuple]) -> Any:

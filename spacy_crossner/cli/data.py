@@ -110,6 +110,8 @@ def sample_cli(
     from spacy_crossner.data.sample import make_corpus
 
     counts = make_corpus(sample, output, split_list(languages))
+    tests = [counts.pop(name) for name in list(counts) if name.startswith("test-")]
+    counts["tests"] = sum(tests)
     msg.good(f"{output}: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
 
 

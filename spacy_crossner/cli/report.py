@@ -33,6 +33,7 @@ def evaluate_cli(
     """Score a pipeline per language and entity type: exact spans on the raw text."""
     from spacy_crossner.files import write_json
     from spacy_crossner.report.evaluate import evaluate, tabulate
+    from spacy_crossner.tables import render_rows
 
     scores = evaluate(
         Path(model) if Path(model).exists() else model,
@@ -41,7 +42,7 @@ def evaluate_cli(
         gpu_id=gpu_id,
     )
     for header, rows in tabulate(scores):
-        msg.table(rows, header=header, divider=True, aligns=("l", "l", *"r" * (len(header) - 2)))
+        typer.echo(render_rows(header, rows))
     if output is not None:
         write_json(output, scores)
         msg.good(f"Wrote the scores to {output}")

@@ -112,7 +112,7 @@ def train_cli(
             for line in describe(one, job, lambda part: output / part.name):
                 typer.echo(f"  {line}")
         return
-    pipeline = train(
+    result = train(
         job,
         output,
         only=stage or [],
@@ -120,7 +120,10 @@ def train_cli(
         quiet=quiet,
         execution=Execution(on, workers, threads, address, gpus_per_worker),
     )
-    msg.good(f"The pipeline is in {pipeline}")
+    if result.exists():
+        msg.good(f"The pipeline is in {result}")
+    else:
+        msg.good(f"The result is in {result.parent}")
 
 
 @command("calibrate", "Training")

@@ -44,9 +44,9 @@ LISTENER, VECTORS = "transformer-listener", "trf_data"
 UNKNOWN = -1
 # Why entities can't be trained on, by the code of the warning.
 LOST = {
-    "CNW10": "start or end inside a token, which is masked",
-    "CNW11": "overlap another one, and only the outermost is kept",
-    "CNW12": "are longer than max_span_length, and masked",
+    "CNW10": "inside a token (masked)",
+    "CNW11": "inside another one (left out)",
+    "CNW12": "longer than max_span_length (masked)",
 }
 # Suffix of the loss column, loss, and a function that adds the gradient to a total.
 Objective = tuple[str, float, Callable[[Any], None]]
@@ -449,16 +449,16 @@ class CrossnerNER(LazyPipe):
             self._warned.add(code)
             warnings.warn(message, stacklevel=3)
 
-    def describe_lost(self) -> list[str]:
+    def describe_lost(self) -> str:
         """Say which share of the entities seen so far could not be trained on.
 
-        RETURNS (List[str]): A sentence for each reason.
+        RETURNS (str): The shares by reason; empty if there are none.
         """
-        return [
-            f"{self.lost[code] / self.lost['all']:.1%} of the entities {reason} ({code})"
-            for code, reason in LOST.items()
-            if self.lost[code]
+        shares = {code: self.lost[code] / (self.lost["all"] or 1) for code in LOST}
+        lost = [
+            f"{shares[code]:.2%} {reason}, {code}" for code, reason in LOST.items() if shares[code]
         ]
+        return f"entities not learned: {'; '.join(lost)}" if lost else ""
 
     def soft_targets(self, examples: list[Example]) -> list[Optional[SoftTargets]]:
         """Get the soft targets of each example, after checking their labels and tokens."""

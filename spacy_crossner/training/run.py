@@ -549,8 +549,8 @@ def _train(stage: Stage, job: Job, place: Place, folder: Path, quiet: bool) -> d
         warnings.filterwarnings("ignore", message=r"\[CNW1[012]\]")
         train_loop(nlp, None, use_gpu=job.gpu_id)
     for name, pipe in nlp.pipeline if not quiet else ():
-        for line in pipe.describe_lost() if isinstance(pipe, CrossnerNER) else ():
-            msg.info(f"{name}: {line}")
+        if isinstance(pipe, CrossnerNER) and pipe.describe_lost():
+            print(f"{name}: {pipe.describe_lost()}")
     strip_training_components(nlp).to_disk(folder / PIPELINE)
     return {"steps": stage.settings["steps"], "losses": read_log(folder / LOG)[-1]["losses"]}
 
