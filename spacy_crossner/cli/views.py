@@ -280,7 +280,7 @@ def translate_cli(
         for line in describe(one):
             notes.setdefault(line, []).append(target)
     for line, langs in notes.items():
-        msg.text(f"{', '.join(langs)}: {line}")
+        msg.text(line if len(langs) == len(result) else f"{', '.join(langs)}: {line}")
     views = sum(one.views for one in result.values())
-    labels = f"; counts per label: {report}" if report else ""
-    msg.good(f"{out}: {views} translated views{labels}")
+    labels = f"; by label: {report}" if report else ""
+    msg.good(f"{out}: {views} views{labels}")
