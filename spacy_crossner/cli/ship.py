@@ -130,7 +130,6 @@ def package_cli(
     ]
     header = ("wheel", "MB", "word pieces", *(["F1 torch", "F1 onnx"] if onnx else []))
     typer.echo(render_rows(header, rows))
-    msg.good(f"Wrote {len(rows)} wheels to {output}")
     if onnx and not dev:
         msg.warn("F1 was not compared with torch: give labelled text with --dev")
     if push_to:
