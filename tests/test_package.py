@@ -242,7 +242,8 @@ def test_verify(trained, wheels, monkeypatch):
         ],
     )
     assert shown.exit_code == 0, shown.output
-    assert "entities in 5 texts" in shown.output
+    row = next(line.split() for line in shown.output.splitlines() if line.startswith("de_"))
+    assert (row[1], row[3]) == ("5", "all"), shown.output
 
 
 def test_wheels_are_tried_on_their_own_languages(wheels):

@@ -256,16 +256,18 @@ class TokenPairNER(CrossnerNER):
     def _learn_soft(
         self, soft: list[Optional[SoftTargets]], scores: TokenPairScores
     ) -> Iterator[Objective]:
-        """Learn soft targets as labels are learned: pair by pair, and word by word if the head has
-        BIO classes."""
-        taught = find_taught(soft, scores.starts)
-        if not taught.any():
-            return
-        if scores.classes is not None:
-            probs = dense_classes(soft, scores.starts, self.labels)
+        """Learn BIO targets with the BIO classes if the head has them, all others with pairs."""
+        schemes = ("bio",) if scores.classes is not None else ()
+        by_class = [s if s is not None and s.scheme in schemes else None for s in soft]
+        by_pair = [s if c is None else None for s, c in zip(soft, by_class, strict=True)]
+        taught = find_taught(by_class, scores.starts)
+        if taught.any():
+            probs = dense_classes(by_class, scores.starts, self.labels)
             yield from self.learn_classes(scores, probs, taught, table="classes")
-        probs = dense_relations(soft, scores.starts, self.labels, self.width)
-        yield from self._learn_pairs(scores, probs, taught)
+        taught = find_taught(by_pair, scores.starts)
+        if taught.any():
+            probs = dense_relations(by_pair, scores.starts, self.labels, self.width)
+            yield from self._learn_pairs(scores, probs, taught)
 
     def _learn_pairs(
         self, scores: TokenPairScores, probs: numpy.ndarray, taught: numpy.ndarray
