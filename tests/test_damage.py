@@ -17,7 +17,7 @@ TEXT = "Angela Merkel visited Berlin. It's in London (UK)."
 HEADS = ("token_label_ner", "token_pair_ner")
 # People edit these, and what is valid there is valid.
 EDITED = ("config.cfg", "meta.json")
-FLIPS = 6
+FLIPS = 12
 
 
 @pytest.fixture(scope="module")

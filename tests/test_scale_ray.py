@@ -33,7 +33,7 @@ def local_ray():
     assert not ray.is_initialized()
 
 
-@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("workers", [1, 2, 4])
 def test_same_bytes(pipeline, corpus, tmp_path, workers):  # noqa: F811
     apply(pipeline, corpus, tmp_path / "here", shard_size=2)
     # a worker without a processor waits, and the others do the work

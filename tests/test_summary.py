@@ -23,9 +23,12 @@ def test_summary(tmp_path):
         (packages / name).touch()
     report = tmp_path / "report.html"
     report.touch()
+    kept = tmp_path / "summary.txt"
     options = [str(metrics), "--report", str(report), "--packages", str(packages)]
+    options += ["--output", str(kept)]
     shown = CliRunner().invoke(cli.app, ["summary", *options])
     assert shown.exit_code == 0, shown.output
+    assert kept.read_text(encoding="utf8") == shown.output
     lines = shown.output.splitlines()
     assert lines[0] == "F1: German 84.7, French 80.0, mean 82.4"
     assert lines[1] == f"Report: {report}"

@@ -65,8 +65,6 @@ def test_a_second_run_has_nothing_to_do(project, commands, workflow):
     made = []
     for name in project["workflows"][workflow]:
         new = outputs_of(commands[name])
-        if name == "summary":
-            continue  # it prints what the others have written
         assert new, f"{name} has no outputs, so it would always run"
         for path in new:
             assert not any(is_inside(path, old) or is_inside(old, path) for old in made)

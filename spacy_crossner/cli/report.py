@@ -126,10 +126,16 @@ def summary_cli(
     packages: Annotated[
         Optional[Path], typer.Option(help="Output folder of `package`, to name the next commands.")
     ] = None,
+    output: Annotated[
+        Optional[Path], typer.Option(help="Text file that gets the summary, too.")
+    ] = None,
 ) -> None:
     """Print F1 per language, where the results are, and the next commands."""
+    from spacy_crossner.files import write_file
     from spacy_crossner.report.summary import summarize
 
-    for line in summarize(metrics, report, packages):
-        # unwrapped, so that commands can be copied
-        typer.echo(line)
+    # unwrapped, so that commands can be copied
+    text = "\n".join(summarize(metrics, report, packages))
+    typer.echo(text)
+    if output is not None:
+        write_file(output, text + "\n")
