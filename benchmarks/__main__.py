@@ -10,6 +10,7 @@ from wasabi import msg
 
 from spacy_crossner.cli.app import command, split_list
 from spacy_crossner.cli.options import ADDRESS, GPU_ID, GPUS, MODEL, ON, THREADS, WORKERS
+from spacy_crossner.tables import render_rows
 
 DATASET = typer.Argument(help="Data set: sample, uner or wikiann.")
 DATA = typer.Option(help="Folder of the original files; by default that of the project's assets.")
@@ -170,7 +171,7 @@ def speed_cli(
         ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
         rows.append((figure.what, f"{figure.value:.3f} {figure.unit}", ratio, figure.against))
         msg.text(" | ".join(rows[-1]))
-    msg.table(rows, header=("task", "median", "ratio", "compared with"), divider=True)
+    typer.echo(render_rows(("task", "median", "ratio", "compared with"), rows))
 
 
 @command("names", to=app)
@@ -197,7 +198,7 @@ def names_cli(
         for name, c in measure_names(model, docs, [float(part) for part in odds.split(",")]).items()
     ]
     header = ("decoding", "names", "found", "whole", "cut", "F1")
-    msg.table(rows, header=header, divider=True, aligns=("l", *"rrrrr"))
+    typer.echo(render_rows(header, rows))
 
 
 @command("closeness", to=app)
@@ -225,7 +226,7 @@ def closeness_cli(
         for one in measure_closeness(model, source, translations)
     ]
     header = ("lang", "sentences", "found", "found back", "tokens", "same label", "silhouette")
-    msg.table(rows, header=header, divider=True, aligns=("l", *"rrrrrr"))
+    typer.echo(render_rows(header, rows))
 
 
 @command("scale", to=app)
@@ -294,7 +295,7 @@ def scale_cli(
                     cells = (f"{cell:.3g}" if isinstance(cell, float) else cell for cell in row)
                     rows.append(tuple(map(str, cells)))
                     print(*rows[-1], sep=" | ", flush=True)
-                msg.table(rows, header=header, divider=True)
+                typer.echo(render_rows(header, rows))
 
 
 @command("faults", to=app)
@@ -354,7 +355,7 @@ def faults_cli(
                 add("two at once", run_twice(steps, folder))
             if kills:
                 add("killed commands", kill_commands(steps, kills, folder, seed))
-    msg.table(rows, header=("fault", "outcome", "number"), divider=True, max_col=60)
+    typer.echo(render_rows(("fault", "outcome", "number"), rows))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from spacy_crossner.training.run import (
     Job,
     Stage,
     add_stages,
-    check_execution,
+    choose_cluster,
     plan,
     run_stage,
 )
@@ -125,9 +125,8 @@ def benchmark(
         and every test is a task, and a run that fails does not stop the others.
     RETURNS (List[Path]): The files of the runs.
     """
-    check_execution(execution)
-    on_ray = execution is not None and execution.on == "ray"
-    if setup.gpu_id >= 0 and not on_ray:
+    cluster = choose_cluster(execution)
+    if setup.gpu_id >= 0 and cluster is None:
         spacy.require_gpu(setup.gpu_id)
     runs = {
         setup.output / recipe.slug / f"seed-{seed}.json": (recipe, seed)
@@ -137,8 +136,8 @@ def benchmark(
     todo = {path: run for path, run in runs.items() if not is_finished(path, setup, run[0])}
     if todo:
         check_views(setup.corpus, recipes)
-    if on_ray and execution is not None:
-        _run_on_ray(setup, todo, execution)
+    if cluster is not None:
+        _run_on_ray(setup, todo, cluster)
         return list(runs)
     for number, (path, (recipe, seed)) in enumerate(todo.items(), start=1):
         msg.info(f"Run {number} of {len(todo)}: {recipe.name}, seed {seed}")

@@ -74,13 +74,13 @@ def compare_with_rules(
 
 
 def choose_names(sentences: Sequence[Marked], seed: int) -> set[tuple[str, str]]:
-    """RETURNS (Set[Tuple[str, str]]): Text and label of a random share of the names."""
+    """Choose a random share of the names; return their texts and labels."""
     names = {(one.text[start:end], label) for one in sentences for start, end, label in one.spans}
     return set(random.Random(seed).sample(sorted(names), round(len(names) * KNOWN)))
 
 
 def make_ruler(names: set[tuple[str, str]]) -> Language:
-    """RETURNS (Language): A pipeline that finds these names."""
+    """Make a pipeline that finds these names."""
     nlp = spacy.blank("xx")
     ruler: Any = nlp.add_pipe("entity_ruler")
     ruler.add_patterns([{"label": label, "pattern": text} for text, label in sorted(names)])
@@ -88,7 +88,7 @@ def make_ruler(names: set[tuple[str, str]]) -> Language:
 
 
 def iter_targets(languages: Sequence[str]) -> Iterator[Doc]:
-    """YIELDS (Doc): The text that the ruler annotates."""
+    """Iterate over the docs that the ruler annotates."""
     for language in languages:
         for name in ("memory.txt", "unlabelled.txt"):
             for sentence in read_marked(SAMPLE / language / name):
@@ -96,6 +96,6 @@ def iter_targets(languages: Sequence[str]) -> Iterator[Doc]:
 
 
 def score(nlp: Language, docs: list[Doc]) -> tuple[float, float]:
-    """RETURNS (Tuple[float, float]): Recall and F1 of exact entities."""
-    whole = evaluate(nlp, docs).rows[1][0]
-    return whole[4], whole[5]
+    """Compute recall and F1 of exact entities."""
+    (scores,) = evaluate(nlp, docs).scores.values()
+    return scores["r"], scores["f"]

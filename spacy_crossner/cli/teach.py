@@ -237,6 +237,7 @@ def select_cli(
         return
     from spacy_crossner.distil.select import list_kept, select, to_json
     from spacy_crossner.files import write_json
+    from spacy_crossner.tables import render_rows
 
     kept = select(
         path,
@@ -248,8 +249,7 @@ def select_cli(
         source=source,
         seed=seed,
     )
-    header, rows = list_kept(kept)
-    msg.table(rows, header=header, divider=True, aligns=("l", *"r" * (len(header) - 1)))
+    typer.echo(render_rows(*list_kept(kept)))
     for lang, row in kept.items():
         if row.drifts:
             msg.warn(

@@ -224,10 +224,11 @@ def run_windows(
     """
     lengths = numpy.array([len(ids) for ids in windows])
     on_cpu = wrapper.ops.device_type == "cpu"
-    if budget is None and is_train:
-        budget = TRAIN_BUDGET if on_cpu else TRAIN_BUDGET_GPU
-    elif budget is None:
-        budget = PREDICT_BUDGET if on_cpu else PREDICT_BUDGET_GPU
+    if budget is None:
+        if is_train:
+            budget = TRAIN_BUDGET if on_cpu else TRAIN_BUDGET_GPU
+        else:
+            budget = PREDICT_BUDGET if on_cpu else PREDICT_BUDGET_GPU
     groups = pack_by_length(lengths, budget)
     place = numpy.empty((len(windows),), dtype="int64")  # of a window in its group
     group_of = numpy.empty((len(windows),), dtype="int64")

@@ -45,7 +45,7 @@ UNKNOWN = -1
 # Why entities can't be trained on, by the code of the warning.
 LOST = {
     "CNW10": "inside a token (masked)",
-    "CNW11": "inside another one (left out)",
+    "CNW11": "overlapping another one or with gaps (left out)",
     "CNW12": "longer than max_span_length (masked)",
 }
 # Suffix of the loss column, loss, and a function that adds the gradient to a total.

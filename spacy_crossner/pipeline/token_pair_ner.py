@@ -200,8 +200,8 @@ class TokenPairNER(CrossnerNER):
         places = numpy.flatnonzero((numpy.abs(after - before) > bio.LEAST_CHANGED).any(axis=1))
         if not len(places):
             return
-        # all spans that hold one of these tokens, or end before it; never those of the text before,
-        # which would take the smaller changes of its own tokens along
+        # All spans that contain one of these tokens, or end before it, in the same text. Scores of
+        # the text before must not depend on this one.
         begins = numpy.repeat(numpy.cumsum(scores.lengths) - scores.lengths, scores.lengths)
         reach = places[:, None] - numpy.arange(self.width + 1)
         rows = numpy.unique(numpy.maximum(reach, begins[places][:, None]))

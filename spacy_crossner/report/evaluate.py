@@ -90,7 +90,7 @@ def tabulate(scores: dict[str, Any]) -> Iterator[tuple[list[str], list[list[Any]
 
 
 def _holds(scores: dict[str, Any], key: str) -> bool:
-    """RETURNS (bool): Whether a score is above zero in any file."""
+    """Check if a score is above zero in any file."""
     return any(values[key]["f"] for values in scores.values() if key in values)
 
 

@@ -206,7 +206,7 @@ def read_logs(paths: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _is_hidden(file: Path, folder: Path) -> bool:
-    """RETURNS (bool): Whether a file is left over from an interrupted training."""
+    """Check if a file was left by an interrupted training."""
     return any(part.startswith(".") for part in file.relative_to(folder).parts)
 
 

@@ -296,9 +296,8 @@ def train(
     """
     stages = plan(job)
     named = choose_stages(stages, only, job.recipe)
-    check_execution(execution)
-    on_ray = execution is not None and execution.on == "ray"
-    if job.gpu_id >= 0 and not on_ray:
+    cluster = choose_cluster(execution)
+    if job.gpu_id >= 0 and cluster is None:
         spacy.require_gpu(job.gpu_id)
     place = partial(_find_place, output)
     # what they train on is quickly chosen
@@ -310,15 +309,15 @@ def train(
         if is_finished(stage, place(stage), restart=restart):
             if stage in named:
                 msg.info(f"{title} is finished already")
-        elif on_ray:
+        elif cluster is not None:
             todo.append(stage)
         else:
             # a step of a project that runs one stage has printed its own title
             if len(named) > 1 and stage in named:
                 msg.info(title)
             run_stage(stage, job, place, quiet=quiet)
-    if todo and execution is not None:
-        _train_on_ray(todo, job, place, execution)
+    if cluster is not None and todo:
+        _train_on_ray(todo, job, place, cluster)
     return place(chosen[-1]) / PIPELINE
 
 
@@ -344,13 +343,17 @@ def _find_place(output: Path, stage: Stage) -> Path:
     return output / stage.name
 
 
-def check_execution(execution: Optional[Execution]) -> None:
-    """Raise an error for several local processes, which trainings do not use.
+def choose_cluster(execution: Optional[Execution]) -> Optional[Execution]:
+    """Decide if stages run on Ray. Trainings do not use several local processes: an error.
 
     execution (Optional[Execution]): Where to run.
+    RETURNS (Optional[Execution]): The same on Ray, None in this process.
     """
-    if execution is not None and execution.on == "local" and execution.workers > 1:
+    if execution is None or execution.on == "ray":
+        return execution
+    if execution.workers > 1:
         raise CrossnerError(Errors.CN656)
+    return None
 
 
 def _train_on_ray(stages: Sequence[Stage], job: Job, place: Place, execution: Execution) -> None:
@@ -549,8 +552,8 @@ def _train(stage: Stage, job: Job, place: Place, folder: Path, quiet: bool) -> d
         warnings.filterwarnings("ignore", message=r"\[CNW1[012]\]")
         train_loop(nlp, None, use_gpu=job.gpu_id)
     for name, pipe in nlp.pipeline if not quiet else ():
-        if isinstance(pipe, CrossnerNER) and pipe.describe_lost():
-            print(f"{name}: {pipe.describe_lost()}")
+        if isinstance(pipe, CrossnerNER) and (lost := pipe.describe_lost()):
+            print(f"{name}: {lost}")
     strip_training_components(nlp).to_disk(folder / PIPELINE)
     return {"steps": stage.settings["steps"], "losses": read_log(folder / LOG)[-1]["losses"]}
 
