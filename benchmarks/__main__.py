@@ -60,6 +60,38 @@ def rules_cli(
         )
 
 
+@command("labels", to=app)
+def labels_cli(
+    pipeline: Annotated[Path, typer.Argument(help="Trained pipeline with a token_label_ner.")],
+    corpus: Annotated[Path, typer.Argument(help="Data set written by `prepare`.")],
+    pool: Annotated[
+        list[str], typer.Option(help="LANGUAGE=FILE of labelled sentences to choose from; repeat.")
+    ],
+    output: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("metrics/labels"),
+    counts: Annotated[
+        str, typer.Option(help="Comma-separated numbers of sentences per language.")
+    ] = "25,50,100,250",
+    ways: Annotated[str, typer.Option(help="Comma-separated: ask, random, alone.")] = (
+        "ask,random,alone"
+    ),
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    limit: Annotated[
+        int, typer.Option(min=1, help="Sentences of each pool to choose from.")
+    ] = 1000,
+    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 150,
+    encoder: Annotated[Path, ENCODER] = Path("encoder"),
+) -> None:
+    """Measure what labelled target sentences add: chosen by `ask` or at random."""
+    from benchmarks.labels import Setup, compare_labels
+    from spacy_crossner.start.init import parse_files
+
+    pools = parse_files(pool)
+    setup = Setup(pipeline, corpus, pools, encoder, output, limit, steps)
+    found = compare_labels(setup, list(map(int, split_list(counts))), split_list(ways), seed)
+    rows = [[name, *map("{:.1f}".format, scores.values())] for name, scores in found.items()]
+    typer.echo(render_rows(["sentences", *pools, "mean"], rows))
+
+
 @command("benchmark", to=app)
 def benchmark_cli(
     dataset: Annotated[str, DATASET],

@@ -853,6 +853,10 @@ class Errors(metaclass=_Coded):
         "and run the command again; only what is missing is run."
     )
     CN656 = "Trainings run in several processes only on Ray. Add --on ray."
+    CN657 = (
+        "{path} has {found} different sentences, fewer than the {count} to choose. Lower "
+        "--counts, or use a larger file."
+    )
     CN640 = (
         "{path} has no scores. Give JSON files written by `python -m spacy crossner evaluate "
         "--output`, or a folder of them."

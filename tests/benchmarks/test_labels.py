@@ -1,0 +1,65 @@
+"""What a few labels of a target language add, on the sample corpus."""
+
+import pytest
+from spacy.vocab import Vocab
+
+from benchmarks.labels import Setup, compare_labels
+from benchmarks.rules import SAMPLE
+from spacy_crossner.data.markup import read_marked
+from spacy_crossner.data.sample import make_doc
+from spacy_crossner.data.shards import read_docs, write_docs
+from spacy_crossner.errors import CrossnerError
+from spacy_crossner.training.recipes import find_recipe
+from spacy_crossner.training.run import Inputs, Job, train
+
+CHANGES = {"components.transformer.model.window": 100, "components.transformer.model.stride": 50}
+
+
+@pytest.fixture(scope="module")
+def setup(tiny_encoder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("labels")
+    corpus = folder / "corpus"
+    parts = {"source": "en/train-news", "dev": "en/dev", "test-de": "de/test", "test-es": "es/test"}
+    for name, part in parts.items():
+        sentences = read_marked(SAMPLE / f"{part}.txt")[:20]
+        docs = [make_doc(one, "source", part[:2]) for one in sentences]
+        write_docs(corpus / f"{name}.spacy", docs)
+    inputs = Inputs([corpus / "source.spacy"], corpus / "dev.spacy", tiny_encoder)
+    job = Job(find_recipe("baseline"), inputs, steps=2, changes=CHANGES)
+    pipeline = train(job, folder / "start", quiet=True)
+    pools = {lang: corpus / f"test-{lang}.spacy" for lang in ("de", "es")}
+    return Setup(pipeline, corpus, pools, tiny_encoder, folder / "out", 20, 2, CHANGES)
+
+
+def read_texts(path):
+    return {doc.text for doc in read_docs(path, Vocab())}
+
+
+def test_each_way_is_trained_and_kept(setup):
+    found = compare_labels(setup, [3], ["ask", "random", "alone"], 0)
+    assert list(found) == ["none 0", "ask 3", "random 3", "alone 3"]
+    assert all(set(scores) == {"de", "es", "mean"} for scores in found.values())
+    folder = setup.output / "seed-0"
+    files = {way: folder / f"{way}-3" / "labels.spacy" for way in ("ask", "random", "alone")}
+    texts = {way: read_texts(path) for way, path in files.items()}
+    assert {way: len(one) for way, one in texts.items()} == {"ask": 6, "random": 6, "alone": 6}
+    assert texts["random"] == texts["alone"] != texts["ask"]
+    (folder / "ask-3.json").write_text('{"de": 1.0, "es": 3.0, "mean": 2.0}', encoding="utf8")
+    assert compare_labels(setup, [3], ["ask"], 0)["ask 3"]["mean"] == 2.0
+
+
+def test_a_random_choice_has_a_seed(setup, monkeypatch):
+    chosen = []
+    monkeypatch.setattr("benchmarks.labels._train", lambda setup, docs, *_: chosen.append(docs))
+    monkeypatch.setattr("benchmarks.labels._test", lambda *_: {"mean": 0.0})
+    for seed in (1, 2):
+        compare_labels(setup, [3], ["random"], seed)
+    first, second = ({doc.text for doc in docs} for docs in chosen)
+    assert first != second
+
+
+def test_what_is_wrong_is_said(setup):
+    with pytest.raises(CrossnerError, match=r"CN657.*test-de.spacy has 20 different sentences"):
+        compare_labels(setup, [21], ["random"], 0)
+    with pytest.raises(CrossnerError, match=r"'guess'.*ask, random, alone"):
+        compare_labels(setup, [1], ["guess"], 0)
