@@ -8,13 +8,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional, Union, cast
+from tempfile import TemporaryDirectory
+from typing import Any, Optional, Union
 
 from spacy.language import Language
 from spacy.tokens import Doc
 
 from spacy_crossner.data import convert as formats
-from spacy_crossner.distil.inputs import as_file
+from spacy_crossner.data.shards import write_docs
+from spacy_crossner.data.view import get_lang
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.pipeline.load import check_output
 from spacy_crossner.report import evaluate as scoring
@@ -120,11 +122,12 @@ def evaluate(
 
     model (Union[AnyPath, Language]): A pipeline, its folder, or the name of an installed one.
     tests (Union[AnyPath, Sequence[AnyPath], Iterable[Doc]]): `.spacy` files with gold entities,
-        folders of which the files called `test-*.spacy` are taken, or labelled docs.
+        folders of which the files called `test-*.spacy` are taken, or labelled docs, which are
+        scored by language.
     gpu_id (int): The GPU to use, -1 for the CPU.
     RETURNS (Evaluation): The scores.
     """
-    with _as_files(tests) as paths:
+    with _as_files(tests, by_language=True) as paths:
         files = scoring.find_tests(paths)
         if not isinstance(model, Language):
             return Evaluation(scoring.evaluate(_find_model(model), files, gpu_id=gpu_id))
@@ -155,7 +158,7 @@ class Calibrated(Result):
 
 def calibrate(
     model: Union[AnyPath, Language],
-    dev: Union[AnyPath, Iterable[Doc]],
+    dev: Union[AnyPath, Sequence[AnyPath], Iterable[Doc]],
     output: Optional[AnyPath] = None,
     *,
     threshold: bool = True,
@@ -163,8 +166,8 @@ def calibrate(
     """Calibrate a pipeline: make its scores probabilities.
 
     model (Union[AnyPath, Language]): A trained pipeline or its folder. A loaded one is changed.
-    dev (Union[AnyPath, Iterable[Doc]]): Labelled source text that was not trained on: a `.spacy`
-        file or docs.
+    dev (Union[AnyPath, Sequence[AnyPath], Iterable[Doc]]): Labelled source text that was not
+        trained on: `.spacy` files or docs.
     output (Optional[AnyPath]): The folder to write to. None replaces the pipeline in its folder.
     threshold (bool): Also choose the threshold and the bias.
     RETURNS (Calibrated): What was chosen.
@@ -173,10 +176,10 @@ def calibrate(
         if not isinstance(model, Language):
             path = Path(model if output is None else output)
             found = calibration.calibrate_pipeline(
-                Path(model), files[0], path, fit_threshold=threshold
+                Path(model), files, path, fit_threshold=threshold
             )
             return Calibrated(found, path)
-        docs = scoring.read_gold_docs(files[0])
+        docs = [doc for file in files for doc in scoring.read_gold_docs(file)]
     found = calibration.calibrate(model, docs, fit_threshold=threshold)
     if output is None:
         return Calibrated(found)
@@ -245,13 +248,22 @@ def _find_model(model: AnyPath) -> AnyPath:
 
 
 @contextmanager
-def _as_files(items: Union[AnyPath, Iterable[Any]]) -> Iterator[list[Path]]:
-    """Yield the given paths, or write the given docs to a temporary file and yield its path."""
-    found = [items] if isinstance(items, (str, Path)) else list(items)
+def _as_files(
+    items: Union[AnyPath, Iterable[Any]], *, by_language: bool = False
+) -> Iterator[list[Path]]:
+    """Yield the given paths, or write the given docs to temporary files and yield their paths: one
+    file, or one for each language, called after it."""
+    found: list[Any] = [items] if isinstance(items, (str, Path)) else list(items)
     if not found:
         raise CrossnerError(Errors.CN831)
     if isinstance(found[0], (str, Path)):
         yield [Path(item) for item in found]
-    else:
-        with as_file(cast(list[Doc], found)) as path:
-            yield [path]
+        return
+    files: dict[str, list[Doc]] = {}
+    for doc in found:
+        files.setdefault(get_lang(doc) if by_language else "docs", []).append(doc)
+    with TemporaryDirectory() as folder:
+        paths = {Path(folder) / f"{name}.spacy": docs for name, docs in sorted(files.items())}
+        for path, docs in paths.items():
+            write_docs(path, docs)
+        yield list(paths)

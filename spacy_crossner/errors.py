@@ -173,7 +173,7 @@ class Errors(metaclass=_Coded):
         "'{value}' does not name a file. Write LANGUAGE=FILE, with each language once: "
         "it=italian.txt"
     )
-    CN037 = "'{lang}' is not a language code.{hint} Use codes such as de, sw or zh."
+    CN037 = "'{lang}' is not a known language code.{hint} Use an ISO 639 code such as de, sw or zh."
     CN038 = (
         "The current folder can't become a project, because it would be replaced while it is in "
         "use. Choose a new folder inside it, or run the command in the folder above with '{name}'."

@@ -8,6 +8,8 @@ import spacy
 import srsly
 
 import spacy_crossner
+from spacy_crossner.data.shards import write_docs
+from spacy_crossner.data.view import View, set_view
 from spacy_crossner.errors import CrossnerError
 from tests.pipelines import TRAIN_DATA, make_examples, make_nlp, train
 
@@ -51,9 +53,24 @@ def test_convert_evaluate_calibrate(labels, nlp, tmp_path):
     assert {"all", "LOC"} <= {label for _, _, label, *_ in scores.rows[1]}
     docs = [example.reference for example in make_examples(nlp)]
     assert spacy_crossner.evaluate(nlp, docs).f > 90
+    for number, doc in enumerate(docs):
+        set_view(doc, View(str(number), lang="de" if number % 3 else "nl"))
+    apart = spacy_crossner.evaluate(nlp, docs).scores
+    assert {name: (one["lang"], one["docs"]) for name, one in apart.items()} == {
+        "de": ("de", len(docs) - -(-len(docs) // 3)),
+        "nl": ("nl", -(-len(docs) // 3)),
+    }
+    write_docs(tmp_path / "mixed.spacy", docs)
+    mixed = spacy_crossner.evaluate(nlp, tmp_path / "mixed.spacy").scores["mixed"]
+    assert (mixed["lang"], mixed["docs"]) == ("xx", len(docs))
     calibrated = spacy_crossner.calibrate(
         str(tmp_path / "nlp"), [str(tmp_path / "gold.spacy")], str(tmp_path / "calibrated")
     )
+    twice = spacy_crossner.calibrate(
+        tmp_path / "nlp", [tmp_path / "gold.spacy", tmp_path / "gold.spacy"], tmp_path / "twice"
+    )
+    entities = [one.components["token_label_ner"].entities for one in (calibrated, twice)]
+    assert entities[1] == 2 * entities[0] > 0
     assert spacy.load(calibrated.path).get_pipe("token_label_ner").temperature == pytest.approx(
         calibrated.components["token_label_ner"].temperature
     )

@@ -157,6 +157,12 @@ def get_view(doc: Doc) -> Optional[View]:
     return None if msg is None else from_dict(msg)
 
 
+def get_lang(doc: Doc) -> str:
+    """Get the language of a doc's view, "xx" without a view. Faster than reading the whole view."""
+    msg = doc.user_data.get(USER_DATA_KEY)
+    return "xx" if msg is None else msg["lang"]
+
+
 def get_group(doc: Doc) -> Optional[str]:
     """Get the group of a doc, or None. Faster than reading the whole view."""
     msg = doc.user_data.get(USER_DATA_KEY)

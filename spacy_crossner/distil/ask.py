@@ -21,7 +21,7 @@ from spacy_crossner.checks import check_least, check_range
 from spacy_crossner.data.convert import convert
 from spacy_crossner.data.groups import SPANS_KEY
 from spacy_crossner.data.shards import SUFFIX, find_shards, read_docs, write_docs
-from spacy_crossner.data.view import SoftTargets, View, get_view, set_view
+from spacy_crossner.data.view import SoftTargets, View, get_lang, get_view, set_view
 from spacy_crossner.distil.inputs import find_texts, iter_texts
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.pipeline.select import write_entities, write_spans
@@ -139,7 +139,7 @@ def ask(
             number += 1
             if number in chosen:
                 docs.append((chosen[number], show_predictions(doc, threshold)))
-                lang = _lang(doc)
+                lang = get_lang(doc)
                 result.texts[lang] = result.texts.get(lang, 0) + 1
                 result.entities[lang] = result.entities.get(lang, 0) + len(doc.ents)
     # the most useful first, whenever the person stops
@@ -157,11 +157,6 @@ def _write(docs: list[Doc], out: Path, format: str) -> None:
         write_docs(file, docs)
         settings: dict[str, Any] = {"to": format} if format else {}
         convert([file], out, **settings)
-
-
-def _lang(doc: Doc) -> str:
-    view = get_view(doc)
-    return "xx" if view is None else view.lang
 
 
 def _read_texts(paths: Iterable[Union[str, Path]]) -> set[str]:

@@ -17,7 +17,7 @@ from spacy.vocab import Vocab
 
 from spacy_crossner.data.readers import ParallelCorpus
 from spacy_crossner.data.shards import read_docs
-from spacy_crossner.data.view import get_view
+from spacy_crossner.data.view import get_lang
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.pipeline.load import load_pipeline
 from spacy_crossner.report.score import predict, score
@@ -127,8 +127,9 @@ def take_name(files: dict[str, Path], name: str, file: Path) -> None:
 def score_file(nlp: Language, path: Path, *, gold_tokens: bool = False) -> dict[str, Any]:
     """Score a pipeline on one file; see `evaluate`."""
     examples = predict_file(nlp, path, gold_tokens=gold_tokens)
-    view = get_view(examples[0].reference)
-    scores = {"lang": "xx" if view is None else view.lang, "docs": len(examples), **score(examples)}
+    languages = {get_lang(example.reference) for example in examples}
+    lang = languages.pop() if len(languages) == 1 else "xx"
+    scores = {"lang": lang, "docs": len(examples), **score(examples)}
     del scores["counts"]  # one row per doc: only significance tests need them
     return {**scores, **cross_check(examples)} if gold_tokens else scores
 

@@ -4,10 +4,11 @@ Transfer to other languages costs recall, so the threshold is the lowest and the
 whose F1 on the source is within one standard error of the best.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Union, cast
 
 import numpy
 from spacy.language import Language
@@ -90,19 +91,21 @@ def calibrate(
 
 
 def calibrate_pipeline(
-    model: Path, dev: Path, output: Path, *, fit_threshold: bool = False
+    model: Path, dev: Union[Path, Sequence[Path]], output: Path, *, fit_threshold: bool = False
 ) -> dict[str, Calibration]:
     """Calibrate a saved pipeline.
 
     model (Path): The pipeline.
-    dev (Path): A `.spacy` file of labelled source text.
+    dev (Union[Path, Sequence[Path]]): `.spacy` files of labelled source text.
     output (Path): The folder to write to. May be the same as the pipeline's.
     fit_threshold (bool): Also choose the threshold and the bias.
     RETURNS (Dict[str, Calibration]): By component name.
     """
     check_output(output)
     nlp = load_pipeline(model)
-    results = calibrate(nlp, read_gold_docs(dev), fit_threshold=fit_threshold)
+    files = [dev] if isinstance(dev, Path) else dev
+    docs = chain.from_iterable(read_gold_docs(file) for file in files)
+    results = calibrate(nlp, docs, fit_threshold=fit_threshold)
     with atomic_folder(output) as folder:
         nlp.to_disk(folder)
     return results
