@@ -15,6 +15,7 @@ from spacy_crossner.errors import CrossnerError
 from spacy_crossner.pipeline.strip import create_strip_callback
 from spacy_crossner.training.calibrate import (
     BIASES,
+    MOST,
     THRESHOLDS,
     Calibration,
     calibrate,
@@ -37,6 +38,13 @@ def test_the_best_threshold_wins_if_it_is_clearly_best():
     right = numpy.zeros_like(found)
     right[2] = 1
     assert choose_threshold(make_counts(right, found)) == pytest.approx(THRESHOLDS[2])
+
+
+def test_a_threshold_is_not_high():
+    found = numpy.ones(len(THRESHOLDS), dtype="int64")
+    right = numpy.zeros_like(found)
+    right[8] = 1
+    assert choose_threshold(make_counts(right, found)) == MOST < THRESHOLDS[8]
 
 
 def test_of_equals_the_lowest_is_taken():
