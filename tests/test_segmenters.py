@@ -158,6 +158,21 @@ def test_languages_with_spaces_keep_their_tokens(nlp: Language, lang: str) -> No
     ("text", "words"),
     {
         "Per-Erik talar om EU:s u-land.": ["Per-Erik", "talar", "om", "EU:s", "u-land", "."],
+        "L'Agence de l’Île-de-France": ["L'", "Agence", "de", "l’", "Île-de-France"],
+        "jusqu'à ce qu'il s'appelle Emma": [
+            "jusqu'",
+            "à",
+            "ce",
+            "qu'",
+            "il",
+            "s'",
+            "appelle",
+            "Emma",
+        ],
+        "un'ora dell'Umbria; c'è": ["un'", "ora", "dell'", "Umbria", ";", "c'", "è"],
+        # neither French, Italian nor Catalan
+        "O'Brien aujourd'hui rock'n'roll": ["O'Brien", "aujourd'hui", "rock'n'roll"],
+        "п'ять ng'ombe c'hoar O'zbekiston": ["п'ять", "ng'ombe", "c'hoar", "O'zbekiston"],
         "mikael-san:Hej ja/nej": ["mikael-san", ":", "Hej", "ja", "/", "nej"],
         "Paris–Dakar, 10-20": ["Paris", "–", "Dakar", ",", "10", "-", "20"],
         "end.Then a,b x=y": ["end", ".", "Then", "a", ",", "b", "x", "=", "y"],

@@ -103,8 +103,21 @@ WINDOW = 50
 LONG_STRETCH = re.compile(rf"\S{{{MAX_STRETCH + 1},}}")
 LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
+# Romance words that lose their vowel before another word, by length: l'Aubrac, dell'Umbria. What
+# stands behind them may be a name. Breton words that begin with c'h are none of them.
+ELIDED = (
+    "[ldsnmtjv]|c(?!.h)",
+    "qu|un",
+    "all",
+    "dell|nell|dall|sull",
+    "quell|jusqu",
+    "lorsqu|puisqu|quoiqu",
+)
+AFTER_ELIDED = "|".join(rf"(?<=(?<![\w'’])(?:{words})['’])" for words in ELIDED)
+
 # spaCy's multi-language rules, except that a hyphen, or a colon before a small letter, does not
 # split a word: Per-Erik, EU:n. So do spaCy's rules for many languages, though not for English.
+# Those for French and Italian split behind elided words.
 DASHES = "|".join(dash for dash in chars.LIST_HYPHENS if dash != "-")
 LOWER, UPPER, ALPHA = chars.ALPHA_LOWER, chars.ALPHA_UPPER, chars.ALPHA
 MULTI_LANGUAGE_INFIXES = [
@@ -115,6 +128,7 @@ MULTI_LANGUAGE_INFIXES = [
     rf"(?<=[{ALPHA}]),(?=[{ALPHA}])",
     rf"(?<=[{ALPHA}])(?:{DASHES})(?=[{ALPHA}])",
     rf"(?<=[{ALPHA}0-9])(?:[<>=/](?=[{ALPHA}])|:(?=[{UPPER}]))",
+    rf"(?i:{AFTER_ELIDED})(?=[{ALPHA}])",
 ]
 
 
@@ -415,7 +429,8 @@ def create_tokenizer(
         saved pipeline keeps them. None splits every script into units.
     RETURNS (Callable[[Language], ScriptTokenizer]): Builds the tokenizer of a pipeline. Everything
         else is split by spaCy's rules of the pipeline's language; those for several languages
-        ("xx") keep a word whole that has a hyphen, or a colon before a small letter.
+        ("xx") keep a word whole that has a hyphen, or a colon before a small letter, and split
+        behind elided words, as in l'Europe.
     """
 
     def make_tokenizer(nlp: Language) -> ScriptTokenizer:
