@@ -53,6 +53,7 @@ NOT_RUN = {
     "python -m spacy train configs/crossner.cfg --output training/teacher": "there is one",
     "python -m benchmarks benchmark uner": "trains for hours; see test_benchmark",
     "python -m benchmarks faults": "takes hours; see test_faults",
+    "python -m benchmarks labels": "trains for minutes; see test_labels",
     "prodigy db-out": "another program",
     **{
         f"python -m spacy crossner convert {export}": "an export of the user; see test_formats"
