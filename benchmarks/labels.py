@@ -1,14 +1,14 @@
 """What a few labels of a target language add: chosen by `ask` or at random, mixed in or alone."""
 
-import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import srsly
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
@@ -18,7 +18,7 @@ from spacy_crossner.checks import check_choice
 from spacy_crossner.data.shards import read_docs, write_docs
 from spacy_crossner.data.view import View, set_view
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.files import write_file
+from spacy_crossner.files import write_json
 from spacy_crossner.training.recipes import find_recipe
 from spacy_crossner.training.run import Inputs, Job
 
@@ -73,16 +73,16 @@ def compare_labels(
                 Errors.CN657.format(path=setup.pools[lang], found=len(pool), count=max(counts))
             )
     folder = setup.output / f"seed-{seed}"
-    results = {"none 0": _test(setup.pipeline, tests)}
-    for count in counts:
-        for way in ways:
-            name = f"{way} {count}"
-            file = folder / f"{way}-{count}.json"
-            if not file.exists():
+    results = {}
+    for count, way in [(0, "none"), *product(counts, ways)]:
+        file = folder / f"{way}-{count}.json"
+        if not file.exists():
+            pipeline = setup.pipeline
+            if count:
                 chosen = _choose(setup, pools, way, count, seed, folder)
-                pipeline = _train(setup, chosen, way, seed, folder / f"{way}-{count}")
-                write_file(file, json.dumps(_test(pipeline, tests), indent=2) + "\n")
-            results[name] = json.loads(file.read_text(encoding="utf8"))
+                pipeline = _train(setup, chosen, way, seed, file.with_suffix(""))
+            write_json(file, _test(pipeline, tests))
+        results[f"{way} {count}"] = srsly.read_json(file)
     return results
 
 
