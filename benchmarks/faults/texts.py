@@ -119,13 +119,14 @@ def check_texts(
 
     for size in BATCH_SIZES:
         count(f"differences at batch size {size}", nlp.pipe(texts, batch_size=size))
-    with ThreadPoolExecutor(THREADS) as pool:
-        count(f"differences with {THREADS} threads", pool.map(nlp, texts))
     for method in start_methods:
         if method in multiprocessing.get_all_start_methods():
             with _start_processes_by(method):
                 docs = nlp.pipe(texts, n_process=PROCESSES, batch_size=BATCH_SIZES[-1])
                 count(f"differences with {PROCESSES} processes ({method})", docs)
+    # last, because a process that is forked while a thread ends may wait for it for ever
+    with ThreadPoolExecutor(THREADS) as pool:
+        count(f"differences with {THREADS} threads", pool.map(nlp, texts))
     return found
 
 
