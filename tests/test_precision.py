@@ -68,6 +68,7 @@ def test_predictions_follow_every_change_of_the_weights(tiny_encoder):
 
 
 def test_auto_asks_the_machine(monkeypatch):
+    monkeypatch.delenv("SPACY_CROSSNER_PRECISION", raising=False)
     for fast, expected in ((True, torch.bfloat16), (False, torch.float32)):
         monkeypatch.setattr(precision_module, "has_fast_bfloat16", lambda kind, fast=fast: fast)
         assert resolve("auto", CPU) == expected
@@ -76,8 +77,17 @@ def test_auto_asks_the_machine(monkeypatch):
     monkeypatch.setenv("SPACY_CROSSNER_PRECISION", "bfloat16")
     assert resolve("auto", CPU) == torch.bfloat16
     monkeypatch.undo()
-    assert isinstance(has_fast_bfloat16("cpu"), bool)
     assert not has_fast_bfloat16("mps")
+
+
+@pytest.mark.parametrize(
+    "units", [(), ("amx_tile",), ("avx512_bf16",), ("amx_tile", "avx512_bf16")]
+)
+def test_units_for_bfloat16(monkeypatch, units):
+    for name in ("amx_tile", "avx512_bf16"):
+        has = name in units
+        monkeypatch.setattr(torch.cpu, f"_is_{name}_supported", lambda has=has: has, raising=False)
+    assert has_fast_bfloat16("cpu") == bool(units)
 
 
 def test_settings_of_precision_that_make_no_sense(tiny_encoder):

@@ -24,8 +24,6 @@ ENCODER_FILE = "encoder.onnx"
 ENCODER_INPUTS = ("embeddings", "mask")
 TOKENIZER_FILE = "tokenizer.json"
 INFO_FILE = "encoder.json"
-# Quantizes activations with one scale for all windows of a run.
-QUANTIZE = b"DynamicQuantizeLinear"
 
 
 class OnnxEncoder(OnnxGraph):
@@ -42,8 +40,6 @@ class OnnxEncoder(OnnxGraph):
         # unknown_id, unknown, pad_id, n_positions and trimmed_to
         self.info: dict[str, Any] = {}
         self._tokenizer: Optional[PieceTokenizer] = None
-        # whether the vectors of a window depend on the other windows of a run
-        self.mixes_windows = False
 
     @property
     def tokenizer(self) -> PieceTokenizer:
@@ -73,7 +69,6 @@ class OnnxEncoder(OnnxGraph):
         """
         self.set_graph(graph)
         self.table, self.tokenizer_data, self.info = table, tokenizer_data, info
-        self.mixes_windows = QUANTIZE in graph
         self._tokenizer = None
 
     def to_bytes(self) -> bytes:
@@ -162,8 +157,7 @@ def _forward(
     if not any(len(pieces) for pieces in ids):
         width = cast(EmbeddingTable, shim.table).width
         return [model.ops.alloc2f(0, width) for _ in docs], refuse_training
-    budget = 0 if shim.mixes_windows else None
-    vectors, _ = run_texts(encoder, texts, tokenizer, window, stride, False, budget)
+    vectors, _ = run_texts(encoder, texts, tokenizer, window, stride, False)
     outputs: list[Floats2d] = []
     begin = 0
     for text in texts:

@@ -150,7 +150,6 @@ def run_texts(
     window: int,
     stride: int,
     is_train: bool,
-    budget: Optional[int] = None,
 ) -> tuple[Floats2d, Callable[[Floats2d], None]]:
     """Encode texts of any length in overlapping windows.
 
@@ -159,8 +158,6 @@ def run_texts(
     tokenizer (PieceTokenizer): The tokenizer that cut them.
     window, stride (int): Length of the windows and their distance, in word pieces.
     is_train (bool): Whether gradients will come back.
-    budget (Optional[int]): Padded pieces in one forward pass, with 0 for one window at a time; None
-        takes what is fastest.
     RETURNS (Tuple[Floats2d, Callable]): (n_pieces, width) vectors of all texts, and the
         backpropagation.
     """
@@ -177,7 +174,7 @@ def run_texts(
             windows.append(numpy.concatenate([prefix, text.ids[start:end], suffix]))
     owner = numpy.concatenate(owners)
     position = numpy.concatenate(positions)
-    return run_windows(wrapper, windows, tokenizer.pad_id, owner, position, is_train, budget)
+    return run_windows(wrapper, windows, tokenizer.pad_id, owner, position, is_train)
 
 
 def pad_windows(
@@ -208,7 +205,6 @@ def run_windows(
     owner: numpy.ndarray,
     position: numpy.ndarray,
     is_train: bool,
-    budget: Optional[int] = None,
 ) -> tuple[Floats2d, Callable[[Floats2d], None]]:
     """Run the encoder over windows of similar length at a time.
 
@@ -217,18 +213,15 @@ def run_windows(
     pad_id (int): The id to fill up with.
     owner, position (numpy.ndarray): (n_pieces,) window of each piece and its place there.
     is_train (bool): Whether gradients will come back.
-    budget (Optional[int]): Padded pieces in one forward pass, with 0 for one window at a time; None
-        takes what is fastest.
     RETURNS (Tuple[Floats2d, Callable]): (n_pieces, width) vectors in the order of the pieces, and
         what takes their gradient to the encoder.
     """
     lengths = numpy.array([len(ids) for ids in windows])
     on_cpu = wrapper.ops.device_type == "cpu"
-    if budget is None:
-        if is_train:
-            budget = TRAIN_BUDGET if on_cpu else TRAIN_BUDGET_GPU
-        else:
-            budget = PREDICT_BUDGET if on_cpu else PREDICT_BUDGET_GPU
+    if is_train:
+        budget = TRAIN_BUDGET if on_cpu else TRAIN_BUDGET_GPU
+    else:
+        budget = PREDICT_BUDGET if on_cpu else PREDICT_BUDGET_GPU
     groups = pack_by_length(lengths, budget)
     place = numpy.empty((len(windows),), dtype="int64")  # of a window in its group
     group_of = numpy.empty((len(windows),), dtype="int64")

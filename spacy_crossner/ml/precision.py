@@ -14,6 +14,8 @@ from spacy_crossner.ml.shim import ThreadSafeShim
 
 Precision = Literal["auto", "float32", "bfloat16"]
 PRECISION_VARIABLE = "SPACY_CROSSNER_PRECISION"
+# Functions of torch.cpu that look for units that multiply in bfloat16.
+FAST_BFLOAT16 = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
 
 
 class PrecisionShim(ThreadSafeShim):
@@ -138,9 +140,9 @@ def has_fast_bfloat16(device_type: str) -> bool:
     if device_type == "cuda":
         # older GPUs emulate it; GPUs of other makers have no compute capability
         return torch.version.cuda is None or torch.cuda.get_device_capability() >= (8, 0)
-    # private, because older versions of torch have no public function for it
-    has_tiles = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return device_type == "cpu" and has_tiles is not None and has_tiles()
+    # private, because older versions of torch have no public functions for it
+    checks = (getattr(torch.cpu, name, None) for name in FAST_BFLOAT16)
+    return device_type == "cpu" and any(check() for check in checks if check is not None)
 
 
 def find_precisions(nlp: Language) -> list[str]:
