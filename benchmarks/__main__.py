@@ -261,6 +261,24 @@ def closeness_cli(
     typer.echo(render_rows(header, rows))
 
 
+@command("gradients", to=app)
+def gradients_cli(
+    config: Annotated[
+        Path, typer.Argument(help="Config of a training with contrasts: config.cfg of a stage.")
+    ],
+    at: Annotated[str, typer.Option(help="Comma-separated numbers of steps.")] = "50,200,400",
+    batches: Annotated[int, typer.Option(min=1, help="Batches to look at each time.")] = 8,
+) -> None:
+    """Compare the gradients of contrasts with those of the labels, per layer of the encoder."""
+    from benchmarks.gradients import measure_pulls
+
+    rows = [
+        (one.step, one.contrast, one.layer, f"{one.cosine:+.3f}", f"{one.ratio:.3f}")
+        for one in measure_pulls(config, list(map(int, split_list(at))), batches)
+    ]
+    typer.echo(render_rows(("step", "contrast", "layer", "cosine", "ratio"), rows))
+
+
 @command("scale", to=app)
 def scale_cli(
     what: Annotated[

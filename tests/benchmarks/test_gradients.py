@@ -1,0 +1,68 @@
+"""Gradients of contrasts beside those of labels, on a tiny encoder."""
+
+import numpy
+import pytest
+from spacy.tokens import Doc
+from spacy.training import Example
+from spacy.training.initialize import init_nlp
+from spacy.util import load_config
+
+from benchmarks.gradients import find_contrasts, measure_pulls, read_gradients
+from benchmarks.rules import SAMPLE
+from spacy_crossner.data.markup import read_marked
+from spacy_crossner.data.sample import make_doc
+from spacy_crossner.data.shards import write_docs
+from spacy_crossner.training.recipes import find_recipe
+from spacy_crossner.training.run import Inputs, Job, train
+
+CONTRASTS = {"concner": {"sentence_contrast", "label_contrast"}}
+CONTRASTS["mclner with its own teacher"] = {"sentence_contrast", "relation_contrast"}
+
+
+@pytest.fixture(scope="module", params=CONTRASTS)
+def training(request, tiny_encoder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gradients")
+    german = read_marked(SAMPLE / "de/memory.txt")[:20]
+    english = [one for part in (SAMPLE / "en").glob("train-*.txt") for one in read_marked(part)]
+    labelled = [one for one in english if one.id in {other.id for other in german}]
+    source = [make_doc(one, "source", "en") for one in labelled]
+    write_docs(folder / "source.spacy", source)
+    write_docs(folder / "dev.spacy", source)
+    views = [*source, *(make_doc(one, "translation", "de") for one in german)]
+    write_docs(folder / "views.spacy", views)
+    inputs = Inputs(
+        [folder / "source.spacy"],
+        folder / "dev.spacy",
+        tiny_encoder,
+        views=[folder / "views.spacy"],
+        target={folder / "dev.spacy": "de"},
+    )
+    changes = {
+        "components.transformer.model.window": 100,
+        "components.transformer.model.stride": 50,
+    }
+    job = Job(find_recipe(request.param), inputs, steps=1, changes=changes)
+    train(job, folder / "out", only=["data", "teacher"], quiet=True)
+    return CONTRASTS[request.param], folder / "out" / "teacher" / "config.cfg"
+
+
+@pytest.mark.filterwarnings("ignore:.*CNW11")
+def test_pulls_of_trained_layers(training):
+    contrasts, config = training
+    pulls = measure_pulls(config, [0, 2], 1)
+    assert {pull.contrast for pull in pulls} == contrasts
+    assert {pull.step for pull in pulls} == {0, 2}
+    assert all(abs(pull.cosine) <= 1 and pull.ratio > 0 for pull in pulls)
+
+
+def test_looking_changes_nothing(training):
+    nlp = init_nlp(load_config(training[1], interpolate=True))
+    assert set(find_contrasts(nlp)) == training[0]
+    words, tags = ["Ada", "flew"], ["B-PER", "O"]
+    example = Example.from_dict(Doc(nlp.vocab, words=words), {"entities": tags})
+    before = nlp.to_bytes()
+    first, again = (read_gradients(nlp, [example]) for _ in range(2))
+    assert first
+    assert first.keys() == again.keys()
+    assert all(numpy.array_equal(first[layer], again[layer]) for layer in first)
+    assert nlp.to_bytes() == before
