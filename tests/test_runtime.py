@@ -211,11 +211,16 @@ def test_package_and_verify(pipelines, tmp_path):
     ]
     before, after = wheels[0].loss
     assert before == after > 0
+    assert wheels[1].loss == wheels[0].loss
     card = tmp_path / "out" / f"{wheels[0].path.name.removesuffix('-py3-none-any.whl')}.md"
     assert "ONNX Runtime, float32 weights" in card.read_text(encoding="utf8")
     (result,) = verify([wheels[1].path], tmp_path / "pipeline", [tmp_path / "dev.spacy"])
     assert result.agreement == 1.0
     assert result.outside_same == result.outside
+    DocBin(docs=[nlp.make_doc("Nothing here.")]).to_disk(tmp_path / "plain.spacy")
+    settings["dev"] = [tmp_path / "plain.spacy"]
+    with pytest.raises(CrossnerError, match=r"CN741.*no labelled documents in .*plain\.spacy"):
+        package(tmp_path / "pipeline", tmp_path / "out", ["de"], **settings)
     with pytest.raises(
         CrossnerError, match=r"CN739.*de_x on the development text drops.*--max-loss -101"
     ):
