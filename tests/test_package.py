@@ -47,6 +47,11 @@ def trained(tiny_encoder, tmp_path_factory):
     )
     nlp.tokenizer = create_tokenizer("auto")(nlp)
     nlp.config["nlp"]["tokenizer"] = dict(MULTI_LANGUAGE["nlp"]["tokenizer"])
+    # as `train` writes it
+    nlp.config["corpora"]["train"] = {
+        "@readers": "spacy-crossner.ParallelCorpus.v1",
+        "path": f"{folder / 'train.spacy'},{folder / 'annotated'}",
+    }
     train(nlp, make_examples(nlp), steps=40)
     nlp.to_disk(folder / "pipeline")
     docs = []
@@ -194,13 +199,28 @@ def test_an_environment_lends_packages_where_python_has_no_scheme_for_it(tmp_pat
     subprocess.run([python, "-c", "import spacy_crossner"], check=True)
 
 
-def test_tokenizers_of_languages(trained):
+def test_tokenizers_of_languages(trained, tmp_path):
     text = "z.B. die Bank, 北京大学。"
     for language in ("de", "zh", "xx"):
         nlp = open_pipeline(trained / "pipeline", language)
         assert nlp.lang == nlp.meta["lang"] == language
         own = spacy.load(trained / "pipeline") if language == "xx" else get_tokenizer(language)
         assert [t.text for t in nlp.make_doc(text)] == [t.text for t in own.make_doc(text)]
+        # the config says so too, or the wheel would ask for the segmenters of all languages
+        nlp.to_disk(tmp_path / language)
+        again = spacy.load(tmp_path / language)
+        assert type(again.tokenizer) is type(own.tokenizer)
+        assert [t.text for t in again.make_doc(text)] == [t.text for t in own.make_doc(text)]
+        if language == "zh":
+            assert set(again.tokenizer.segmenters) <= {"zh"}
+
+
+def test_no_path_of_the_training_is_in_a_wheel(trained, wheels):
+    assert str(trained) in (trained / "pipeline" / "config.cfg").read_text(encoding="utf8")
+    for name, wheel in wheels.items():
+        with zipfile.ZipFile(wheel) as archive:
+            (config,) = [one for one in archive.namelist() if one.endswith("config.cfg")]
+            assert str(trained) not in archive.read(config).decode("utf8"), name
 
 
 def test_wheels_require_their_segmenters(trained, wheels, tmp_path):

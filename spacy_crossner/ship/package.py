@@ -191,7 +191,8 @@ def open_pipeline(path: Path, language: str) -> Language:
     RETURNS (Language): The pipeline, without the paths of its training.
     """
     config = load_config(path / "config.cfg")
-    exclude = ["meta"]
+    # spaCy would put the config on disk back in the place of this one
+    exclude = ["meta", "config"]
     # one that is for many languages already keeps its tokenizer, whatever it is
     if not config["nlp"]["lang"] == language == MULTIPLE:
         exclude.append("tokenizer")
@@ -204,6 +205,12 @@ def open_pipeline(path: Path, language: str) -> Language:
         if keys[1:] == ["model", "name"]:
             config["components"][keys[0]]["model"]["name"] = Path(value).name
     config["paths"] = dict.fromkeys(config.get("paths", {}))
+    for keys, value in list(walk_dict(config)):
+        if keys[0] != "components" and isinstance(value, str) and Path(value).is_absolute():
+            section = config
+            for key in keys[:-1]:
+                section = section[key]
+            section[keys[-1]] = None
     meta = {**load_meta(path / "meta.json"), "lang": language}
     nlp = load_model_from_config(config, meta=meta)
     nlp.from_disk(path, exclude=exclude)
