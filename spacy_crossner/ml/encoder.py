@@ -86,10 +86,11 @@ class EncoderModel(Model[list[Doc], FullTransformerBatch]):
         shims = saved["shims"]
         try:
             self.from_dict({**saved, "shims": [[] for _ in shims]})
-            data = shims.pop().pop()
+            (parts,) = (part for part in shims if part)
         except Exception as error:  # a damaged message fails anywhere
             raise CrossnerError(Errors.CN054.format(reason=shorten(error))) from None
-        get_shim(self).from_bytes(data)
+        # without a name here, so that the shim can let go of it
+        get_shim(self).from_bytes(parts.pop())
         return self
 
 

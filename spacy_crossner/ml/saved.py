@@ -22,6 +22,8 @@ _PLAIN = re.compile(r"\w[\w .+-]*", re.ASCII)
 _SUFFIXES = (".json", ".txt", ".model", ".jinja", ".codes")
 # Names code, or files and repositories outside of the folder.
 _OUTSIDE = re.compile(r"auto_map|.*_files?|.*_?name_or_path|custom_pipelines")
+# Values to look at at a time.
+CHUNK = 2**20
 _BACKBONES = ("backbone", "backbone_config", "use_pretrained_backbone", "use_timm_backbone")
 
 
@@ -141,7 +143,12 @@ def read_weights(data: Any, part: str) -> dict[str, torch.Tensor]:
         if not (isinstance(name, str) and isinstance(tensor, torch.Tensor)):
             reason = f"{shorten(repr(name))} is not a tensor"
             raise CrossnerError(Errors.CN055.format(part=part, reason=reason))
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        if tensor.is_floating_point() and not is_finite(tensor):
             reason = f"{name} has values that are not finite numbers"
             raise CrossnerError(Errors.CN055.format(part=part, reason=reason))
     return weights
+
+
+def is_finite(tensor: torch.Tensor) -> bool:
+    """Check if all values are finite numbers, with no copy of a large tensor."""
+    return all(chunk.isfinite().all() for chunk in tensor.reshape(-1).split(CHUNK))
