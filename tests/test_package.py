@@ -239,6 +239,15 @@ def test_wheels_require_their_segmenters(trained, wheels, tmp_path):
     assert nlp.tokenizer.segmenters == {"zh": names["zh"]} if "zh" in names else {}
 
 
+def test_a_wheel_that_does_not_require_its_segmenters_is_refused(trained, tmp_path, monkeypatch):
+    if "zh" not in spacy.load(trained / "pipeline").tokenizer.segmenters:
+        pytest.skip("no segmenter for Chinese is installed")
+    monkeypatch.setattr("spacy_crossner.ship.package.segmenter_requirements", lambda names: [])
+    wheels = package(trained / "pipeline", tmp_path, ["zh"], trim=False, version="1.2.3")
+    with pytest.raises(CrossnerError, match=r"CN721.*zh_crossner_trf"):
+        verify([wheels[1].path], trained / "pipeline", [trained / "texts"])
+
+
 def test_a_language_that_spacy_does_not_know(trained, tmp_path):
     wheels = package(trained / "pipeline", tmp_path, ["sw"], trim=False, version="1.2.3")
     assert wheels[1].path.name == "sw_crossner_trf-1.2.3-py3-none-any.whl"

@@ -25,13 +25,14 @@ def hide(names):
     if not names:
         return
     from importlib import metadata
+    from importlib.machinery import PathFinder
 
-    class Hidden:
-        """Refuses to find them."""
+    class Visible(PathFinder):
+        """Finds everything else."""
 
-        def find_spec(self, name, path=None, target=None):
-            if name.split(".")[0] in names:
-                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        @classmethod
+        def find_spec(cls, name, path=None, target=None):
+            return None if name.split(".")[0] in names else super().find_spec(name, path, target)
 
     find_all = metadata.distributions
 
@@ -42,7 +43,7 @@ def hide(names):
 
     # also where entry points are looked up
     metadata.distributions = distributions
-    sys.meta_path.insert(0, Hidden())
+    sys.meta_path[sys.meta_path.index(PathFinder)] = Visible
 
 
 def scores_of(group):

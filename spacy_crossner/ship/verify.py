@@ -27,6 +27,7 @@ from spacy_crossner.files import write_json
 from spacy_crossner.ml.precision import PRECISION_VARIABLE
 from spacy_crossner.ml.unknown import TRIMMED_TO
 from spacy_crossner.pipeline.load import load_pipeline
+from spacy_crossner.pipeline.segmenters import SEGMENTERS
 from spacy_crossner.ship.download import pip_command
 from spacy_crossner.ship.outside import SENTENCES
 from spacy_crossner.ship.package import CHECKSUMS, read_texts
@@ -159,9 +160,30 @@ def try_wheel(wheel: Path, texts: Sequence[str], install: Sequence[str] = ()) ->
         options = [] if install else ["--no-index"]
         arguments = ["install", "-q", *options, str(wheel.resolve()), *install]
         _run([*pip_command(python), *arguments], wheel)
+        if not install:
+            # again, because pip does nothing where the lent packages have one of the same version
+            again = ["--no-deps", "--ignore-installed"]
+            _run([*pip_command(python), *arguments, *again], wheel)
         request = {"name": name, "texts": [*texts, *outside_texts(wheel), MIXED]}
-        request["hide"] = list(HIDDEN) if "runtime" in read_meta(wheel) else []
+        request["hide"] = find_unneeded(wheel)
         return _ask(python, Path(folder), wheel, request)
+
+
+def find_unneeded(wheel: Path) -> list[str]:
+    """List modules that a wheel has to do without, although the environment may have them.
+
+    wheel (Path): The wheel.
+    RETURNS (List[str]): Modules of word segmenters that it does not require, and for one on ONNX
+        Runtime those of torch.
+    """
+    meta = read_meta(wheel)
+    required = set(meta.get("requirements", []))
+    needed: set[str] = set()
+    others = set(HIDDEN if "runtime" in meta else ())
+    for segmenter in SEGMENTERS.values():
+        known = needed if required.issuperset(segmenter.requires) else others
+        known.update(segmenter.modules)
+    return sorted(others - needed)
 
 
 def outside_texts(wheel: Path) -> list[str]:
