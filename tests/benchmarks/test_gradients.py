@@ -15,8 +15,10 @@ from spacy_crossner.data.shards import write_docs
 from spacy_crossner.training.recipes import find_recipe
 from spacy_crossner.training.run import Inputs, Job, train
 
-CONTRASTS = {"concner": {"sentence_contrast", "label_contrast"}}
-CONTRASTS["mclner with its own teacher"] = {"sentence_contrast", "relation_contrast"}
+CONTRASTS = {
+    "concner": {"sentence_contrast", "label_contrast"},
+    "mclner": {"sentence_contrast", "relation_contrast"},
+}
 
 
 @pytest.fixture(scope="module", params=CONTRASTS)
