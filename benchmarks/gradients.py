@@ -64,7 +64,10 @@ def measure_pulls(path: Path, at: Sequence[int], batches: int = 8) -> list[Pull]
         if begin <= step < begin + batches:
             for name, layer, pull in _compare(nlp, batch, switches):
                 seen.setdefault((begin, name, layer), []).append(pull)
-        nlp.update(batch, drop=training["dropout"], sgd=optimizer)
+        # as spaCy's loop does it: an optimizer given here would miss the gradients of listeners
+        nlp.update(batch, drop=training["dropout"], sgd=cast(Any, False))
+        for pipe in list_pipes(nlp):
+            pipe.finish_update(optimizer)
         optimizer.step_schedules()
     return [Pull(*key, *numpy.mean(pulls, axis=0).tolist()) for key, pulls in seen.items()]
 
@@ -120,7 +123,7 @@ def read_gradients(nlp: Language, batch: list[Example]) -> dict[int, numpy.ndarr
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         nlp.update(batch, drop=0.0, sgd=cast(Any, False))
-    pipes: list[Any] = [pipe for _, pipe in nlp.pipeline]
+    pipes = list_pipes(nlp)
     encoder: Any = get_shim(next(p.model for p in pipes if p.name == "transformer"))._model
     found = {}
     for number, layer in enumerate(find_layers(encoder)):
@@ -134,3 +137,8 @@ def read_gradients(nlp: Language, batch: list[Example]) -> dict[int, numpy.ndarr
             for name in node.grad_names:
                 node.set_grad(name, node.ops.xp.zeros_like(node.get_grad(name)))
     return found
+
+
+def list_pipes(nlp: Language) -> list[Any]:
+    """List the components of a pipeline."""
+    return [pipe for _, pipe in nlp.pipeline]

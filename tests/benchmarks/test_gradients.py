@@ -7,7 +7,7 @@ from spacy.training import Example
 from spacy.training.initialize import init_nlp
 from spacy.util import load_config
 
-from benchmarks.gradients import find_contrasts, measure_pulls, read_gradients
+from benchmarks.gradients import find_contrasts, list_pipes, measure_pulls, read_gradients
 from benchmarks.rules import SAMPLE
 from spacy_crossner.data.markup import read_marked
 from spacy_crossner.data.sample import make_doc
@@ -68,3 +68,20 @@ def test_looking_changes_nothing(training):
     assert first.keys() == again.keys()
     assert all(numpy.array_equal(first[layer], again[layer]) for layer in first)
     assert nlp.to_bytes() == before
+
+
+@pytest.mark.filterwarnings("ignore:.*CNW11")
+def test_training_leaves_no_gradient_behind(training, monkeypatch):
+    found = []
+
+    def keep(nlp, batch, switches):
+        pipes = list_pipes(nlp)
+        modules = [s._model for p in pipes for node in p.model.walk() for s in node.shims]
+        found.append([p.grad for m in modules for p in m.parameters() if p.grad is not None])
+        return iter(())
+
+    monkeypatch.setattr("benchmarks.gradients._compare", keep)
+    measure_pulls(training[1], [0, 2], 1)
+    assert len(found) == 2
+    assert found[1]
+    assert not any(gradient.any() for gradient in found[1])
