@@ -1249,3 +1249,9 @@ class Warnings(metaclass=_Coded):
         "but that of the pipeline has {expected}. Evaluate it on the same files with `python -m "
         "spacy crossner evaluate`."
     )
+
+    # 7xx: shipping
+    CNW71 = (
+        "An earlier version has packaged this pipeline in int8, so the texts of a batch change "
+        "each other's scores a little. Package it again."
+    )

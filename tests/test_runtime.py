@@ -13,7 +13,8 @@ from spacy.tokens import DocBin
 
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.ml.embedding_table import EmbeddingTable, make_table
-from spacy_crossner.ml.onnx_graph import find_graphs
+from spacy_crossner.ml.onnx_encoder import OnnxEncoder
+from spacy_crossner.ml.onnx_graph import find_graphs, make_session, run_session
 from spacy_crossner.pipeline.token_pair_ner import DEFAULT_MODEL
 from spacy_crossner.ship import probe
 from spacy_crossner.ship import runtime as runtime_module
@@ -119,6 +120,41 @@ def test_int8_texts_do_not_change_their_neighbours(pipelines):
     alone = [converted(text) for text in texts]
     for size in (2, 64):
         same(alone, converted.pipe(texts, batch_size=size), 1e-5)
+
+
+def test_a_matrix_that_other_nodes_read_stays():
+    onnx = pytest.importorskip("onnx")
+    matrices = {name: numpy.eye(4, dtype="float32") * (i + 1) for i, name in enumerate("abc")}
+    nodes = [
+        onnx.helper.make_node("MatMul", ["x", "a"], ["y"]),
+        onnx.helper.make_node("MatMul", ["y", "b"], ["z"]),
+        onnx.helper.make_node("Add", ["z", "b"], ["w"]),
+        onnx.helper.make_node("MatMul", ["w", "c"], ["out"]),
+    ]
+    shape = onnx.TensorProto.FLOAT, [4, 4]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "graph",
+        [onnx.helper.make_tensor_value_info("x", *shape)],
+        [onnx.helper.make_tensor_value_info("out", *shape)],
+        [onnx.numpy_helper.from_array(array, name) for name, array in matrices.items()],
+    )
+    versions = [onnx.helper.make_opsetid("", runtime_module.OPSET)]
+    plain = onnx.helper.make_model(graph, opset_imports=versions, ir_version=9).SerializeToString()
+    small = runtime_module.quantize(plain)
+    x = numpy.random.default_rng(0).standard_normal((4, 4)).astype("float32")
+    x[1] = 0.0
+    expected, found = (run_session(make_session(one, 1), {"x": x})[0] for one in (plain, small))
+    assert numpy.abs(expected - found).max() < 0.05 * numpy.abs(expected).max()
+    # in the order of the graph, or the same pipeline would not give the same wheel
+    names = [item.name for item in onnx.load_from_string(small).graph.initializer]
+    assert [name for name in names if name.endswith(".codes")] == ["a.codes", "b.codes", "c.codes"]
+
+
+def test_int8_of_an_earlier_version_is_named(pipelines):
+    encoder = OnnxEncoder()
+    with pytest.warns(UserWarning, match="CNW71"):
+        encoder.set_encoder(b"...DynamicQuantizeLinear...", None, b"", {})
 
 
 def test_loads_and_predicts_without_torch(pipelines, tmp_path):

@@ -86,11 +86,11 @@ class EncoderModel(Model[list[Doc], FullTransformerBatch]):
         shims = saved["shims"]
         try:
             self.from_dict({**saved, "shims": [[] for _ in shims]})
-            (parts,) = (part for part in shims if part)
+            # in a list, and not under a name, so that the shim can let go of it
+            data = [shims.pop().pop()]
         except Exception as error:  # a damaged message fails anywhere
             raise CrossnerError(Errors.CN054.format(reason=shorten(error))) from None
-        # without a name here, so that the shim can let go of it
-        get_shim(self).from_bytes(parts.pop())
+        get_shim(self).from_bytes(data.pop())
         return self
 
 

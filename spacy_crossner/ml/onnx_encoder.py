@@ -1,5 +1,6 @@
 """Token vectors from an encoder that was exported to ONNX: no torch, no transformers."""
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from io import BytesIO
@@ -14,7 +15,7 @@ from thinc.api import Model
 from thinc.types import Floats2d, Ints1d, Ragged
 from tokenizers import Tokenizer
 
-from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.errors import CrossnerError, Errors, Warnings
 from spacy_crossner.ml.embedding_table import CODES, SCALES, EmbeddingTable
 from spacy_crossner.ml.onnx_graph import ONNX, RUNTIME, OnnxGraph, refuse_training
 from spacy_crossner.ml.pieces import PieceBatch, PieceTokenizer, ids_of, read_text, run_texts
@@ -24,6 +25,8 @@ ENCODER_FILE = "encoder.onnx"
 ENCODER_INPUTS = ("embeddings", "mask")
 TOKENIZER_FILE = "tokenizer.json"
 INFO_FILE = "encoder.json"
+# Operator that scales all windows of a run alike.
+OLD_QUANTIZATION = b"DynamicQuantizeLinear"
 
 
 class OnnxEncoder(OnnxGraph):
@@ -67,6 +70,8 @@ class OnnxEncoder(OnnxGraph):
         tokenizer_data (bytes): The content of a tokenizer.json.
         info (Dict[str, Any]): Entries unknown_id, unknown, pad_id, n_positions and trimmed_to.
         """
+        if OLD_QUANTIZATION in graph:
+            warnings.warn(Warnings.CNW71, stacklevel=2)
         self.set_graph(graph)
         self.table, self.tokenizer_data, self.info = table, tokenizer_data, info
         self._tokenizer = None

@@ -24,6 +24,7 @@ from spacy.util import (
     load_config,
     load_meta,
     load_model_from_config,
+    set_dot_to_object,
     walk_dict,
 )
 from spacy.vocab import Vocab
@@ -31,7 +32,7 @@ from spacy.vocab import Vocab
 from spacy_crossner.about import __version__
 from spacy_crossner.data.languages import LANGUAGES, find_rules, is_known
 from spacy_crossner.data.shards import find_shards, read_docs
-from spacy_crossner.data.view import get_view
+from spacy_crossner.data.view import get_lang, get_view
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import scratch_beside, write_file
 from spacy_crossner.ml.unknown import TRIMMED_TO
@@ -66,7 +67,8 @@ class Packed(NamedTuple):
     languages (Tuple[str, ...]): The languages it is for.
     trimmed (Optional[Trimmed]): What was cut from its vocabulary; None if nothing was.
     loss (Optional[Tuple[float, float]]): F1 on the development text, with torch and with ONNX
-        Runtime; None if it was not measured.
+        Runtime: in the wheel's language, or where there is none in it, in all languages with the
+        wheel of all languages. None if it was not measured.
     """
 
     path: Path
@@ -154,9 +156,9 @@ def package(
                 from spacy_crossner.ship.runtime import to_onnx
 
                 original, nlp = nlp, to_onnx(nlp, weights, graphs)
-                # once, because all wheels have the same graphs; here in every language
-                if dev and code == MULTIPLE:
-                    loss = check_loss(original, nlp, dev_docs, max_loss, f"{code}_{name}")
+                # where there is no text in the language of a wheel, that of all has to do
+                if found := [doc for doc in dev_docs if code in (MULTIPLE, get_lang(doc))]:
+                    loss = check_loss(original, nlp, found, max_loss, f"{code}_{name}")
             # what was trained on decides, too; without it, nothing is known
             licences = _join_licences(used) if all_sources else ""
             nlp.meta.update(
@@ -202,15 +204,15 @@ def open_pipeline(path: Path, language: str) -> Language:
         config["nlp"]["tokenizer"] = tokenizer
     # where the encoder lay: since it was trained, its weights are part of the pipeline
     for keys, value in walk_dict(config.interpolate()["components"]):
-        if keys[1:] == ["model", "name"]:
-            config["components"][keys[0]]["model"]["name"] = Path(value).name
+        if keys[-1] == "name" and "model" in keys and isinstance(value, str):
+            set_dot_to_object(config, ".".join(["components", *keys]), Path(value).name)
+    # and the files that it was trained on
     config["paths"] = dict.fromkeys(config.get("paths", {}))
     for keys, value in list(walk_dict(config)):
-        if keys[0] != "components" and isinstance(value, str) and Path(value).is_absolute():
-            section = config
-            for key in keys[:-1]:
-                section = section[key]
-            section[keys[-1]] = None
+        parts = value.split(",") if isinstance(value, str) else value
+        is_path = isinstance(parts, list) and any(Path(str(part)).is_absolute() for part in parts)
+        if keys[0] != "components" and is_path:
+            set_dot_to_object(config, ".".join(keys), None)
     meta = {**load_meta(path / "meta.json"), "lang": language}
     nlp = load_model_from_config(config, meta=meta)
     nlp.from_disk(path, exclude=exclude)

@@ -32,6 +32,7 @@ from spacy_crossner.pipeline.ner import CrossnerNER
 from spacy_crossner.ship.trim import find_encoders
 
 Weights = Literal["int8", "float32"]
+# `quantize` writes operators as they are in this version.
 OPSET = 17
 # Shapes of the two samples: the graph is traced on the first and compared on the second.
 SAMPLES = ((2, 7), (3, 11))
@@ -48,8 +49,8 @@ def to_onnx(
     """Convert a pipeline whose NER components share or hold an encoder.
 
     nlp (Language): A trained pipeline; it is not changed.
-    weights (str): "int8" quantizes the encoder's matrices per channel, and its activations as they
-        come; "float32" keeps both exact.
+    weights (str): "int8" quantizes the encoder's matrices per column, and what is multiplied with
+        them per row, as it comes; "float32" keeps both exact.
     cache (Optional[Dict[str, bytes]]): Keeps graphs, for pipelines with the same weights but for
         the vocabulary.
     RETURNS (Language): The same pipeline on ONNX Runtime.
@@ -256,7 +257,7 @@ def export_module(
 
 
 def quantize(graph: bytes) -> bytes:
-    """Compute the matrix products of a graph in int8: a scale per column of a matrix and per row.
+    """Compute a graph's products with its own matrices in int8: a scale per column and per row.
 
     The rows of an input are scaled one by one, as they come. So the few very large activations of
     a word piece cost the others nothing, and the texts of a batch do not change each other.
@@ -272,21 +273,28 @@ def quantize(graph: bytes) -> bytes:
     except ImportError:
         raise CrossnerError(Errors.CN738) from None
     model = onnx.load_from_string(graph)
-    matrices = {item.name: item for item in model.graph.initializer if len(item.dims) == 2}
+    matrices = {
+        item.name: item
+        for item in model.graph.initializer
+        if len(item.dims) == 2 and item.data_type == onnx.TensorProto.FLOAT
+    }
     scaled: set[str] = set()
+    multiplied: dict[str, Any] = {}
     nodes = []
     for node in model.graph.node:
         if node.op_type != "MatMul" or node.input[1] not in matrices:
             nodes.append(node)
             continue
         source, name = node.input
+        multiplied[name] = matrices[name]
         if source not in scaled:
             scaled.add(source)
             nodes.extend(_scale_rows(source))
         nodes.extend(_multiply(source, name, node.output[0]))
+    # other nodes may read the same matrix
     used = {name for node in nodes for name in node.input}
     kept = [item for item in model.graph.initializer if item.name in used]
-    parts = [part for name in matrices.keys() - used for part in _store_in_int8(matrices[name])]
+    parts = [part for item in multiplied.values() for part in _store_in_int8(item)]
     del model.graph.node[:], model.graph.initializer[:]
     model.graph.node.extend(nodes)
     model.graph.initializer.extend([*kept, *parts, *_constants()])

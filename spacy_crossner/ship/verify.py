@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 import srsly
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from spacy.language import Language
 from spacy.tokens import Doc
 
@@ -177,13 +179,18 @@ def find_unneeded(wheel: Path) -> list[str]:
         Runtime those of torch.
     """
     meta = read_meta(wheel)
-    required = set(meta.get("requirements", []))
+    required = {get_name(requirement) for requirement in meta.get("requirements", [])}
     needed: set[str] = set()
     others = set(HIDDEN if "runtime" in meta else ())
     for segmenter in SEGMENTERS.values():
-        known = needed if required.issuperset(segmenter.requires) else others
+        known = needed if required.issuperset(map(get_name, segmenter.requires)) else others
         known.update(segmenter.modules)
     return sorted(others - needed)
+
+
+def get_name(requirement: str) -> str:
+    """Get the name of the distribution that a requirement is of, in the form to compare."""
+    return canonicalize_name(Requirement(requirement).name)
 
 
 def outside_texts(wheel: Path) -> list[str]:
