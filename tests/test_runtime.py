@@ -7,6 +7,7 @@ import sys
 from threading import Thread
 
 import numpy
+import onnx
 import pytest
 import spacy
 from spacy.tokens import DocBin
@@ -123,7 +124,6 @@ def test_int8_texts_do_not_change_their_neighbours(pipelines):
 
 
 def test_a_matrix_that_other_nodes_read_stays():
-    onnx = pytest.importorskip("onnx")
     matrices = {name: numpy.eye(4, dtype="float32") * (i + 1) for i, name in enumerate("abc")}
     nodes = [
         onnx.helper.make_node("MatMul", ["x", "a"], ["y"]),
