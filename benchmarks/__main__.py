@@ -270,11 +270,11 @@ def gradients_cli(
     batches: Annotated[int, typer.Option(min=1, help="Batches to look at each time.")] = 8,
 ) -> None:
     """Compare the gradients of contrasts with those of the labels, per layer of the encoder."""
-    from benchmarks.gradients import measure_pulls
+    from benchmarks.gradients import measure_cosines
 
     rows = [
         (one.step, one.contrast, one.layer, f"{one.cosine:+.3f}", f"{one.ratio:.3f}")
-        for one in measure_pulls(config, list(map(int, split_list(at))), batches)
+        for one in measure_cosines(config, list(map(int, split_list(at))), batches)
     ]
     typer.echo(render_rows(("step", "contrast", "layer", "cosine", "ratio"), rows))
 

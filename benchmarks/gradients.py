@@ -1,4 +1,4 @@
-"""Do contrasts pull where labels pull? Cosines of their gradients, layer by layer."""
+"""Cosine similarity between the gradients of contrasts and of the label loss, per layer."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from spacy.training.initialize import init_nlp
 from spacy.training.loop import create_train_batches
 from spacy.util import load_config, registry, resolve_dot_names
 
-from spacy_crossner.ml.encoder import get_shim
 from spacy_crossner.ml.freeze import find_layers
 from spacy_crossner.pipeline.contrast import Contrast
 from spacy_crossner.pipeline.token_pair_ner import TokenPairNER
+from spacy_crossner.ship.trim import find_encoders
 
 # Weight of a contrast that counts for nothing, but keeps its place among the encoder's listeners.
 OFF = 1e-9
@@ -25,14 +25,14 @@ PRECISION = "components.transformer.model.precision"
 
 
 @dataclass(frozen=True)
-class Pull:
-    """How a contrast pulls at a layer of the encoder, compared with the labels.
+class GradientCosine:
+    """The gradient of a contrast at an encoder layer, compared with that of the label loss.
 
     step (int): Steps of training before.
     contrast (str): The contrast.
     layer (int): The layer, from 0.
-    cosine (float): Of both gradients, the mean over batches. Positive: they want the same.
-    ratio (float): Length of the contrast's gradient over that of the labels' gradient.
+    cosine (float): Of both gradients, mean over batches; 1 is the same direction.
+    ratio (float): Length of the contrast's gradient over that of the label loss's gradient.
     """
 
     step: int
@@ -42,13 +42,13 @@ class Pull:
     ratio: float
 
 
-def measure_pulls(path: Path, at: Sequence[int], batches: int = 8) -> list[Pull]:
-    """Train as a config says, and look at the gradients now and then.
+def measure_cosines(path: Path, at: Sequence[int], batches: int = 8) -> list[GradientCosine]:
+    """Train with a config, and compare the gradients of contrasts and labels at some steps.
 
     path (Path): The config of a training with contrasts, such as a benchmark writes for each.
     at (Sequence[int]): Numbers of steps to look after.
     batches (int): Batches to look at each time; they are trained on, too.
-    RETURNS (List[Pull]): One per step, contrast and layer whose weights are trained.
+    RETURNS (List[GradientCosine]): One per step, contrast and layer whose weights are trained.
     """
     # differences of gradients would drown in the rounding of bfloat16
     config = load_config(path, overrides={PRECISION: "float32"}, interpolate=True)
@@ -62,14 +62,16 @@ def measure_pulls(path: Path, at: Sequence[int], batches: int = 8) -> list[Pull]
     for step, (_, batch) in zip(range(max(at) + batches), stream, strict=False):
         begin = max((one for one in at if one <= step), default=step + 1)
         if begin <= step < begin + batches:
-            for name, layer, pull in _compare(nlp, batch, switches):
-                seen.setdefault((begin, name, layer), []).append(pull)
+            for name, layer, figures in _compare(nlp, batch, switches):
+                seen.setdefault((begin, name, layer), []).append(figures)
         # as spaCy's loop does it: an optimizer given here would miss the gradients of listeners
         nlp.update(batch, drop=training["dropout"], sgd=cast(Any, False))
         for pipe in list_pipes(nlp):
             pipe.finish_update(optimizer)
         optimizer.step_schedules()
-    return [Pull(*key, *numpy.mean(pulls, axis=0).tolist()) for key, pulls in seen.items()]
+    return [
+        GradientCosine(*key, *numpy.mean(found, axis=0).tolist()) for key, found in seen.items()
+    ]
 
 
 def find_contrasts(nlp: Language) -> dict[str, Callable[[bool], None]]:
@@ -124,7 +126,7 @@ def read_gradients(nlp: Language, batch: list[Example]) -> dict[int, numpy.ndarr
         torch.manual_seed(0)
         nlp.update(batch, drop=0.0, sgd=cast(Any, False))
     pipes = list_pipes(nlp)
-    encoder: Any = get_shim(next(p.model for p in pipes if p.name == "transformer"))._model
+    encoder: Any = find_encoders(nlp)[0]._model
     found = {}
     for number, layer in enumerate(find_layers(encoder)):
         gradients = [p.grad.flatten() for p in layer.parameters() if p.grad is not None]

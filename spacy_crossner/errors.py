@@ -972,8 +972,8 @@ class Errors(metaclass=_Coded):
         "python -m spacy huggingface-hub push {wheel}"
     )
     CN741 = (
-        "There are no labelled documents in {paths}, so the loss of F1 on ONNX Runtime can't be "
-        "measured. Give another --dev, or leave it out."
+        "No document in {paths} is labelled, so the loss of F1 on ONNX Runtime can't be measured. "
+        "Give another --dev, or leave it out."
     )
     CN742 = (
         "{wheel} agrees with its pipeline on {found:.1%} of the entities, below the {wanted:.0%} "

@@ -77,6 +77,7 @@ def test_auto_asks_the_machine(monkeypatch):
     monkeypatch.setenv("SPACY_CROSSNER_PRECISION", "bfloat16")
     assert resolve("auto", CPU) == torch.bfloat16
     monkeypatch.undo()
+    assert isinstance(has_fast_bfloat16("cpu"), bool)
     assert not has_fast_bfloat16("mps")
 
 

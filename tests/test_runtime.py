@@ -12,6 +12,7 @@ import pytest
 import spacy
 from spacy.tokens import DocBin
 
+from spacy_crossner.data.view import View, set_view
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.ml.embedding_table import EmbeddingTable, make_table
 from spacy_crossner.ml.onnx_encoder import OnnxEncoder
@@ -233,6 +234,28 @@ def test_what_can_not_be_converted(tiny_encoder, monkeypatch):
         runtime_module.quantize(b"")
 
 
+def test_a_language_without_labelled_text_takes_the_multilingual_loss(
+    pipelines, tmp_path, monkeypatch
+):
+    nlp = pipelines[0]
+    nlp.to_disk(tmp_path / "pipeline")
+    docs = [example.reference.copy() for example in make_examples(nlp)]
+    for number, doc in enumerate(docs):
+        set_view(doc, View(str(number), "source", "de" if number else "en"))
+    DocBin(docs=docs, store_user_data=True).to_disk(tmp_path / "dev.spacy")
+    seen = {}
+
+    def check(original, converted, docs, max_loss, name):
+        seen[name] = len(docs)
+        return (50.0, float(len(docs)))
+
+    monkeypatch.setattr("spacy_crossner.ship.package.check_loss", check)
+    settings = {"runtime": "onnx", "dev": [tmp_path / "dev.spacy"], "trim": False}
+    wheels = package(tmp_path / "pipeline", tmp_path / "out", ["de", "fr"], **settings)
+    assert seen == {"xx_crossner_trf": len(docs), "de_crossner_trf": len(docs) - 1}
+    assert [wheel.loss[1] for wheel in wheels] == [len(docs), len(docs) - 1, len(docs)]
+
+
 def test_package_and_verify(pipelines, tmp_path):
     nlp = pipelines[0]
     nlp.to_disk(tmp_path / "pipeline")
@@ -255,7 +278,7 @@ def test_package_and_verify(pipelines, tmp_path):
     assert result.outside_same == result.outside
     DocBin(docs=[nlp.make_doc("Nothing here.")]).to_disk(tmp_path / "plain.spacy")
     settings["dev"] = [tmp_path / "plain.spacy"]
-    with pytest.raises(CrossnerError, match=r"CN741.*no labelled documents in .*plain\.spacy"):
+    with pytest.raises(CrossnerError, match=r"CN741.*No document in .*plain\.spacy is labelled"):
         package(tmp_path / "pipeline", tmp_path / "out", ["de"], **settings)
     with pytest.raises(
         CrossnerError, match=r"CN739.*de_x on the development text drops.*--max-loss -101"

@@ -12,6 +12,7 @@ import srsly
 import torch
 
 from spacy_crossner.errors import CrossnerError, Errors, shorten
+from spacy_crossner.ml.half import CHUNK
 
 # For everything of transformers that loads from a folder that a pipeline brought.
 SAFE: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
@@ -22,8 +23,6 @@ _PLAIN = re.compile(r"\w[\w .+-]*", re.ASCII)
 _SUFFIXES = (".json", ".txt", ".model", ".jinja", ".codes")
 # Names code, or files and repositories outside of the folder.
 _OUTSIDE = re.compile(r"auto_map|.*_files?|.*_?name_or_path|custom_pipelines")
-# Values to look at at a time.
-CHUNK = 2**20
 _BACKBONES = ("backbone", "backbone_config", "use_pretrained_backbone", "use_timm_backbone")
 
 
@@ -150,5 +149,5 @@ def read_weights(data: Any, part: str) -> dict[str, torch.Tensor]:
 
 
 def is_finite(tensor: torch.Tensor) -> bool:
-    """Check if all values are finite numbers, with no copy of a large tensor."""
+    """Check if all values are finite, without a copy of the whole tensor."""
     return all(chunk.isfinite().all() for chunk in tensor.reshape(-1).split(CHUNK))

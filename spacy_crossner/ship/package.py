@@ -133,7 +133,6 @@ def package(
     all_texts = read_texts(texts) if trim is not False else {}
     dev_docs = read_dev_docs(dev)
     graphs: dict[str, bytes] = {}
-    loss = None
     all_scores = _read_json(scores, dict) if scores is not None else {}
     all_sources = _read_json(sources, list) if sources is not None else []
     with _naming(sources):
@@ -142,7 +141,7 @@ def package(
         get_performance(all_scores, languages)
     with disk_errors(output, full=Errors.CN715):
         output.mkdir(parents=True, exist_ok=True)
-        wheels = []
+        wheels: list[Packed] = []
         # its wheel is that of all languages
         codes = [code for code in dict.fromkeys(languages) if code != MULTIPLE]
         for code, group in [(MULTIPLE, languages), *((code, [code]) for code in codes)]:
@@ -152,12 +151,15 @@ def package(
                 trimmed = trim_pipeline(nlp, pick_texts(all_texts, group))
             embedded = has_embedded(nlp)
             used = add_embedded(all_sources) if embedded else all_sources
+            # that of the multilingual wheel, unless there are docs in the wheel's language
+            loss = wheels[0].loss if wheels else None
             if runtime == "onnx":
                 from spacy_crossner.ship.runtime import to_onnx
 
                 original, nlp = nlp, to_onnx(nlp, weights, graphs)
-                # where there is no text in the language of a wheel, that of all has to do
-                if found := [doc for doc in dev_docs if code in (MULTIPLE, get_lang(doc))]:
+                # docs without a language count for every wheel
+                langs = (code, MULTIPLE)
+                if found := [d for d in dev_docs if code == MULTIPLE or get_lang(d) in langs]:
                     loss = check_loss(original, nlp, found, max_loss, f"{code}_{name}")
             # what was trained on decides, too; without it, nothing is known
             licences = _join_licences(used) if all_sources else ""
@@ -206,7 +208,7 @@ def open_pipeline(path: Path, language: str) -> Language:
     for keys, value in walk_dict(config.interpolate()["components"]):
         if keys[-1] == "name" and "model" in keys and isinstance(value, str):
             set_dot_to_object(config, ".".join(["components", *keys]), Path(value).name)
-    # and the files that it was trained on
+    # the training data lay there, too
     config["paths"] = dict.fromkeys(config.get("paths", {}))
     for keys, value in list(walk_dict(config)):
         parts = value.split(",") if isinstance(value, str) else value
@@ -277,13 +279,12 @@ def pick_texts(texts: Mapping[Optional[str], Sequence[str]], languages: Iterable
     return [text for code in (None, *languages) for text in texts.get(code, ())]
 
 
-def read_dev_docs(paths: Iterable[Path]) -> list[Doc]:
+def read_dev_docs(paths: Sequence[Path]) -> list[Doc]:
     """Read the labelled docs of `.spacy` files and folders.
 
-    paths (Iterable[Path]): The files and folders.
+    paths (Sequence[Path]): The files and folders.
     RETURNS (List[Doc]): Docs with entity annotation.
     """
-    paths = list(paths)
     docs = (
         doc for path in paths for shard in find_shards(path) for doc in read_docs(shard, Vocab())
     )

@@ -341,10 +341,13 @@ def _store_in_int8(item: Any) -> list[Any]:
 def _constants() -> list[Any]:
     from onnx.numpy_helper import from_array
 
-    floats = {"tiny": numpy.finfo("float32").tiny * 127, "limit": 127, "one": 1}
-    arrays = {name: numpy.float32(value) for name, value in floats.items()}
-    arrays["zero"] = numpy.uint8(128)
-    return [from_array(numpy.array(array), f"int8.{name}") for name, array in arrays.items()]
+    values = {
+        "tiny": numpy.float32(numpy.finfo("float32").tiny * 127),
+        "limit": numpy.float32(127),
+        "one": numpy.float32(1),
+        "zero": numpy.uint8(128),
+    }
+    return [from_array(numpy.array(value), f"int8.{name}") for name, value in values.items()]
 
 
 @contextmanager

@@ -5,6 +5,7 @@ that refuses every connection, and has to find the same entities, with the same 
 pipeline that it was made from.
 """
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -162,8 +163,8 @@ def try_wheel(wheel: Path, texts: Sequence[str], install: Sequence[str] = ()) ->
         options = [] if install else ["--no-index"]
         arguments = ["install", "-q", *options, str(wheel.resolve()), *install]
         _run([*pip_command(python), *arguments], wheel)
-        if not install:
-            # again, because pip does nothing where the lent packages have one of the same version
+        if not install and importlib.util.find_spec(name):
+            # pip skips a wheel if the lent packages include the same version of it
             again = ["--no-deps", "--ignore-installed"]
             _run([*pip_command(python), *arguments, *again], wheel)
         request = {"name": name, "texts": [*texts, *outside_texts(wheel), MIXED]}

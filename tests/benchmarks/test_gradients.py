@@ -7,7 +7,7 @@ from spacy.training import Example
 from spacy.training.initialize import init_nlp
 from spacy.util import load_config
 
-from benchmarks.gradients import find_contrasts, list_pipes, measure_pulls, read_gradients
+from benchmarks.gradients import find_contrasts, list_pipes, measure_cosines, read_gradients
 from benchmarks.rules import SAMPLE
 from spacy_crossner.data.markup import read_marked
 from spacy_crossner.data.sample import make_doc
@@ -49,12 +49,12 @@ def training(request, tiny_encoder, tmp_path_factory):
 
 
 @pytest.mark.filterwarnings("ignore:.*CNW11")
-def test_pulls_of_trained_layers(training):
+def test_cosines_of_trained_layers(training):
     contrasts, config = training
-    pulls = measure_pulls(config, [0, 2], 1)
-    assert {pull.contrast for pull in pulls} == contrasts
-    assert {pull.step for pull in pulls} == {0, 2}
-    assert all(abs(pull.cosine) <= 1 and pull.ratio > 0 for pull in pulls)
+    found = measure_cosines(config, [0, 2], 1)
+    assert {one.contrast for one in found} == contrasts
+    assert {one.step for one in found} == {0, 2}
+    assert all(abs(one.cosine) <= 1 and one.ratio > 0 for one in found)
 
 
 def test_looking_changes_nothing(training):
@@ -81,7 +81,7 @@ def test_training_leaves_no_gradient_behind(training, monkeypatch):
         return iter(())
 
     monkeypatch.setattr("benchmarks.gradients._compare", keep)
-    measure_pulls(training[1], [0, 2], 1)
+    measure_cosines(training[1], [0, 2], 1)
     assert len(found) == 2
     assert found[1]
     assert not any(gradient.any() for gradient in found[1])
