@@ -20,6 +20,7 @@ from spacy_crossner.errors import CrossnerError
 from spacy_crossner.start.init import render_project
 from spacy_crossner.start.plan import Plan, Target
 from spacy_crossner.training import run
+from spacy_crossner.training.average import average_pipelines
 from spacy_crossner.training.data import choose_docs, find_languages
 from spacy_crossner.training.describe import describe as describe_stage
 from spacy_crossner.training.recipes import Recipe, find_folder, find_recipe, read_recipes
@@ -90,6 +91,50 @@ def test_several_teachers(job, tmp_path):
     (manifest,) = out.glob("annotate/*/manifest.json")
     assert len(srsly.read_json(manifest)["settings"]["teachers"]) == 2
     assert "token_pair_ner" in spacy.load(out / "teacher-2" / PIPELINE).pipe_names
+
+
+def test_several_students_become_one(job, tmp_path):
+    """They share teacher and text, differ in seed, and the mean of their weights is calibrated."""
+    three = replace(job, recipe=RECIPES["crossner with three students"])
+    names = [stage.name for stage in plan(three)]
+    students = ["student", "student.2", "student.3", "average-student"]
+    assert names[3:] == ["annotate", *students, "calibrate"]
+    assert names[:4] == [stage.name for stage in plan(job)[:4]]
+    assert plan(three)[4].key == plan(job)[4].key
+    train(three, tmp_path / "run", quiet=True)
+    own = [weights(tmp_path / "run" / name / PIPELINE) for name in students]
+    moved = 0
+    for key, mean in own.pop().items():
+        found = numpy.stack([one[key] for one in own]).astype("float64")
+        moved += bool(numpy.ptp(found, axis=0).any())
+        numpy.testing.assert_allclose(mean, found.mean(axis=0), atol=1e-6)
+    assert moved > 10
+    calibrated = weights(tmp_path / "run" / "calibrate" / PIPELINE)
+    assert all(
+        (calibrated[key] == mean).all()
+        for key, mean in weights(tmp_path / "run" / "average-student" / PIPELINE).items()
+    )
+
+
+def test_pipelines_that_differ_are_not_averaged(job, tmp_path):
+    train(job, tmp_path / "one", quiet=True)
+    pairs = replace(job, recipe=RECIPES["crossner with token pairs"])
+    train(pairs, tmp_path / "other", only=["data", "teacher"], quiet=True)
+    folders = [tmp_path / "one" / "student" / PIPELINE, tmp_path / "other" / "teacher" / PIPELINE]
+    with pytest.raises(CrossnerError, match=r"\[CN122\]"):
+        average_pipelines(folders)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"students": 0}, "students must be at least 1"),
+        ({"students": 2, "continue_from_teacher": False}, "continue_from_teacher to true"),
+    ],
+)
+def test_how_many_students(changes, message):
+    with pytest.raises(ValueError, match=message):
+        replace(RECIPES["crossner"], **changes)
 
 
 def test_what_is_the_same_is_shared(job):

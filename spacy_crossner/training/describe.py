@@ -24,6 +24,11 @@ def describe(stage: Stage, job: Job, place: Place) -> list[str]:
         # the same weights are in model-last
         config, output = shlex.quote(str(folder / CONFIG)), shlex.quote(str(folder))
         return [f"{own} train {config} --output {output}{gpu}"]
+    if stage.kind == "average":
+        paths = (folder / PIPELINE, *(place(need) / PIPELINE for need in stage.needs))
+        return [
+            "# {}: the mean of the weights of {}".format(*map(str, paths[:1]), _join(paths[1:]))
+        ]
     if stage.kind == "calibrate":
         paths = (place(stage.needs[0]) / PIPELINE, job.inputs.dev, folder / PIPELINE)
         return [f"{own} crossner calibrate {_join(paths)} --threshold"]

@@ -44,6 +44,8 @@ class Recipe:
     continue_from_teacher (bool): Whether students start from their teacher's weights.
     steps (float): Factor on the number of steps of each training.
     student_steps (float): Another factor on those of a student.
+    students (int): How many students go on from the teacher in each round, each with its own seed;
+        the mean of their weights is the student.
     teachers (Tuple[Recipe, ...]): Recipes that train the teachers of the first round, whose
         probabilities are averaged; without any, the recipe trains its own. Students continue from
         the first. A recipe that occurs again trains with another seed.
@@ -60,6 +62,7 @@ class Recipe:
     continue_from_teacher: bool = False
     steps: float = 1.0
     student_steps: float = 1.0
+    students: int = 1
     teachers: tuple["Recipe", ...] = ()
 
     def __post_init__(self) -> None:
@@ -70,6 +73,14 @@ class Recipe:
                 raise ValueError(f"'{use}' is not one of {', '.join(USES)}")
         if self.teachers and not self.rounds:
             raise ValueError(f"it has no rounds in which '{self.teachers[0].name}' could teach")
+
+        if self.students < 1:
+            raise ValueError("students must be at least 1")
+        if self.students > 1 and not self.continue_from_teacher:
+            raise ValueError(
+                "only students that start from the same weights can be averaged: set "
+                "continue_from_teacher to true, or students to 1"
+            )
 
     @property
     def slug(self) -> str:

@@ -36,6 +36,7 @@ from spacy_crossner.pipeline.strip import strip_training_components
 from spacy_crossner.report.log import read_log
 from spacy_crossner.scale.execution import Execution, connect
 from spacy_crossner.scale.graph import Graph
+from spacy_crossner.training.average import average_pipelines
 from spacy_crossner.training.calibrate import calibrate_pipeline
 from spacy_crossner.training.data import choose_docs, find_languages
 from spacy_crossner.training.recipes import Recipe
@@ -139,7 +140,7 @@ class Stage:
     """One step of a run, which fills a folder.
 
     name (str): Its name.
-    kind (str): What it does: "data", "train", "calibrate" or "annotate".
+    kind (str): What it does: "data", "train", "average", "calibrate" or "annotate".
     recipe (Recipe): The recipe that it follows.
     settings (Dict[str, Any]): All that decides its result, in plain values.
     needs (Tuple[Stage, ...]): The stages whose results it reads: a training its data, and perhaps
@@ -147,7 +148,7 @@ class Stage:
     """
 
     name: str
-    kind: Literal["data", "train", "calibrate", "annotate"]
+    kind: Literal["data", "train", "average", "calibrate", "annotate"]
     recipe: Recipe
     settings: dict[str, Any]
     needs: tuple["Stage", ...] = ()
@@ -225,7 +226,10 @@ def _number(number: int) -> str:
 
 def _find_data(calibrated: Stage) -> Stage:
     """Find the data stage of the training behind a calibration."""
-    return calibrated.needs[0].needs[0]
+    stage = calibrated
+    while stage.kind != "data":
+        stage = stage.needs[0]
+    return stage
 
 
 def _plan_data(job: Job, recipe: Recipe, name: str, stages: list[Stage]) -> Stage:
@@ -253,11 +257,11 @@ def _plan_training(
     annotated: Optional[Stage] = None,
     teacher: Optional[Stage] = None,
 ) -> list[Stage]:
-    """Plan a training stage and the calibration that follows it."""
+    """Plan a training stage and the calibration that follows it, or several whose weights are
+    averaged in between."""
     start = teacher if teacher is not None and recipe.continue_from_teacher else None
     student = recipe.student if annotated is not None else {}
     settings = {
-        "seed": job.seed,
         "steps": job.count_steps(recipe, student=annotated is not None),
         "encoder": job.inputs.prints["encoder"],
         "config": fingerprint(recipe.config),
@@ -267,9 +271,18 @@ def _plan_training(
         "start": start and start.key,
     }
     needs = tuple(stage for stage in (data, annotated, start) if stage is not None)
-    train = Stage(names[0], "train", recipe, settings, needs)
-    calibrated = {"train": train.key, "dev": job.inputs.prints["dev"]}
-    return [train, Stage(names[1], "calibrate", recipe, calibrated, (train,))]
+    count = recipe.students if annotated is not None else 1
+    stages = []
+    for number in range(count):
+        seed = {"seed": job.seed + number * SEED_STEP}
+        name = f"{names[0]}.{number + 1}" if number else names[0]
+        stages.append(Stage(name, "train", recipe, {**seed, **settings}, needs))
+    if count > 1:
+        averaged = {"train": [stage.key for stage in stages]}
+        stages.append(Stage(f"average-{names[0]}", "average", recipe, averaged, tuple(stages)))
+    trained = stages[-1]
+    calibrated = {"train": trained.key, "dev": job.inputs.prints["dev"]}
+    return [*stages, Stage(names[1], "calibrate", recipe, calibrated, (trained,))]
 
 
 def train(
@@ -459,10 +472,15 @@ def run_stage(stage: Stage, job: Job, place: Place, *, quiet: bool = False) -> N
             result["docs"] = write_docs(scratch / DOCS, docs)
         elif stage.kind == "train":
             result = _train(stage, job, place, scratch, quiet)
+        elif stage.kind == "average":
+            trained = [place(need) / PIPELINE for need in stage.needs]
+            average_pipelines(trained).to_disk(scratch / PIPELINE)
         else:
-            trained = place(stage.needs[0]) / PIPELINE
             found = calibrate_pipeline(
-                trained, job.inputs.dev, scratch / PIPELINE, fit_threshold=True
+                place(stage.needs[0]) / PIPELINE,
+                job.inputs.dev,
+                scratch / PIPELINE,
+                fit_threshold=True,
             )
             result = {name: asdict(calibration) for name, calibration in found.items()}
         _finish(stage, job, scratch, result, began)

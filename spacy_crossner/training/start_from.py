@@ -44,12 +44,12 @@ def start_from(nlp: Language, pipeline: str) -> None:
     """
     trained = load_pipeline(pipeline)
     shared = [name for name in nlp.pipe_names if name in trained.pipe_names]
-    if not any(_modules(nlp.get_pipe(name)) for name in shared):
+    if not any(find_modules(nlp.get_pipe(name)) for name in shared):
         known = ", ".join(trained.pipe_names) or "nothing"
         raise CrossnerError(Errors.CN120.format(pipeline=pipeline, known=known))
     for name in shared:
         mine, theirs = nlp.get_pipe(name), trained.get_pipe(name)
-        if is_training_only(nlp, name) and not (_modules(mine) and _modules(theirs)):
+        if is_training_only(nlp, name) and not (find_modules(mine) and find_modules(theirs)):
             continue  # it has weight 0 in one of them, and so no weights
         labels, others = _outputs(mine), _outputs(theirs)
         if labels != others:
@@ -61,7 +61,7 @@ def start_from(nlp: Language, pipeline: str) -> None:
                     labels=", ".join(labels),
                 )
             )
-        _take(_modules(mine), _modules(theirs), pipeline, name)
+        _take(find_modules(mine), find_modules(theirs), pipeline, name)
         _take_arrays(mine, theirs, pipeline, name)
 
 
@@ -95,7 +95,7 @@ def _shapes(state: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     return {key: tuple(value.shape) for key, value in state.items()}
 
 
-def _modules(pipe: Any) -> list[nn.Module]:
+def find_modules(pipe: Any) -> list[nn.Module]:
     """List the torch modules of a component in the order of its model."""
     return [
         shim._model for node in _nodes(pipe) for shim in node.shims if isinstance(shim, PyTorchShim)
