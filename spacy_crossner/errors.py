@@ -334,6 +334,10 @@ class Errors(metaclass=_Coded):
         "{section}.hidden_width is {width}, but rotary embeddings need an even width. Set an even "
         "hidden_width, or rotary = false."
     )
+    CN131 = (
+        '{section}.ents_from is "classes", but the pair head has none. Set it to "pairs", or the '
+        'model to "spacy-crossner.TokenPairHead.v2".'
+    )
 
     # 2xx: data
     CN201 = (

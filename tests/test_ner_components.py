@@ -336,17 +336,52 @@ def test_spans_key_flows_through(tiny_encoder, factory):
     assert scores["spans_names_f"] == 1.0
 
 
+NESTED = [
+    ("the bank of England in London .", [(0, 19, "ORG"), (12, 19, "LOC"), (23, 29, "LOC")]),
+    (
+        "the president of the city of Paris was in Berlin",
+        [(17, 34, "LOC"), (29, 34, "LOC"), (42, 48, "LOC")],
+    ),
+    ("Maria was at the New York times", [(0, 5, "PER"), (13, 31, "ORG"), (17, 25, "LOC")]),
+    ("the river", []),
+]
+
+
+def test_entities_from_classes(tiny_encoder, tmp_path):
+    """They are the outermost names; each is a candidate with the same score, beside inner names."""
+    nlp = make_nlp(tiny_encoder, token_pair_ner={"ents_from": "classes"})
+    examples = make_examples(nlp, NESTED, spans_key="sc")
+    train(nlp, examples, steps=120)
+    nlp.to_disk(tmp_path)
+    for loaded in (nlp, spacy.load(tmp_path)):
+        assert loaded.evaluate(examples)["spans_sc_f"] == 1.0
+        for (text, gold), doc in zip(
+            NESTED, loaded.pipe([text for text, _ in NESTED]), strict=True
+        ):
+            outermost = [
+                (text[a:b], label)
+                for a, b, label in gold
+                if not any((c, d) != (a, b) and c <= a and b <= d for c, d, _ in gold)
+            ]
+            assert found(doc) == outermost
+            candidates = {s[:2]: s[2] for s in scored(doc)}
+            assert all(
+                candidates[ent.text, ent.label_] == pytest.approx(ent._.score, abs=1e-5)
+                for ent in doc.ents
+            )
+
+
+def test_entities_from_classes_need_classes(tiny_encoder):
+    old = Config().from_str(VERSION_1)["model"]
+    nlp = make_nlp(tiny_encoder, token_pair_ner={"ents_from": "classes", "model": old})
+    nlp.initialize(lambda: make_examples(nlp))
+    with pytest.raises(CrossnerError, match=r"\[CN131\].*TokenPairHead.v2"):
+        nlp(TEXTS[0])
+
+
 def test_nested_entities(tiny_encoder):
-    data = [
-        ("the bank of England in London .", [(0, 19, "ORG"), (12, 19, "LOC"), (23, 29, "LOC")]),
-        (
-            "the president of the city of Paris was in Berlin",
-            [(17, 34, "LOC"), (29, 34, "LOC"), (42, 48, "LOC")],
-        ),
-        ("Maria was at the New York times", [(0, 5, "PER"), (13, 31, "ORG"), (17, 25, "LOC")]),
-        ("the river", []),
-    ]
     nlp = make_nlp(tiny_encoder, token_pair_ner={})
+    data = NESTED
     examples = make_examples(nlp, data, spans_key="sc")
     train(nlp, examples, steps=120)
     scores = nlp.evaluate(examples)
@@ -965,6 +1000,7 @@ def test_a_learn_factor_changes_the_rate_and_not_the_start(rotary):
         ({"loss": {"token_weight": -1.0}}, "CN112.*loss.token_weight"),
         ({"loss": {"kind": "hinge"}}, "hinge|bce"),
         ({"loss": {"kid": "bce"}}, "kid"),
+        ({"ents_from": "names"}, "names.*pairs, classes"),
     ],
 )
 def test_settings_of_the_pair_head_that_make_no_sense(tiny_encoder, settings, code):

@@ -20,6 +20,7 @@ from spacy_crossner.data.view import SoftTargets, get_view
 from spacy_crossner.errors import CrossnerError, Errors, Warnings
 from spacy_crossner.ml.heads import build_head, find_spaces
 from spacy_crossner.ml.losses import cross_entropy, distillation, loss_and_gradient
+from spacy_crossner.pipeline.glue import join_labels
 from spacy_crossner.pipeline.gold import Gold, has_same_tokens, read_gold, reference_mentions
 from spacy_crossner.pipeline.scores import write_scores
 from spacy_crossner.pipeline.select import (
@@ -167,6 +168,17 @@ class CrossnerNER(LazyPipe):
     def bias(self) -> float:
         """Bias subtracted from the log-odds of O after the temperature is applied."""
         return self.cfg["bias"]
+
+    def read_classes(self, logits: Any, glued: numpy.ndarray) -> numpy.ndarray:
+        """Compute calibrated probabilities of BIO classes.
+
+        logits (Floats2d): (n_units, n_classes) the head's output.
+        glued (numpy.ndarray): (n_units,) bool, see `TokenLabelScores`.
+        RETURNS (numpy.ndarray): (n_units, n_classes).
+        """
+        classes = self.model.ops.to_numpy(logits) / self.temperature
+        classes[:, 0] -= self.bias
+        return join_labels(bio.softmax(classes), glued)
 
     # ---- the scheme, which subclasses know --------------------------------------------------
 
@@ -530,6 +542,35 @@ def _trim(prediction: Prediction, doc: Doc) -> Prediction:
     return Prediction(
         trim_spaces(prediction.entities, spaces), trim_spaces(prediction.candidates, spaces)
     )
+
+
+def follow_path(
+    probs: numpy.ndarray,
+    candidates: list[list[Mention]],
+    scores: Any,
+    labels: tuple[str, ...],
+    threshold: float,
+) -> list[Prediction]:
+    """Take the entities of each doc from its most probable sequence of BIO classes.
+
+    probs (numpy.ndarray): (n_units, n_classes) probabilities of the classes.
+    candidates (List[List[Mention]]): The candidates, in units. An entity is one of them, with the
+        score that it has on the path.
+    scores (Any): The head's output.
+    labels (Tuple[str, ...]): The entity types.
+    threshold (float): Least score of an entity.
+    RETURNS (List[Prediction]): Candidates and entities, in tokens.
+    """
+    predictions = []
+    paths = bio.decode(probs, scores.lengths, labels)
+    for path, found, starts, n in zip(
+        paths, candidates, scores.starts, scores.n_tokens, strict=True
+    ):
+        entities = [mention for mention in path if mention.score >= threshold]
+        known = {mention[:2]: mention for mention in (*found, *entities)}
+        spans = sorted(known.values(), key=lambda m: -m.score)
+        predictions.append(Prediction(to_tokens(entities, starts, n), to_tokens(spans, starts, n)))
+    return predictions
 
 
 def flat_entities(

@@ -14,18 +14,16 @@ from spacy_crossner.data.groups import SPANS_KEY
 from spacy_crossner.errors import Warnings
 from spacy_crossner.ml.heads import TokenLabelScores
 from spacy_crossner.ml.losses import cross_entropy
-from spacy_crossner.pipeline.glue import join_labels
 from spacy_crossner.pipeline.ner import (
     CrossnerNER,
     Objective,
     Prediction,
     class_targets,
+    follow_path,
 )
 from spacy_crossner.pipeline.settings import Distil, SelfTraining, read_block
 from spacy_crossner.pipeline.soft import dense_classes, find_taught
-from spacy_crossner.pipeline.units import to_tokens
 from spacy_crossner.schemes import bio
-from spacy_crossner.types import Mention
 
 DEFAULT_CONFIG = """
 [model]
@@ -115,9 +113,7 @@ class TokenLabelNER(CrossnerNER):
 
         RETURNS (numpy.ndarray): (n_tokens, n_classes), calibrated.
         """
-        logits = self.model.ops.to_numpy(scores.logits) / self.temperature
-        logits[:, 0] -= self.bias
-        return join_labels(bio.softmax(logits), scores.glued)
+        return self.read_classes(scores.logits, scores.glued)
 
     def decode(self, scores: TokenLabelScores, threshold: float) -> list[Prediction]:
         """Find the best set of entities, and all spans that could be entities.
@@ -130,20 +126,8 @@ class TokenLabelNER(CrossnerNER):
         RETURNS (List[Prediction]): One per doc.
         """
         probs = bio.favour_whole(self.probabilities(scores), scores.lengths, self.touching_odds)
-        best = [
-            [m for m in entities if m.score >= threshold]
-            for entities in bio.decode(probs, scores.lengths, self.labels)
-        ]
         spans = bio.candidates(probs, scores.lengths, self.labels, threshold, MAX_SPAN_LENGTH)
-        return [
-            Prediction(
-                to_tokens(entities, starts, n),
-                to_tokens(_add_long_entities(candidates, entities), starts, n),
-            )
-            for entities, candidates, starts, n in zip(
-                best, spans, scores.starts, scores.n_tokens, strict=True
-            )
-        ]
+        return follow_path(probs, spans, scores, self.labels, threshold)
 
     def zero_gradient(self, scores: TokenLabelScores) -> TokenLabelScores:
         """Make a gradient of zeros for the scores."""
@@ -163,9 +147,3 @@ class TokenLabelNER(CrossnerNER):
         if taught.any():
             probs = dense_classes(soft, scores.starts, self.labels)
             yield from self.learn_classes(scores, probs, taught)
-
-
-def _add_long_entities(candidates: list[Mention], entities: list[Mention]) -> list[Mention]:
-    """Add the entities that exceed the candidates' maximum length to the candidates."""
-    long = [m for m in entities if len(m.tokens) > MAX_SPAN_LENGTH]
-    return sorted([*candidates, *long], key=lambda m: -m.score) if long else candidates

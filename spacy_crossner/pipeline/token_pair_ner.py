@@ -14,7 +14,7 @@ from thinc.api import Config, Model
 from spacy_crossner.checks import check_choice
 from spacy_crossner.data.groups import SPANS_KEY
 from spacy_crossner.data.view import SoftTargets, get_view
-from spacy_crossner.errors import Warnings
+from spacy_crossner.errors import CrossnerError, Errors, Warnings
 from spacy_crossner.ml.heads import TokenPairScores
 from spacy_crossner.ml.losses import (
     binary_cross_entropy,
@@ -32,6 +32,7 @@ from spacy_crossner.pipeline.ner import (
     Prediction,
     class_targets,
     flat_entities,
+    follow_path,
 )
 from spacy_crossner.pipeline.settings import (
     Distil,
@@ -69,6 +70,7 @@ DEFAULT_MODEL = Config().from_str(DEFAULT_CONFIG)["model"]
         "spans_key": SPANS_KEY,
         "threshold": 0.3,
         "touching_odds": 0.02,
+        "ents_from": "pairs",
         "set_score": True,
         "loss": {"kind": "bce", "negative_weight": 1.0, "token_weight": 1.0},
         "distil": {"weight": 1.0, "temperature": 1.0, "loss": "kl"},
@@ -91,6 +93,7 @@ def make_token_pair_ner(
     contrast: RelationContrast,
     scorer: Optional[Callable],
     set_score: bool,
+    ents_from: str,
 ) -> "TokenPairNER":
     """Construct a component that classifies the relation between two tokens.
 
@@ -105,6 +108,9 @@ def make_token_pair_ner(
     contrast (RelationContrast): Contrast of pair vectors across views.
     scorer (Optional[Callable]): The scoring method.
     set_score (bool): Whether to set `ent._.score`.
+    ents_from (str): What decides about `doc.ents`: "pairs" takes the best set of candidates without
+        overlap, "classes" the most probable sequence of the BIO classes in `TokenPairHead.v2`.
+        `doc.spans` has all candidates in either case.
     """
     section = f"components.{name}"
     return TokenPairNER(
@@ -118,6 +124,7 @@ def make_token_pair_ner(
         self_training=read_block(SelfTraining, self_training, f"{section}.self_training"),
         loss=read_block(PairLoss, loss, f"{section}.loss"),
         contrast=read_block(RelationContrast, contrast, f"{section}.contrast"),
+        ents_from=ents_from,
         scorer=scorer,
         set_score=set_score,
     )
@@ -128,13 +135,23 @@ class TokenPairNER(CrossnerNER):
 
     scheme = "relations"
 
-    def __init__(self, *args: Any, loss: PairLoss, contrast: RelationContrast, **settings: Any):
+    def __init__(
+        self,
+        *args: Any,
+        loss: PairLoss,
+        contrast: RelationContrast,
+        ents_from: str = "pairs",
+        **settings: Any,
+    ):
         """As `CrossnerNER`.
 
         loss (PairLoss): Settings for learning labels.
         contrast (RelationContrast): Contrast of pair vectors across views.
+        ents_from (str): "pairs" or "classes".
         """
         super().__init__(*args, **settings)
+        check_choice(f"components.{self.name}.ents_from", ents_from, ("pairs", "classes"))
+        self.ents_from = ents_from
         check_choice(f"components.{self.name}.loss.kind", loss.kind, ("bce", "zlpr"))
         self.loss = loss
         self.contrast = contrast
@@ -161,7 +178,7 @@ class TokenPairNER(CrossnerNER):
         return self._activate(scores, 1.0)
 
     def decode(self, scores: TokenPairScores, threshold: float) -> list[Prediction]:
-        """Find all spans that could be entities, and the best set of them without overlap.
+        """Find all spans that could be entities, and a set of entities without overlap.
 
         scores (TokenPairScores): The head's output.
         threshold (float): Least score of an entity or candidate.
@@ -169,7 +186,13 @@ class TokenPairNER(CrossnerNER):
         """
         probs = self._activate(scores, self.touching_odds)
         found = relations.decode_batch(probs, scores.lengths, self.labels, threshold)
-        return flat_entities(found, scores, threshold)
+        if self.ents_from == "pairs":
+            return flat_entities(found, scores, threshold)
+        if scores.classes is None:
+            raise CrossnerError(Errors.CN131.format(section=f"components.{self.name}"))
+        classes = self.read_classes(scores.classes, scores.glued)
+        classes = bio.favour_whole(classes, scores.lengths, self.touching_odds)
+        return follow_path(classes, found, scores, self.labels, threshold)
 
     def _activate(self, scores: TokenPairScores, touching_odds: float) -> numpy.ndarray:
         logits = self.model.ops.to_numpy(scores.logits) / self.temperature
