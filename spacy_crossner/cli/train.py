@@ -97,9 +97,10 @@ def train_cli(
     from dataclasses import replace
 
     from spacy_crossner.scale.execution import Execution
+    from spacy_crossner.training.data import parse_targets
     from spacy_crossner.training.describe import describe
     from spacy_crossner.training.recipes import find_recipe, parse_settings
-    from spacy_crossner.training.run import Inputs, Job, parse_targets, plan, train
+    from spacy_crossner.training.run import Inputs, Job, plan, train
 
     chosen = find_recipe(recipe, recipes)
     if rounds >= 0:

@@ -1,6 +1,6 @@
-"""Choose the labelled sentences and views that a recipe trains on."""
+"""Choose the labelled sentences, views and texts that a recipe trains on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
@@ -47,6 +47,24 @@ def choose_docs(
             yield doc
     if recipe.bitext:
         yield from _read(bitext, vocab)
+
+
+def parse_targets(values: Sequence[str]) -> dict[Path, str]:
+    """Read names of target text such as "it=italian.txt" or "target.spacy".
+
+    values (Sequence[str]): The names.
+    RETURNS (Dict[Path, str]): The language of each file, empty where the file says it.
+    """
+    targets = {}
+    for value in values:
+        lang, equals, path = value.partition("=")
+        if not equals or Path(value).exists():
+            lang, path = "", value
+        targets[Path(path)] = lang
+    for found in targets:
+        if not found.exists():
+            raise CrossnerError(Errors.CN202.format(path=found))
+    return targets
 
 
 def find_languages(path: Path) -> set[str]:

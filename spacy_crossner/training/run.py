@@ -87,24 +87,6 @@ class Inputs:
         }
 
 
-def parse_targets(values: Sequence[str]) -> dict[Path, str]:
-    """Read names of target text such as "it=italian.txt" or "target.spacy".
-
-    values (Sequence[str]): The names.
-    RETURNS (Dict[Path, str]): The language of each file, empty where the file says it.
-    """
-    targets = {}
-    for value in values:
-        lang, equals, path = value.partition("=")
-        if not equals or Path(value).exists():
-            lang, path = "", value
-        targets[Path(path)] = lang
-    for found in targets:
-        if not found.exists():
-            raise CrossnerError(Errors.CN202.format(path=found))
-    return targets
-
-
 @dataclass(frozen=True)
 class Job:
     """All that decides what a run gives.
@@ -473,14 +455,12 @@ def run_stage(stage: Stage, job: Job, place: Place, *, quiet: bool = False) -> N
         elif stage.kind == "train":
             result = _train(stage, job, place, scratch, quiet)
         elif stage.kind == "average":
-            trained = [place(need) / PIPELINE for need in stage.needs]
-            average_pipelines(trained).to_disk(scratch / PIPELINE)
+            students = [place(need) / PIPELINE for need in stage.needs]
+            average_pipelines(students).to_disk(scratch / PIPELINE)
         else:
+            trained = place(stage.needs[0]) / PIPELINE
             found = calibrate_pipeline(
-                place(stage.needs[0]) / PIPELINE,
-                job.inputs.dev,
-                scratch / PIPELINE,
-                fit_threshold=True,
+                trained, job.inputs.dev, scratch / PIPELINE, fit_threshold=True
             )
             result = {name: asdict(calibration) for name, calibration in found.items()}
         _finish(stage, job, scratch, result, began)
