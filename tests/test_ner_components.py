@@ -381,12 +381,11 @@ def test_entities_from_classes_need_classes(tiny_encoder):
 
 def test_nested_entities(tiny_encoder):
     nlp = make_nlp(tiny_encoder, token_pair_ner={})
-    data = NESTED
-    examples = make_examples(nlp, data, spans_key="sc")
+    examples = make_examples(nlp, NESTED, spans_key="sc")
     train(nlp, examples, steps=120)
     scores = nlp.evaluate(examples)
     assert scores["spans_sc_f"] == 1.0
-    doc = nlp(data[0][0])
+    doc = nlp(NESTED[0][0])
     assert {s[:2] for s in scored(doc)} == {
         ("the bank of England", "ORG"),
         ("England", "LOC"),

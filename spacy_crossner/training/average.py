@@ -10,9 +10,8 @@ from pathlib import Path
 import torch
 from spacy.language import Language
 
-from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.pipeline.load import load_pipeline
-from spacy_crossner.training.start_from import find_modules
+from spacy_crossner.training.start_from import find_modules, match_states
 
 
 def average_pipelines(folders: Sequence[Path]) -> Language:
@@ -27,12 +26,8 @@ def average_pipelines(folders: Sequence[Path]) -> Language:
         other = load_pipeline(folder)
         for name, modules in mine.items():
             theirs = find_modules(other.get_pipe(name)) if name in other.pipe_names else []
-            states = [module.state_dict() for module in modules]
-            others = [module.state_dict() for module in theirs]
-            if [list(state) for state in states] != [list(state) for state in others]:
-                raise CrossnerError(Errors.CN122.format(pipeline=folder, name=name))
-            for state, added in zip(states, others, strict=True):
-                _move(state, added, 1.0 / count)
+            for module, state in match_states(modules, theirs, folder, name):
+                _move(module.state_dict(), state, 1.0 / count)
     return nlp
 
 

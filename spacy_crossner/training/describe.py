@@ -25,10 +25,8 @@ def describe(stage: Stage, job: Job, place: Place) -> list[str]:
         config, output = shlex.quote(str(folder / CONFIG)), shlex.quote(str(folder))
         return [f"{own} train {config} --output {output}{gpu}"]
     if stage.kind == "average":
-        paths = (folder / PIPELINE, *(place(need) / PIPELINE for need in stage.needs))
-        return [
-            "# {}: the mean of the weights of {}".format(*map(str, paths[:1]), _join(paths[1:]))
-        ]
+        students = _join([place(need) / PIPELINE for need in stage.needs])
+        return [f"# {folder / PIPELINE}: the mean of the weights of {students}"]
     if stage.kind == "calibrate":
         paths = (place(stage.needs[0]) / PIPELINE, job.inputs.dev, folder / PIPELINE)
         return [f"{own} crossner calibrate {_join(paths)} --threshold"]

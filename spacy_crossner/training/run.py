@@ -256,9 +256,9 @@ def _plan_training(
     count = recipe.students if annotated is not None else 1
     stages = []
     for number in range(count):
-        seed = {"seed": job.seed + number * SEED_STEP}
+        own = {"seed": job.seed + number * SEED_STEP, **settings}
         name = f"{names[0]}.{number + 1}" if number else names[0]
-        stages.append(Stage(name, "train", recipe, {**seed, **settings}, needs))
+        stages.append(Stage(name, "train", recipe, own, needs))
     if count > 1:
         averaged = {"train": [stage.key for stage in stages]}
         stages.append(Stage(f"average-{names[0]}", "average", recipe, averaged, tuple(stages)))

@@ -1,7 +1,8 @@
 """Start a training from the weights of a trained pipeline."""
 
 from collections.abc import Callable
-from typing import Any, Optional
+from pathlib import Path
+from typing import Any, Optional, Union
 
 from spacy import registry
 from spacy.language import Language
@@ -82,13 +83,26 @@ def _take_arrays(mine: Any, theirs: Any, pipeline: str, name: str) -> None:
 
 
 def _take(mine: list[nn.Module], theirs: list[nn.Module], pipeline: str, name: str) -> None:
-    states = [module.state_dict() for module in theirs]
-    if [_shapes(module.state_dict()) for module in mine] != [_shapes(state) for state in states]:
-        raise CrossnerError(Errors.CN122.format(pipeline=pipeline, name=name))
-    for module, state in zip(mine, states, strict=True):
+    for module, state in match_states(mine, theirs, pipeline, name):
         match_dtype(module, state)
         # copies into the parameters, whatever precision they are held in
         module.load_state_dict(state)
+
+
+def match_states(
+    mine: list[nn.Module], theirs: list[nn.Module], pipeline: Union[str, Path], name: str
+) -> list[tuple[nn.Module, dict[str, Any]]]:
+    """Put modules beside the weights that a trained pipeline has for them.
+
+    mine, theirs (List[nn.Module]): The modules of a component, and those of the trained one.
+    pipeline (Union[str, Path]): The trained pipeline, for messages.
+    name (str): The component, for messages.
+    RETURNS (List[Tuple[nn.Module, Dict[str, Any]]]): Each module with weights of the same shapes.
+    """
+    states = [module.state_dict() for module in theirs]
+    if [_shapes(module.state_dict()) for module in mine] != [_shapes(state) for state in states]:
+        raise CrossnerError(Errors.CN122.format(pipeline=pipeline, name=name))
+    return list(zip(mine, states, strict=True))
 
 
 def _shapes(state: dict[str, Any]) -> dict[str, tuple[int, ...]]:
