@@ -29,6 +29,7 @@ class SoftTargets:
     index (numpy.ndarray): int32, shape (m,) token indices, or (m, 2) pairs (head, tail).
     probs (numpy.ndarray): float16, shape (m, len(classes)).
     masked (Optional[numpy.ndarray]): int32, shape (k,), tokens that the teacher says nothing about.
+    bio (Optional[SoftTargets]): With relations, the BIO classes of the same teacher, if it has any.
     """
 
     scheme: Literal["bio", "relations"]
@@ -36,6 +37,7 @@ class SoftTargets:
     index: numpy.ndarray
     probs: numpy.ndarray
     masked: Optional[numpy.ndarray] = None
+    bio: Optional["SoftTargets"] = None
 
 
 @dataclass
@@ -79,15 +81,33 @@ def to_dict(view: View) -> dict[str, Any]:
     if view.by_hand:
         msg["by_hand"] = True
     if view.soft is not None:
-        msg["soft"] = {
-            "scheme": view.soft.scheme,
-            "classes": list(view.soft.classes),
-            "index": numpy.ascontiguousarray(view.soft.index, dtype="int32"),
-            "probs": numpy.ascontiguousarray(view.soft.probs, dtype="float16"),
-        }
-        if view.soft.masked is not None:
-            msg["soft"]["masked"] = numpy.ascontiguousarray(view.soft.masked, dtype="int32")
+        msg["soft"] = _soft_to_dict(view.soft)
     return msg
+
+
+def _soft_to_dict(soft: SoftTargets) -> dict[str, Any]:
+    msg = {
+        "scheme": soft.scheme,
+        "classes": list(soft.classes),
+        "index": numpy.ascontiguousarray(soft.index, dtype="int32"),
+        "probs": numpy.ascontiguousarray(soft.probs, dtype="float16"),
+    }
+    if soft.masked is not None:
+        msg["masked"] = numpy.ascontiguousarray(soft.masked, dtype="int32")
+    if soft.bio is not None:
+        msg["bio"] = _soft_to_dict(soft.bio)
+    return msg
+
+
+def _soft_from_dict(msg: dict[str, Any]) -> SoftTargets:
+    return SoftTargets(
+        scheme=msg["scheme"],
+        classes=tuple(msg["classes"]),
+        index=msg["index"],
+        probs=msg["probs"],
+        masked=msg.get("masked"),
+        bio=_soft_from_dict(msg["bio"]) if "bio" in msg else None,
+    )
 
 
 def from_dict(msg: dict[str, Any]) -> View:
@@ -98,15 +118,7 @@ def from_dict(msg: dict[str, Any]) -> View:
     """
     try:
         group, kind, lang = msg["group"], msg["kind"], msg["lang"]
-        soft = None
-        if "soft" in msg:
-            soft = SoftTargets(
-                scheme=msg["soft"]["scheme"],
-                classes=tuple(msg["soft"]["classes"]),
-                index=msg["soft"]["index"],
-                probs=msg["soft"]["probs"],
-                masked=msg["soft"].get("masked"),
-            )
+        soft = _soft_from_dict(msg["soft"]) if "soft" in msg else None
     except (KeyError, TypeError, AttributeError) as error:
         problem = shorten(repr(error))
         raise CrossnerError(Errors.CN201.format(name=EXTENSION, problem=problem)) from None
@@ -146,8 +158,10 @@ def _is_soft(soft: dict[str, Any]) -> bool:
     tables = [soft["index"], soft["probs"]]
     if soft.get("masked") is not None:
         tables.append(soft["masked"])
-    return all(isinstance(table, numpy.ndarray) for table in tables) and all(
-        isinstance(name, str) for name in soft["classes"]
+    return (
+        all(isinstance(table, numpy.ndarray) for table in tables)
+        and all(isinstance(name, str) for name in soft["classes"])
+        and ("bio" not in soft or _is_soft(soft["bio"]))
     )
 
 

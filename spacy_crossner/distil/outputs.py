@@ -96,7 +96,9 @@ def make_outputs(
         if teacher.known is not None:
             unknown = ~numpy.repeat(teacher.known[rows], sizes)
             unsure |= unknown
-            soft.masked = numpy.flatnonzero(unknown).astype("int32") if unknown.any() else None
+            for part in (soft, soft.bio) if unknown.any() else ():
+                if part is not None:
+                    part.masked = numpy.flatnonzero(unknown).astype("int32")
         outputs.append(TeacherOutput(found, sure, unsure, soft, float(begins[rows].sum())))
     return outputs
 
@@ -120,6 +122,10 @@ def make_soft_targets(
     sharpen (float): The power that the probabilities are raised to.
     RETURNS (list[SoftTargets]): One per text.
     """
+    if teacher.classes is not None:
+        found = make_soft_targets(replace(teacher, classes=None), outside, sharpen)
+        beside = make_soft_targets(to_bio(teacher), outside, sharpen)
+        return [replace(soft, bio=part) for soft, part in zip(found, beside, strict=True)]
     teacher = refine(teacher, [numpy.arange(n) for n in teacher.n_tokens], outside)
     if sharpen != 1.0:
         probs = sharpen_probs(teacher.probs, teacher.scheme, sharpen)

@@ -30,6 +30,8 @@ class TeacherProbs:
     known (Optional[numpy.ndarray]): (n_units,) bool, False where the teacher says nothing. None if
         it always does.
     weight (float): The teacher's weight in an average.
+    classes (Optional[numpy.ndarray]): (n_units, 1 + 2 * n_labels) BIO classes beside relations,
+        from heads that have both.
     """
 
     scheme: str
@@ -39,6 +41,7 @@ class TeacherProbs:
     n_tokens: list[int]
     known: Optional[numpy.ndarray] = None
     weight: float = 1.0
+    classes: Optional[numpy.ndarray] = None
 
     @property
     def shares(self) -> numpy.ndarray:
@@ -63,19 +66,21 @@ def find_candidates(teacher: TeacherProbs, threshold: float) -> list[list[Mentio
 
 
 def to_bio(teacher: TeacherProbs) -> TeacherProbs:
-    """Express probabilities as BIO classes, see `relations_to_bio`.
+    """Express probabilities as BIO classes: those of the teacher, or see `relations_to_bio`.
 
     teacher (TeacherProbs): The probabilities.
     RETURNS (TeacherProbs): The same as BIO classes.
     """
     if teacher.scheme == "bio":
         return teacher
-    probs = relations_to_bio(teacher.probs, teacher.lengths, teacher.labels)
-    return replace(teacher, scheme="bio", probs=probs)
+    probs = teacher.classes
+    if probs is None:
+        probs = relations_to_bio(teacher.probs, teacher.lengths, teacher.labels)
+    return replace(teacher, scheme="bio", probs=probs, classes=None)
 
 
 def to_relations(teacher: TeacherProbs) -> TeacherProbs:
-    """Express probabilities as relations, see `bio_to_relations`.
+    """Express probabilities as relations, see `bio_to_relations`; BIO classes stay beside them.
 
     teacher (TeacherProbs): The probabilities.
     RETURNS (TeacherProbs): The same as relations.
@@ -83,7 +88,7 @@ def to_relations(teacher: TeacherProbs) -> TeacherProbs:
     if teacher.scheme == "relations":
         return teacher
     probs = bio_to_relations(teacher.probs, teacher.lengths, teacher.labels)
-    return replace(teacher, scheme="relations", probs=probs)
+    return replace(teacher, scheme="relations", probs=probs, classes=teacher.probs)
 
 
 def refine(
@@ -108,15 +113,25 @@ def refine(
         is_first.append(own[unit_of] == finer)
         offset += len(own)
     parent, first = numpy.concatenate(parents), numpy.concatenate(is_first)
-    if teacher.scheme == "bio":
-        probs = teacher.probs[parent]
-        probs[~first, 2::2] += probs[~first, 1::2]
-        probs[~first, 1::2] = 0.0
-    else:
-        outside = to_bio(teacher).probs[:, 0] if outside is None else outside
-        probs = _refine_relations(teacher.probs, parent, first, 1.0 - outside[parent])
     known = None if teacher.known is None else teacher.known[parent]
-    return replace(teacher, probs=probs, starts=starts, known=known)
+    refined = replace(teacher, starts=starts, known=known)
+    if teacher.scheme == "bio":
+        refined.probs = _refine_classes(teacher.probs, parent, first)
+        return refined
+    outside = to_bio(teacher).probs[:, 0] if outside is None else outside
+    refined.probs = _refine_relations(teacher.probs, parent, first, 1.0 - outside[parent])
+    if teacher.classes is not None:
+        refined.classes = _refine_classes(teacher.classes, parent, first)
+    return refined
+
+
+def _refine_classes(
+    table: numpy.ndarray, parent: numpy.ndarray, first: numpy.ndarray
+) -> numpy.ndarray:
+    probs = table[parent]
+    probs[~first, 2::2] += probs[~first, 1::2]
+    probs[~first, 1::2] = 0.0
+    return probs
 
 
 def _refine_relations(
@@ -157,13 +172,15 @@ def join(
         for group in zip(*(teacher.starts for teacher in teachers), strict=True)
     ]
     fine = [refine(teacher, shared) for teacher in teachers]
-    if scheme == "bio":
-        probs = _average_classes([to_bio(teacher) for teacher in fine], labels)
-    else:
-        probs = _average_relations([to_relations(teacher) for teacher in fine], labels)
-    joined = TeacherProbs(scheme, labels, probs, shared, first.n_tokens)
+    by_class = [to_bio(teacher) for teacher in fine]
+    classes = _average_classes(by_class, labels)
+    joined = TeacherProbs(scheme, labels, classes, shared, first.n_tokens)
+    if scheme == "relations":
+        joined.probs = _average_relations([to_relations(teacher) for teacher in fine], labels)
+        has_classes = any(one.scheme == "bio" or one.classes is not None for one in fine)
+        joined.classes = classes if has_classes else None
     joined.known = _find_known(fine, labels, joined)
-    return joined, measure_agreement([to_bio(teacher) for teacher in fine], labels)
+    return joined, measure_agreement(by_class, labels)
 
 
 def _same(starts: list[numpy.ndarray], others: list[numpy.ndarray]) -> bool:

@@ -66,8 +66,8 @@ class Teacher:
         docs (Iterable[Union[str, Doc]]): Texts, or docs whose tokens are kept.
         batch_size (int): Texts per batch.
         n_process (int): Number of processes.
-        YIELDS (tuple[Doc, list]): The docs without the encoder's output, and their probabilities,
-            the first token of each row, and the number of tokens.
+        YIELDS (tuple[Doc, list]): The docs without the encoder's output, and their tables of
+            probabilities, the first token of each row, and the number of tokens.
         """
         if self.drops:
             n_process = 1  # forked processes would all draw the same
@@ -76,11 +76,15 @@ class Teacher:
         read = self.nlp.pipe(docs, batch_size=batch_size, n_process=n_process, disable=unused)
         for batch in minibatch(read, batch_size):
             scores = self.ner.model.predict(batch)
+            tables = [self.ner.probabilities(scores)]
+            classes = getattr(scores, "classes", None)
+            if classes is not None:
+                tables.append(self.ner.read_classes(classes, scores.glued))
             bounds = numpy.cumsum(scores.lengths)[:-1]
-            tables = numpy.split(self.ner.probabilities(scores), bounds)
-            for doc, table, starts in zip(batch, tables, scores.starts, strict=True):
+            parts = zip(*(numpy.split(table, bounds) for table in tables), strict=True)
+            for doc, found, starts in zip(batch, parts, scores.starts, strict=True):
                 doc.user_data.pop(ENCODER_OUTPUT, None)
-                yield doc, [table, starts, len(doc)]
+                yield doc, [found, starts, len(doc)]
 
     def make_probs(self, found: Sequence[Any], scheme: str) -> TeacherProbs:
         """Join the probabilities of a batch.
@@ -89,11 +93,16 @@ class Teacher:
         scheme (str): Not used: the probabilities are in the component's own scheme.
         RETURNS (TeacherProbs): The probabilities.
         """
-        starts = [rows for _, rows, _ in found]
-        probs = numpy.concatenate([table for table, _, _ in found])
-        n_tokens = [n for _, _, n in found]
+        tables, starts, n_tokens = zip(*found, strict=True)
+        probs, *classes = map(numpy.concatenate, zip(*tables, strict=True))
         return TeacherProbs(
-            self.ner.scheme, self.labels, probs, starts, n_tokens, weight=self.weight
+            self.ner.scheme,
+            self.labels,
+            probs,
+            list(starts),
+            list(n_tokens),
+            weight=self.weight,
+            classes=classes[0] if classes else None,
         )
 
 

@@ -482,14 +482,15 @@ class CrossnerNER(LazyPipe):
                 "bio": bio.class_names(self.labels),
                 "relations": relations.class_names(self.labels),
             }
-            if soft is not None and soft.classes != expected.get(soft.scheme):
-                raise CrossnerError(
-                    Errors.CN119.format(
-                        name=self.name,
-                        found=f"{soft.scheme} {soft.classes}",
-                        labels=", ".join(self.labels),
+            for part in (soft, soft.bio) if soft is not None else ():
+                if part is not None and part.classes != expected.get(part.scheme):
+                    raise CrossnerError(
+                        Errors.CN119.format(
+                            name=self.name,
+                            found=f"{part.scheme} {part.classes}",
+                            labels=", ".join(self.labels),
+                        )
                     )
-                )
             # they count tokens, and unlike labels they can't be moved to others
             if soft is not None and not has_same_tokens(example):
                 raise CrossnerError(

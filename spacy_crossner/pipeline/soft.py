@@ -14,7 +14,8 @@ Soft = Sequence[Optional[SoftTargets]]
 def dense_classes(
     soft: Soft, starts: Sequence[numpy.ndarray], labels: Sequence[str]
 ) -> numpy.ndarray:
-    """Write soft targets of either scheme as BIO classes.
+    """Write soft targets of either scheme as BIO classes. Relations that have classes beside them
+    need no conversion.
 
     soft (Sequence[Optional[SoftTargets]]): The sparse targets of each doc.
     starts (Sequence[numpy.ndarray]): First token of each unit of each doc.
@@ -31,7 +32,8 @@ def dense_classes(
     def fill(target: Optional[SoftTargets], first: numpy.ndarray) -> numpy.ndarray:
         return fill_classes(target, first, 1 + 2 * len(labels))
 
-    return _join(soft, starts, "relations", convert, fill)
+    classes = [None if target is None else target.bio or target for target in soft]
+    return _join(classes, starts, "relations", convert, fill)
 
 
 def dense_relations(

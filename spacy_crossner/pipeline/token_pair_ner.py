@@ -279,10 +279,16 @@ class TokenPairNER(CrossnerNER):
     def _learn_soft(
         self, soft: list[Optional[SoftTargets]], scores: TokenPairScores
     ) -> Iterator[Objective]:
-        """Learn BIO targets with the BIO classes if the head has them, all others with pairs."""
-        schemes = ("bio",) if scores.classes is not None else ()
-        by_class = [s if s is not None and s.scheme in schemes else None for s in soft]
-        by_pair = [s if c is None else None for s, c in zip(soft, by_class, strict=True)]
+        """Learn BIO targets with the BIO classes if the head has them, relations and what is left
+        with pairs."""
+        by_class: list[Optional[SoftTargets]] = [None] * len(soft)
+        if scores.classes is not None:
+            by_class = [
+                target if target is None or target.scheme == "bio" else target.bio
+                for target in soft
+            ]
+        # targets that have both teach both, as labels do
+        by_pair = [None if t is c else t for t, c in zip(soft, by_class, strict=True)]
         taught = find_taught(by_class, scores.starts)
         if taught.any():
             probs = dense_classes(by_class, scores.starts, self.labels)
