@@ -151,6 +151,11 @@ class Errors(metaclass=_Coded):
         "The setting window is {window} word pieces, more than the encoder's maximum. Set "
         "components.transformer.model.window to {limit} or less."
     )
+    CN028 = (
+        "The setting sample_pieces needs a unigram tokenizer, as XLM-R and multilingual E5 have; "
+        "that of this encoder is of the kind {kind}. Set components.transformer.model."
+        "sample_pieces to null."
+    )
 
     CN031 = (
         "{path} is not the plan of a project: {problem}. Give a folder that `python -m spacy "

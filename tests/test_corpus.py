@@ -25,7 +25,15 @@ from spacy_crossner.data.readers import (
     shuffle_buffered,
 )
 from spacy_crossner.data.shards import write_docs
-from spacy_crossner.data.view import KINDS, SoftTargets, View, get_group, get_view, set_view
+from spacy_crossner.data.view import (
+    KINDS,
+    USER_DATA_KEY,
+    SoftTargets,
+    View,
+    get_group,
+    get_view,
+    set_view,
+)
 from spacy_crossner.errors import CrossnerError
 
 
@@ -69,6 +77,26 @@ def test_registered_names_resolve():
     assert (
         spacy.registry.batchers.get("spacy-crossner.batch_by_group.v1") is configure_batch_by_group
     )
+
+
+def test_soft_targets_of_both_schemes_are_stored(nlp, tmp_path):
+    doc = Doc(nlp.vocab, words=["a", "b"])
+    classes = SoftTargets(
+        "bio", ("O", "B-X", "I-X"), numpy.array([1]), numpy.array([[0.5, 0.5, 0]]), numpy.array([0])
+    )
+    index, probs = numpy.array([[1, 1]]), numpy.array([[0.0, 0.5]])
+    soft = SoftTargets("relations", ("NNW", "THW-X"), index, probs, bio=classes)
+    set_view(doc, View("g", "target", soft=soft))
+    write_docs(tmp_path / "a.spacy", [doc])
+    (example,) = create_parallel_corpus(tmp_path / "a.spacy")(nlp)
+    found = get_view(example.reference).soft
+    assert (found.scheme, found.index.tolist(), found.masked) == ("relations", [[1, 1]], None)
+    assert (found.bio.scheme, found.bio.classes) == ("bio", classes.classes)
+    assert found.bio.probs.tolist() == [[0.5, 0.5, 0]]
+    assert found.bio.masked.tolist() == [0]
+    doc.user_data[USER_DATA_KEY]["soft"]["bio"]["probs"] = "none"
+    with pytest.raises(CrossnerError, match="CN201"):
+        get_view(doc)
 
 
 def test_predicted_docs_have_the_tokens_and_views_of_their_references(nlp, tmp_path):

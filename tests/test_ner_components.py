@@ -6,6 +6,7 @@ import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import product, zip_longest
 
 import numpy
@@ -579,7 +580,8 @@ def test_distillation_teaches(tiny_encoder, factory, loss):
 
 
 @pytest.mark.parametrize("factory", FACTORIES)
-def test_a_student_equal_to_its_teacher_learns_nothing(tiny_encoder, factory):
+@pytest.mark.parametrize("both", [False, True])
+def test_a_student_equal_to_its_teacher_learns_nothing(tiny_encoder, factory, both):
     nlp = make_nlp(tiny_encoder, **{factory: {}})
     nlp.initialize(lambda: make_examples(nlp))
     pipe = nlp.get_pipe(factory)
@@ -595,11 +597,18 @@ def test_a_student_equal_to_its_teacher_learns_nothing(tiny_encoder, factory):
     reference = nlp.make_doc(doc.text)
     # not through `View`, which keeps half precision
     soft = SoftTargets(pipe.scheme, pipe.classes, index, probs)
+    if both:
+        logits = scores.logits if factory == "token_label_ner" else scores.classes
+        table = pipe.read_classes(logits, scores.glued)
+        classes = SoftTargets("bio", bio.class_names(pipe.labels), numpy.arange(4), table)
+        soft = replace(soft, bio=classes)
     pipe.soft_targets = lambda examples: [soft]
     set_view(reference, View(group="g", kind="target", labelled=False))
     loss, gradient = pipe.get_loss([Example(doc, reference)], scores)
     assert abs(loss) < 1e-5
     assert numpy.abs(gradient.logits).max() < 1e-6
+    if factory == "token_pair_ner":
+        assert numpy.abs(gradient.classes).max() < 1e-6
 
 
 def test_pairs_do_not_depend_on_the_next_text(tiny_encoder):

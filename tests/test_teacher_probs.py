@@ -178,6 +178,42 @@ def test_opposite_teachers_are_no_more_than_certain():
     assert teacher.probs[0] == pytest.approx([0, 0.5, 0, 0.5, 0])
 
 
+def test_classes_stay_beside_relations():
+    """Of a head that has both, students of either scheme get what it says itself."""
+    classes = say_bio([[0.1, 0, 0, 0.9, 0], [0.3, 0, 0, 0, 0.7], [1, 0, 0, 0, 0]]).probs
+    both = say_relations(3, [Mention((0, 1), "PER", 0.6), Mention((0,), "LOC", 0.4)])
+    both.classes = classes
+    assert to_bio(both).probs.tolist() == classes.tolist()
+    alone, _ = join([both], "bio", LABELS)
+    assert (alone.scheme, alone.probs.tolist()) == ("bio", classes.tolist())
+    other = say_bio([[0.5, 0, 0, 0.5, 0], [0.5, 0, 0, 0, 0.5], [1, 0, 0, 0, 0]])
+    mean, _ = join([both, other], "relations", LABELS)
+    assert mean.classes[:2, 0] == pytest.approx([0.3, 0.4])
+    assert mean.probs[0, 0, 1] == pytest.approx(0.2)
+    # in smaller units, both are split
+    both.starts, both.n_tokens = [numpy.array([0, 2, 3])], [4]
+    fine = refine(both, [numpy.arange(4)])
+    assert fine.classes.argmax(axis=1).tolist() == [3, 4, 4, 0]
+    # relations alone have none
+    assert join([say_relations(3, []), say_relations(3, [])], "relations", LABELS)[0].classes is None
+
+
+@pytest.mark.parametrize("known", [None, [True, True, False]])
+def test_soft_targets_of_both_schemes(known):
+    both = to_relations(
+        say_bio([[0.1, 0, 0, 0.9, 0], [0.3, 0, 0, 0, 0.7], [0.75, 0.25, 0, 0, 0]])
+    )
+    both.known = None if known is None else numpy.array(known)
+    (output,) = make_outputs(both, confidence=0.9, threshold=0.3)
+    soft = output.soft
+    assert (soft.scheme, soft.bio.scheme) == ("relations", "bio")
+    assert soft.bio.classes == bio.class_names(LABELS)
+    assert fill_classes(soft.bio, numpy.arange(3), 5) == pytest.approx(both.classes, abs=1e-3)
+    masked = None if known is None else [2]
+    for part in (soft, soft.bio):
+        assert (part.masked if known is None else part.masked.tolist()) == masked
+
+
 # ---- outputs --------------------------------------------------------------------------------
 
 

@@ -35,6 +35,7 @@ from thinc.layers.pytorchwrapper import forward as pytorch_forward
 from thinc.types import Floats2d, Ints1d, Ints2d, Ragged
 from transformers.utils import ModelOutput
 
+from spacy_crossner.checks import check_range
 from spacy_crossner.errors import CrossnerError, Errors, shorten
 from spacy_crossner.ml.loading import EncoderShim, load_encoder
 from spacy_crossner.ml.pieces import (
@@ -106,6 +107,7 @@ def TransformerModel(  # noqa: N802 (a Thinc layer)
     stride: int = 192,
     precision: Precision = "float32",
     layers: Optional[int] = None,
+    sample_pieces: Optional[float] = None,
 ) -> Model[list[Doc], FullTransformerBatch]:
     """Wrap a Hugging Face encoder for the `transformer` component.
 
@@ -124,12 +126,17 @@ def TransformerModel(  # noqa: N802 (a Thinc layer)
         "float32", "bfloat16", or "auto" for bfloat16 where the machine has units for it (and
         `mixed_precision` is off).
     layers (Optional[int]): Number of layers to use, counted from below; null for all.
+    sample_pieces (Optional[float]): In training, draw how words are cut into pieces, with this
+        exponent of a cut's probability: subword regularization. 0.5 changes few words, 0.1 many.
+        null takes the tokenizer's own cut.
     RETURNS (Model[List[Doc], FullTransformerBatch]): The model.
     """
     if not 0 < stride <= window:
         raise CrossnerError(Errors.CN025.format(window=window, stride=stride))
     if freeze_layers < 0 or (freeze_layers > 1 and freeze_layers % 1):
         raise CrossnerError(Errors.CN023.format(value=freeze_layers, most="all"))
+    if sample_pieces is not None:
+        check_range("components.transformer.model.sample_pieces", sample_pieces, 0.01, 10.0)
     if mixed_precision and precision == "bfloat16":
         raise CrossnerError(Errors.CN731)
     objects = HFObjects(None, None, None, dict(tokenizer_config), dict(transformer_config))
@@ -150,7 +157,7 @@ def TransformerModel(  # noqa: N802 (a Thinc layer)
     return EncoderModel(
         "transformer",
         # in the closure and not in attrs, which would be saved and outlive a changed config
-        partial(forward, window=window, stride=stride),
+        partial(forward, window=window, stride=stride, sample_pieces=sample_pieces),
         init=partial(init, name=name, window=window, layers=layers),
         layers=[wrapper],
         dims={"nO": None},
@@ -177,6 +184,7 @@ def Tok2VecTransformer(  # noqa: N802 (a Thinc layer)
     precision: Precision = "float32",
     layers: Optional[int] = None,
     grad_factor: float = 1.0,
+    sample_pieces: Optional[float] = None,
 ) -> Model[list[Doc], list[Floats2d]]:
     """Use the encoder inside one component. `nlp.replace_listeners` builds this.
 
@@ -196,6 +204,7 @@ def Tok2VecTransformer(  # noqa: N802 (a Thinc layer)
         stride,
         precision,
         layers,
+        sample_pieces,
     )
     # nested as `nlp.replace_listeners` nests it, or its weights would not load into this
     return chain(_replace_listener(transformer), trfs2arrays(pooling, grad_factor))
@@ -267,7 +276,13 @@ def check_window(shim: EncoderShim, window: int, n_special: int) -> None:
 
 
 def forward(
-    model: Model, docs: list[Doc], is_train: bool, *, window: int, stride: int
+    model: Model,
+    docs: list[Doc],
+    is_train: bool,
+    *,
+    window: int,
+    stride: int,
+    sample_pieces: Optional[float] = None,
 ) -> tuple[FullTransformerBatch, Callable]:
     """Read the docs. Each goes through the encoder once, together with those of similar length."""
     _limit_threads_after_fork()
@@ -277,10 +292,11 @@ def forward(
     tokenizer = get_tokenizer(shim)
     # checked again, because a pipeline may be loaded with another window
     check_window(shim, window, tokenizer.n_special)
-    texts = [read_text(doc, tokenizer) for doc in docs]
+    is_train = is_train and shim.trainable
+    sampler = shim.get_sampler(sample_pieces) if is_train and sample_pieces else None
+    texts = [read_text(doc, tokenizer, sampler) for doc in docs]
     scripts = getattr(shim._hfmodel.transformer.config, TRIMMED_TO, None)
     shim.watch.check(docs, [ids_of(text) for text in texts], tokenizer.unknown_id, scripts)
-    is_train = is_train and shim.trainable
     vectors, backprop_vectors = run_texts(
         model.layers[0], texts, tokenizer, window, stride, is_train
     )

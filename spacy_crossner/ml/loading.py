@@ -24,6 +24,7 @@ from spacy_crossner.errors import CrossnerError, Errors, shorten
 from spacy_crossner.ml.freeze import freeze_encoder, limit_layers
 from spacy_crossner.ml.half import store_embeddings_half
 from spacy_crossner.ml.precision import Precision, PrecisionShim
+from spacy_crossner.ml.sampling import PieceSampler
 from spacy_crossner.ml.saved import (
     SAFE,
     check_encoder_config,
@@ -100,6 +101,7 @@ class EncoderShim(PrecisionShim, HFShim):
         self.freeze_embeddings = freeze_embeddings
         self.freeze_layers = freeze_layers
         self.n_positions: Optional[int] = None
+        self._sampler: Optional[PieceSampler] = None
         self.watch = VocabularyWatch()
         super().__init__(
             objects,
@@ -113,6 +115,17 @@ class EncoderShim(PrecisionShim, HFShim):
         freeze_encoder(self._model, embeddings=self.freeze_embeddings, layers=self.freeze_layers)
         store_embeddings_half(self._model)
         self.n_positions = count_positions(self._model)
+        self._sampler = None
+
+    def get_sampler(self, alpha: float) -> PieceSampler:
+        """Get what draws the pieces of words, made once for each encoder.
+
+        alpha (float): See `PieceSampler`.
+        RETURNS (PieceSampler): The sampler.
+        """
+        if self._sampler is None:
+            self._sampler = PieceSampler(self._hfmodel.tokenizer.backend_tokenizer, alpha)
+        return self._sampler
 
     @property
     def trainable(self) -> bool:

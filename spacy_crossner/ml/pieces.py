@@ -13,6 +13,7 @@ from thinc.types import Floats2d, Ints1d, Ints2d
 from tokenizers import Tokenizer
 
 from spacy_crossner.errors import Warnings
+from spacy_crossner.ml.sampling import PieceSampler
 from spacy_crossner.ml.windows import (
     align_by_offsets,
     cut_windows,
@@ -89,11 +90,14 @@ class ReadText:
     align_lengths: numpy.ndarray
 
 
-def read_text(doc: Doc, tokenizer: PieceTokenizer) -> Optional[ReadText]:
+def read_text(
+    doc: Doc, tokenizer: PieceTokenizer, sampler: Optional[PieceSampler] = None
+) -> Optional[ReadText]:
     """Cut a doc's text into pieces and align them with its tokens.
 
     doc (Doc): The doc.
     tokenizer (PieceTokenizer): The encoder's tokenizer.
+    sampler (Optional[PieceSampler]): Draws other pieces of the words.
     RETURNS (Optional[ReadText]): The text, or None for a doc without tokens.
     """
     if len(doc) == 0:
@@ -107,6 +111,8 @@ def read_text(doc: Doc, tokenizer: PieceTokenizer) -> Optional[ReadText]:
     ids = numpy.array(encoding.ids, dtype="int64")
     strings = encoding.tokens
     offsets = numpy.array(encoding.offsets, dtype="int64").reshape((-1, 2))
+    if sampler is not None:
+        ids, strings, offsets = sampler.sample(ids, strings, offsets)
     # lengths and trailing spaces give all offsets at once
     sizes = doc.to_array(["LENGTH", "SPACY"]).astype("int64")
     token_ends = numpy.cumsum(sizes.sum(axis=1)) - sizes[:, 1]
