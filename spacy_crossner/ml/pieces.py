@@ -112,7 +112,7 @@ def read_text(
     strings = encoding.tokens
     offsets = numpy.array(encoding.offsets, dtype="int64").reshape((-1, 2))
     if sampler is not None:
-        ids, strings, offsets = sampler.sample(ids, strings, offsets)
+        ids, strings, offsets = sampler.sample(doc.text, ids, strings, offsets)
     # lengths and trailing spaces give all offsets at once
     sizes = doc.to_array(["LENGTH", "SPACY"]).astype("int64")
     token_ends = numpy.cumsum(sizes.sum(axis=1)) - sizes[:, 1]

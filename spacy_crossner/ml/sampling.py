@@ -37,9 +37,12 @@ class PieceSampler:
         self.longest = max(map(len, self.weight_of))
         self.find_cuts = lru_cache(CACHE)(self._find_cuts)
 
-    def sample(self, ids: numpy.ndarray, strings: list[str], offsets: numpy.ndarray) -> Pieces:
+    def sample(
+        self, text: str, ids: numpy.ndarray, strings: list[str], offsets: numpy.ndarray
+    ) -> Pieces:
         """Cut a text again.
 
+        text (str): The text.
         ids (numpy.ndarray): (n_pieces,) piece ids of the tokenizer's own cut.
         strings (list[str]): The pieces.
         offsets (numpy.ndarray): (n_pieces, 2) first character and end of each piece in the text.
@@ -53,12 +56,13 @@ class PieceSampler:
         places = []
         for begin, end in pairwise([*begins, len(strings)]):
             pieces, place = strings[begin:end], offsets[begin:end]
-            # of the first word, the tokenizer has added the mark
-            first = int(place[-1, 1]) - sum(map(len, pieces))
-            is_plain = numpy.array_equal(find_offsets(pieces, first), place)
+            span = int(place[0, 0]), int(place[-1, 1])
+            letters = len("".join(pieces).lstrip(WORD))
+            is_plain = letters == len(text[slice(*span)].strip())
+            is_plain &= numpy.array_equal(find_offsets(pieces, *span), place)
             if is_plain and all(piece in self.id_of for piece in pieces):
                 pieces = self.draw("".join(pieces))
-                place = find_offsets(pieces, first)
+                place = find_offsets(pieces, *span)
             drawn += pieces
             places.append(place)
         own = dict(zip(strings, ids.tolist(), strict=True))
@@ -99,14 +103,15 @@ class PieceSampler:
         return cuts
 
 
-def find_offsets(pieces: list[str], first: int) -> numpy.ndarray:
+def find_offsets(pieces: list[str], begin: int, end: int) -> numpy.ndarray:
     """Find the letters of the pieces of a word.
 
-    pieces (list[str]): The pieces.
-    first (int): Where the word begins in the text; -1 for a mark before the text.
-    RETURNS (numpy.ndarray): (n_pieces, 2) the first character of each, and its end. A piece that is
-        only the mark before the text gets the letter behind it.
+    pieces (list[str]): The pieces. The mark of the first is the space before the word, or lies
+        outside of it, where the tokenizer has cut at spaces or the text begins.
+    begin, end (int): Where the word lies in the text.
+    RETURNS (numpy.ndarray): (n_pieces, 2) the first character of each, and its end. A mark without
+        a character gets the one behind it.
     """
-    ends = first + numpy.cumsum([len(piece) for piece in pieces])
-    begins = numpy.maximum(numpy.append(first, ends[:-1]), 0)
+    ends = end + numpy.cumsum([len(piece) for piece in pieces]) - sum(map(len, pieces))
+    begins = numpy.maximum(numpy.append(begin, ends[:-1]), begin)
     return numpy.stack([begins, numpy.maximum(ends, begins + 1)], axis=1)
