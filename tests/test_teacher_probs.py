@@ -195,14 +195,14 @@ def test_classes_stay_beside_relations():
     fine = refine(both, [numpy.arange(4)])
     assert fine.classes.argmax(axis=1).tolist() == [3, 4, 4, 0]
     # relations alone have none
-    assert join([say_relations(3, []), say_relations(3, [])], "relations", LABELS)[0].classes is None
+    assert (
+        join([say_relations(3, []), say_relations(3, [])], "relations", LABELS)[0].classes is None
+    )
 
 
 @pytest.mark.parametrize("known", [None, [True, True, False]])
 def test_soft_targets_of_both_schemes(known):
-    both = to_relations(
-        say_bio([[0.1, 0, 0, 0.9, 0], [0.3, 0, 0, 0, 0.7], [0.75, 0.25, 0, 0, 0]])
-    )
+    both = to_relations(say_bio([[0.1, 0, 0, 0.9, 0], [0.3, 0, 0, 0, 0.7], [0.75, 0.25, 0, 0, 0]]))
     both.known = None if known is None else numpy.array(known)
     (output,) = make_outputs(both, confidence=0.9, threshold=0.3)
     soft = output.soft

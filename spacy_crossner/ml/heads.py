@@ -19,8 +19,8 @@ from spacy_crossner.ml.onnx_graph import runs_graphs
 # Tokens that the pair head scores at once in prediction. Each costs hidden_width x
 # max_span_length floats while it is scored.
 PREDICT_TOKENS = 2048
-# Names of a pair head's outputs; version 1 lacks the last.
-PAIR_OUTPUTS = ("logits", "queries", "keys", "classes")
+# Names of a pair head's outputs; version 1 lacks the last two, version 2 the last by default.
+PAIR_OUTPUTS = ("logits", "queries", "keys", "classes", "inner")
 
 
 @dataclass
@@ -57,6 +57,7 @@ class TokenPairScores:
         In a gradient they are None unless relation contrast is on.
     classes (Optional[Floats2d]): (n_units, n_classes) BIO logits that the pair logits start from;
         None for version 1 of the head.
+    inner (Optional[Floats2d]): The same for names inside of others; None unless the head has them.
     """
 
     logits: Floats3d
@@ -67,6 +68,7 @@ class TokenPairScores:
     queries: Optional[Floats2d] = None
     keys: Optional[Floats2d] = None
     classes: Optional[Floats2d] = None
+    inner: Optional[Floats2d] = None
 
 
 @registry.architectures("spacy-crossner.TokenLabelHead.v1")
@@ -111,6 +113,7 @@ def TokenPairHead_v2(  # noqa: N802 (a Thinc layer)
     max_span_length: int = 32,
     learn_factor: float = 1.0,
     rotary: bool = True,
+    inner: bool = False,
 ) -> Model[list[Doc], TokenPairScores]:
     """Score token pairs with a BIO classifier's span probabilities plus a bilinear form.
 
@@ -123,6 +126,7 @@ def TokenPairHead_v2(  # noqa: N802 (a Thinc layer)
         one). Cost grows in proportion to it.
     learn_factor (float): Factor on the learning rate of the bilinear form.
     rotary (bool): Let the form see the distance of the pair, by rotated queries and keys.
+    inner (bool): Add a second BIO classifier, for names inside of others. For data that marks them.
     RETURNS (Model[List[Doc], TokenPairScores]): The model.
     """
     section = "token_pair_ner.model"
@@ -135,6 +139,7 @@ def TokenPairHead_v2(  # noqa: N802 (a Thinc layer)
         max_span_length=max_span_length,
         learn_factor=learn_factor,
         rotary=rotary,
+        inner=inner,
     )
     return _join_pairs(tok2vec, build, max_span_length)
 
@@ -209,10 +214,11 @@ def _pair_forward(
     spaced: Any = put_rows(head, flatten(head, take_units(vectors, starts)), rows, n_rows)
     is_token: Any = put_rows(head, head.ops.alloc1f(len(rows)) + 1.0, rows, n_rows)
     if not is_train:
-        logits, classes = _predict_in_chunks(head, spaced, is_token, model.get_dim("nW"))
-        scores = TokenPairScores(logits[rows], lengths, starts, n_tokens, glued)
-        scores.classes = None if classes is None else classes[rows]
-        return scores, _no_backprop
+        found = _predict_in_chunks(head, spaced, is_token, model.get_dim("nW"))
+        tables = {name: table[rows] for name, table in found.items()}
+        return TokenPairScores(
+            lengths=lengths, starts=starts, n_tokens=n_tokens, glued=glued, **tables
+        ), _no_backprop
     outputs, backprop_head = head((spaced, is_token), is_train)
     found = dict(zip(PAIR_OUTPUTS, (output[rows] for output in outputs), strict=False))
     scores = TokenPairScores(
@@ -241,21 +247,21 @@ def spaced_rows(lengths: Sequence[int]) -> numpy.ndarray:
 
 def _predict_in_chunks(
     head: Model, spaced: Floats2d, is_token: Floats1d, reach: int
-) -> tuple[Any, Any]:
+) -> dict[str, Any]:
     """Score a stretch of tokens at a time, with the one before and those in reach behind it.
 
-    RETURNS (Tuple[Any, Any]): Logits of pairs, and BIO logits if the head has any.
+    RETURNS (Dict[str, Any]): The outputs by name, without queries and keys.
     """
-    parts: list[tuple[Any, Any]] = []
+    parts: dict[str, list[Any]] = {}
     for begin in range(0, len(spaced), PREDICT_TOKENS):
         first = max(begin - 1, 0)
         chunk = slice(first, begin + PREDICT_TOKENS + reach)
-        logits, _, _, *classes = head.predict((spaced[chunk], is_token[chunk]))
+        outputs = head.predict((spaced[chunk], is_token[chunk]))
         kept = slice(begin - first, begin - first + PREDICT_TOKENS)
-        parts.append((logits[kept], classes[0][kept] if classes else None))
-    logits, classes = zip(*parts, strict=True)
-    join = head.ops.xp.concatenate
-    return join(logits), None if classes[0] is None else join(classes)
+        for name, output in zip(PAIR_OUTPUTS, outputs, strict=False):
+            if name not in ("queries", "keys"):
+                parts.setdefault(name, []).append(output[kept])
+    return {name: head.ops.xp.concatenate(tables) for name, tables in parts.items()}
 
 
 def find_units(vectors: list[Floats2d], docs: list[Doc]) -> list[numpy.ndarray]:

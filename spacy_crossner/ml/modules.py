@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from spacy_crossner.schemes.bio import either
+
 # Almost all token pairs are negative, and the more so the larger their distance. A head that
 # starts by saying so learns from the first step on, instead of unlearning the opposite. About a
 # token alone it starts undecided: what speaks against it has to come from its vector. A constant
@@ -120,6 +122,9 @@ class PriorPairModule(nn.Module):
         score[i, d, THW-l] = gain[l] * log_odds[i, d, l] + <w[l] * q[i], k[i + d]>
         score[i, d, NNW] = <w[0] * q[i], k[i + d]> + <u, s[i]> + <v, e[i + d]> + b[d]
 
+    BIO classes hold the outermost names only, and so speak against a name inside of one. A second
+    classifier, for those, can be added: the log-odds are then those of a name in either.
+
     The rows of w for THW start at zero, so that an untrained head equals a BIO tagger. Queries and
     keys are rotated by their positions, so that the form sees the distance; THW has no bias for
     it, because the lengths of names differ between languages. s[i] is the vectors of i - 1 and i,
@@ -134,6 +139,7 @@ class PriorPairModule(nn.Module):
     max_span_length (int): Width of the band: pairs with 0 <= d < max_span_length are scored.
     learn_factor (float): Factor on the learning rate of the pair form and of NNW.
     rotary (bool): Rotate queries and keys by their positions.
+    inner (bool): Add BIO classes for names inside of others.
     """
 
     def __init__(
@@ -144,6 +150,7 @@ class PriorPairModule(nn.Module):
         max_span_length: int,
         learn_factor: float = 1.0,
         rotary: bool = True,
+        inner: bool = False,
     ):
         super().__init__()
         n_labels = n_relations - 1
@@ -155,6 +162,11 @@ class PriorPairModule(nn.Module):
         self.output = nn.Linear(in_width, 1 + 2 * n_labels)
         nn.init.normal_(self.output.weight, std=CLASS_STD)
         nn.init.zeros_(self.output.bias)
+        self.inner = nn.Linear(in_width, 1 + 2 * n_labels) if inner else None
+        if self.inner is not None:
+            nn.init.normal_(self.inner.weight, std=CLASS_STD)
+            nn.init.zeros_(self.inner.bias)
+            self.inner.bias.data[0] = -RARE
         self.query = nn.Linear(in_width, hidden_width)
         self.key = nn.Linear(in_width, hidden_width)
         # both halves of a rotated vector share their weights, or positions would not cancel out
@@ -169,10 +181,11 @@ class PriorPairModule(nn.Module):
         self.distance = nn.Parameter(RARE * (1 - torch.exp(-torch.arange(max_span_length) / NEAR)))
         self.gain = nn.Parameter(torch.ones(n_labels))
 
-    def forward(self, vectors: Tensor, is_token: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, vectors: Tensor, is_token: Tensor) -> tuple[Tensor, ...]:
         """vectors: (n_tokens, in_width), is_token: (n_tokens,), 0 for the rows between texts ->
         logits: (n_tokens, max_span_length, n_relations), queries: (n_tokens, hidden_width),
-        keys: (n_tokens, hidden_width), classes: (n_tokens, 1 + 2 * n_labels) BIO logits.
+        keys: (n_tokens, hidden_width), classes: (n_tokens, 1 + 2 * n_labels) BIO logits, and if
+        there are any those of inner names.
 
         Entries that leave a text are scored too; whoever reads the band masks them. Queries and
         keys are those before rotation.
@@ -193,9 +206,12 @@ class PriorPairModule(nn.Module):
         first = factor * self.first(torch.cat([around[:-2], vectors], dim=1))
         last = in_reach(factor * self.last(torch.cat([vectors, around[2:]], dim=1)), reach)
         words = form[:, :1] + first[:, None] + last + self.distance
-        spans = form[:, 1:] + self.gain[:, None] * span_log_odds(classes, is_token, reach)
+        tables = [classes] if self.inner is None else [classes, self.inner(vectors)]
+        odds = [span_log_odds(table, is_token, reach) for table in tables]
+        prior = odds[0] if self.inner is None else either(odds[0], odds[1], torch.logaddexp)
+        spans = form[:, 1:] + self.gain[:, None] * prior
         logits = torch.cat([words, spans], dim=1).transpose(1, 2)
-        return logits, queries, keys, classes
+        return logits, queries, keys, *tables
 
 
 def span_log_odds(classes: Tensor, is_token: Tensor, reach: int) -> Tensor:

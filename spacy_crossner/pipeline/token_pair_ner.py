@@ -228,31 +228,29 @@ class TokenPairNER(CrossnerNER):
         begins = numpy.repeat(numpy.cumsum(scores.lengths) - scores.lengths, scores.lengths)
         reach = places[:, None] - numpy.arange(self.width + 1)
         rows = numpy.unique(numpy.maximum(reach, begins[places][:, None]))
-        odds_before = bio.log_odds(before, scores.lengths, rows, self.width)
-        logits[rows, :, 1:] += bio.log_odds(after, scores.lengths, rows, self.width) - odds_before
+        odds = [bio.log_odds(p, scores.lengths, rows, self.width) for p in (before, after)]
+        if scores.inner is not None:
+            inner = bio.softmax(self.model.ops.to_numpy(scores.inner) / self.temperature)
+            others = bio.log_odds(inner, scores.lengths, rows, self.width)
+            odds = [bio.either(one, others, numpy.logaddexp) for one in odds]
+        logits[rows, :, 1:] += odds[1] - odds[0]
 
     def zero_gradient(self, scores: TokenPairScores) -> TokenPairScores:
         """Make a gradient of zeros; contrast adds that of queries and keys."""
         zeros_like = self.model.ops.xp.zeros_like
-        classes = None if scores.classes is None else zeros_like(scores.classes)
-        return replace(
-            scores, logits=zeros_like(scores.logits), queries=None, keys=None, classes=classes
-        )
+        tables = {
+            name: None if table is None else zeros_like(table)
+            for name, table in (("classes", scores.classes), ("inner", scores.inner))
+        }
+        return replace(scores, logits=zeros_like(scores.logits), queries=None, keys=None, **tables)
 
     def objectives(self, examples: list[Example], scores: TokenPairScores) -> Iterator[Objective]:
         """Compute the losses that are on and have something to act on."""
         golds = self.read_gold(examples, scores.starts)
         if self.loss.token_weight and scores.classes is not None:
-            classes, weights, _ = class_targets(golds, self.labels)
-            yield self.objective(
-                "tokens",
-                scores,
-                cross_entropy,
-                self.loss.token_weight,
-                table="classes",
-                targets=classes,
-                weights=weights,
-            )
+            yield self._learn_tokens(golds, scores, "tokens", "classes")
+        if self.loss.token_weight and scores.inner is not None:
+            yield self._learn_tokens(self._peel(golds), scores, "inner", "inner")
         targets, weights = self._targets(golds, scores.lengths)
         # the mean is over tokens: nearly all of a token's pairs are easy, and a mean over pairs
         # would hide the few that matter
@@ -268,6 +266,27 @@ class TokenPairNER(CrossnerNER):
             yield from self._relation_contrast(examples, scores, targets, weights)
         if self.distil.weight or self.self_training.weight:
             yield from self._learn_soft(self.soft_targets(examples), scores)
+
+    def _learn_tokens(
+        self, golds: list[Gold], scores: TokenPairScores, suffix: str, table: str
+    ) -> Objective:
+        classes, weights, _ = class_targets(golds, self.labels)
+        return self.objective(
+            suffix,
+            scores,
+            cross_entropy,
+            self.loss.token_weight,
+            table=table,
+            targets=classes,
+            weights=weights,
+        )
+
+    def _peel(self, golds: list[Gold]) -> list[Gold]:
+        """Leave only the names inside of others, which BIO classes can't hold."""
+        return [
+            replace(gold, mentions=bio.encode(gold.mentions, self.labels, len(gold.known))[1])
+            for gold in golds
+        ]
 
     def _balance(self, weights: numpy.ndarray, targets: numpy.ndarray) -> numpy.ndarray:
         """Scale the weights of negative pairs by `negative_weight`."""

@@ -10,7 +10,8 @@ that the others go on, times the probability that the next token, if the documen
 not.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy
 
@@ -208,6 +209,16 @@ def log_odds(
     scores = numpy.concatenate([begin, begin * run], axis=1) * (1.0 - inside[:, 1:])
     scores = numpy.clip(scores, numpy.finfo("float32").tiny, 1.0 - EPSILON)
     return numpy.log(scores) - numpy.log1p(-scores)
+
+
+def either(first: Any, second: Any, logaddexp: Callable) -> Any:
+    """Compute the log-odds that at least one of two independent things is so.
+
+    first, second (Any): Their log-odds, arrays or tensors of the same shape.
+    logaddexp (Callable): `numpy.logaddexp` or `torch.logaddexp`.
+    RETURNS (Any): The log-odds, same shape.
+    """
+    return logaddexp(logaddexp(first, second), first + second)
 
 
 def _goes_on(
