@@ -380,10 +380,12 @@ def test_entities_from_classes_need_classes(tiny_encoder):
         nlp(TEXTS[0])
 
 
-def test_nested_entities(tiny_encoder):
-    nlp = make_nlp(tiny_encoder, token_pair_ner={})
+@pytest.mark.parametrize("inner", [False, True])
+def test_nested_entities(tiny_encoder, inner):
+    nlp = make_nlp(tiny_encoder, token_pair_ner={"model": {"inner": inner}})
     examples = make_examples(nlp, NESTED, spans_key="sc")
-    train(nlp, examples, steps=120)
+    history = train(nlp, examples, steps=120)
+    assert ("token_pair_ner_inner" in history[0]) == inner
     scores = nlp.evaluate(examples)
     assert scores["spans_sc_f"] == 1.0
     doc = nlp(NESTED[0][0])
@@ -784,6 +786,7 @@ MODULES = [
     TokenPairModule(5, 4, 3, 3),
     PriorPairModule(5, 3, 4, 3, learn_factor=4.0),
     PriorPairModule(5, 3, 3, 3, rotary=False),
+    PriorPairModule(5, 3, 4, 3, inner=True),
 ]
 IS_TOKEN = torch.tensor([1.0, 1.0, 0.0, 1.0], dtype=torch.float64)
 
@@ -883,6 +886,59 @@ def test_rotated_form_is_what_it_says():
     turned_queries, turned_keys = rotate(queries, keys)
     for rows, turned in ((queries, turned_queries), (keys, turned_keys)):
         torch.testing.assert_close(turned.norm(dim=1), rows.norm(dim=1))
+
+
+def test_inner_classes_add_to_the_others():
+    """A pair's prior is the log-odds of a name among the outermost ones or inside of them."""
+    torch.manual_seed(0)
+    plain = PriorPairModule(6, 3, 4, 4).eval()
+    module = PriorPairModule(6, 3, 4, 4, inner=True).eval()
+    module.load_state_dict(plain.state_dict(), strict=False)
+    vectors, is_token = torch.randn(7, 6), torch.ones(7)
+    before, (after, *_, classes, inner) = plain(vectors, is_token), module(vectors, is_token)
+    # untrained, they are rare and change little
+    torch.testing.assert_close(torch.sigmoid(after), torch.sigmoid(before[0]), atol=0.02, rtol=0)
+    torch.nn.init.normal_(module.inner.weight)
+    after, *_, classes, inner = module(vectors, is_token)
+    torch.testing.assert_close(after[:, :, 0], before[0][:, :, 0])
+    first, second = (torch.sigmoid(span_log_odds(t, is_token, 4)) for t in (classes, inner))
+    expected = 1.0 - (1.0 - first) * (1.0 - second)
+    found = torch.sigmoid(after[:, :, 1:].transpose(1, 2))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_log_odds_of_either_stay_finite():
+    odds = numpy.array([-300.0, -20.0, 0.0, 20.0])
+    table = bio.either(odds[:, None], odds[None])
+    assert numpy.isfinite(table).all()
+    assert table[0] == pytest.approx([-300.0 + numpy.log(2.0), -20.0, 0.0, 20.0])
+    assert table[2, 2] == pytest.approx(numpy.log(3.0))  # 3 of 4
+    assert numpy.allclose(table, table.T)
+
+
+@pytest.mark.parametrize("bias", [0.0, 1.0])
+def test_a_bias_moves_outermost_names_only(tiny_encoder, bias):
+    """A span that inner classes alone speak for keeps its score."""
+    settings = {"model": {"inner": True}, "ents_from": "classes"}
+    nlp = make_nlp(tiny_encoder, token_pair_ner=settings)
+    nlp.initialize(lambda: make_examples(nlp))
+    pipe = nlp.get_pipe("token_pair_ner")
+    pipe.cfg["bias"] = bias
+    n_classes = 1 + 2 * len(pipe.labels)
+    classes = torch.full((3, n_classes), -20.0)
+    inner = torch.full((3, n_classes), -20.0)
+    classes[[0, 1, 2], [1, 2, 2]] = 0.0  # the first label has all three tokens
+    inner[[0, 1, 2], [0, 0, 3]] = 0.0  # and the second the last of them
+    odds = [span_log_odds(table, torch.ones(3), pipe.width).numpy() for table in (classes, inner)]
+    logits = numpy.zeros((3, pipe.width, 1 + len(pipe.labels)), dtype="float32")
+    logits[:, :, 1:] = bio.either(*odds).transpose(0, 2, 1)
+    glued = numpy.zeros((3,), dtype=bool)
+    scores = TokenPairScores(logits, [3], [numpy.arange(3)], [3], glued)
+    scores.classes, scores.inner = classes.numpy(), inner.numpy()
+    (prediction,) = pipe.decode(scores, 0.5)
+    found = {(m.tokens, m.label, round(m.score, 2)) for m in prediction.candidates}
+    assert found == {((0, 1, 2), pipe.labels[0], 1.0), ((2,), pipe.labels[1], 1.0)}
+    assert [m.tokens for m in prediction.entities] == [(0, 1, 2)]
 
 
 def test_span_log_odds_equal_enumeration():

@@ -34,6 +34,10 @@ HEADS = {
     "label": ("token_label_ner", {}),
     "pair 1": ("token_pair_ner", {"model": {**SHARED, "@architectures": f"{PAIRS}.v1"}}),
     "pair 2": ("token_pair_ner", {"model": {**SHARED, "@architectures": f"{PAIRS}.v2"}}),
+    "inner": (
+        "token_pair_ner",
+        {"model": {**SHARED, "@architectures": f"{PAIRS}.v2", "inner": True}},
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""Other cuts of words into pieces: the right pieces at the right places, as often as they should."""
+"""Other cuts of words into pieces: the right pieces, at the right places, as often as due."""
 
 import math
 import random
@@ -129,7 +129,7 @@ def test_only_training_draws(tiny_encoder):
 
 def test_other_tokenizers_and_values_are_refused(tiny_encoder):
     backend = Tokenizer(models.WordPiece({"a": 0, "[UNK]": 1}, unk_token="[UNK]"))
-    with pytest.raises(CrossnerError, match="CN028.*WordPiece.*sample_pieces to null"):
+    with pytest.raises(CrossnerError, match=r"CN028.*WordPiece.*sample_pieces to null"):
         PieceSampler(backend, 0.1)
     with pytest.raises(CrossnerError, match="sample_pieces"):
         make_nlp(tiny_encoder, transformer={"sample_pieces": 0.0}, token_label_ner={})

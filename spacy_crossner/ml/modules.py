@@ -11,8 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spacy_crossner.schemes.bio import either
-
 # Almost all token pairs are negative, and the more so the larger their distance. A head that
 # starts by saying so learns from the first step on, instead of unlearning the opposite. About a
 # token alone it starts undecided: what speaks against it has to come from its vector. A constant
@@ -208,7 +206,10 @@ class PriorPairModule(nn.Module):
         words = form[:, :1] + first[:, None] + last + self.distance
         tables = [classes] if self.inner is None else [classes, self.inner(vectors)]
         odds = [span_log_odds(table, is_token, reach) for table in tables]
-        prior = odds[0] if self.inner is None else either(odds[0], odds[1], torch.logaddexp)
+        prior = odds[0]
+        if self.inner is not None:
+            # the odds of either are the sum of both and of their product
+            prior = torch.stack([*odds, odds[0] + odds[1]]).logsumexp(dim=0)
         spans = form[:, 1:] + self.gain[:, None] * prior
         logits = torch.cat([words, spans], dim=1).transpose(1, 2)
         return logits, queries, keys, *tables

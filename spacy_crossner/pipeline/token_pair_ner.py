@@ -232,7 +232,7 @@ class TokenPairNER(CrossnerNER):
         if scores.inner is not None:
             inner = bio.softmax(self.model.ops.to_numpy(scores.inner) / self.temperature)
             others = bio.log_odds(inner, scores.lengths, rows, self.width)
-            odds = [bio.either(one, others, numpy.logaddexp) for one in odds]
+            odds = [bio.either(one, others) for one in odds]
         logits[rows, :, 1:] += odds[1] - odds[0]
 
     def zero_gradient(self, scores: TokenPairScores) -> TokenPairScores:

@@ -10,8 +10,7 @@ that the others go on, times the probability that the next token, if the documen
 not.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy
 
@@ -211,14 +210,14 @@ def log_odds(
     return numpy.log(scores) - numpy.log1p(-scores)
 
 
-def either(first: Any, second: Any, logaddexp: Callable) -> Any:
+def either(first: numpy.ndarray, second: numpy.ndarray) -> numpy.ndarray:
     """Compute the log-odds that at least one of two independent things is so.
 
-    first, second (Any): Their log-odds, arrays or tensors of the same shape.
-    logaddexp (Callable): `numpy.logaddexp` or `torch.logaddexp`.
-    RETURNS (Any): The log-odds, same shape.
+    first, second (numpy.ndarray): Their log-odds, of the same shape.
+    RETURNS (numpy.ndarray): The log-odds, same shape.
     """
-    return logaddexp(logaddexp(first, second), first + second)
+    # the odds are those of the first, of the second, and their product
+    return numpy.logaddexp(numpy.logaddexp(first, second), first + second)
 
 
 def _goes_on(
