@@ -86,7 +86,7 @@ def to_dict(view: View) -> dict[str, Any]:
 
 
 def _soft_to_dict(soft: SoftTargets) -> dict[str, Any]:
-    msg = {
+    msg: dict[str, Any] = {
         "scheme": soft.scheme,
         "classes": list(soft.classes),
         "index": numpy.ascontiguousarray(soft.index, dtype="int32"),

@@ -238,11 +238,18 @@ class TokenPairNER(CrossnerNER):
     def zero_gradient(self, scores: TokenPairScores) -> TokenPairScores:
         """Make a gradient of zeros; contrast adds that of queries and keys."""
         zeros_like = self.model.ops.xp.zeros_like
-        tables = {
-            name: None if table is None else zeros_like(table)
-            for name, table in (("classes", scores.classes), ("inner", scores.inner))
-        }
-        return replace(scores, logits=zeros_like(scores.logits), queries=None, keys=None, **tables)
+        classes, inner = (
+            None if table is None else zeros_like(table) for table in (scores.classes, scores.inner)
+        )
+        return TokenPairScores(
+            zeros_like(scores.logits),
+            scores.lengths,
+            scores.starts,
+            scores.n_tokens,
+            scores.glued,
+            classes=classes,
+            inner=inner,
+        )
 
     def objectives(self, examples: list[Example], scores: TokenPairScores) -> Iterator[Objective]:
         """Compute the losses that are on and have something to act on."""
