@@ -368,6 +368,17 @@ def test_soft_targets_have_the_labels_of_their_doc(tmp_path):
     (doc,) = read_docs(out, Vocab())
     assert get_view(doc).soft.classes == ("NNW", "THW-HUMAN", "THW-LOC")
     assert get_view(doc).soft.probs.tolist() == [[0, 2, 1]]
+    # the BIO classes beside them, too
+    (taught,) = read_docs(pairs, Vocab())
+    view = get_view(taught)
+    view.soft.bio = get_view(next(read_docs(source, Vocab()))).soft
+    set_view(taught, view)
+    write_docs(pairs, [taught])
+    convert([pairs], out, label_map={"PER": "HUMAN"})
+    (doc,) = read_docs(out, Vocab())
+    assert get_view(doc).soft.classes == ("NNW", "THW-HUMAN", "THW-LOC")
+    assert get_view(doc).soft.bio.classes == class_names(("HUMAN", "LOC"))
+    assert get_view(doc).soft.bio.probs.tolist() == [[0, 3, 4, 1, 2]]
     convert([source], out, unlabelled=True)
     (doc,) = read_docs(out, Vocab())
     assert get_view(doc).soft is None

@@ -53,7 +53,7 @@ from spacy_crossner.data.sentences import (
     split_spaces,
 )
 from spacy_crossner.data.shards import DOCS_PER_SHARD, check_folder, read_docs, write_docs
-from spacy_crossner.data.view import View, get_view, set_view
+from spacy_crossner.data.view import SoftTargets, View, get_view, set_view
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import atomic_folder, replacing
 
@@ -254,19 +254,29 @@ def relabel_soft(doc: Doc, label_map: Mapping[str, str], drop_labels: Collection
     view = get_view(doc)
     if view is None or view.soft is None or not (label_map or drop_labels):
         return
-    names = [name.partition("-") for name in view.soft.classes]
-    labels = {label for _, dash, label in names if dash}
+    labels = {name.partition("-")[2] for name in view.soft.classes if "-" in name}
     new = {label: label_map.get(label, label) for label in labels}
     if labels.intersection(drop_labels) or len(set(new.values())) < len(labels):
         raise CrossnerError(
             Errors.CN269.format(text=doc.text[:60], labels=", ".join(sorted(labels)))
         )
+    for part in view.soft.parts:
+        rename_classes(part, new)
+    set_view(doc, view)
+
+
+def rename_classes(soft: SoftTargets, new: Mapping[str, str]) -> None:
+    """Rename the classes of soft targets in place, and bring them into order.
+
+    soft (SoftTargets): The targets, of one scheme.
+    new (Mapping[str, str]): New labels by old labels.
+    """
+    names = [name.partition("-") for name in soft.classes]
     renamed = [(dash, new.get(label, label), part) for part, dash, label in names]
     # as students have them: what has no label first, then by label, B before I
     order = sorted(range(len(renamed)), key=renamed.__getitem__)
-    classes = tuple(part + dash + label for dash, label, part in sorted(renamed))
-    soft = replace(view.soft, classes=classes, probs=view.soft.probs[:, order])
-    set_view(doc, replace(view, soft=soft))
+    soft.classes = tuple(part + dash + label for dash, label, part in sorted(renamed))
+    soft.probs = soft.probs[:, order]
 
 
 def iter_labels(sentence: Sentence) -> Iterator[str]:

@@ -39,6 +39,16 @@ class SoftTargets:
     masked: Optional[numpy.ndarray] = None
     bio: Optional["SoftTargets"] = None
 
+    @property
+    def parts(self) -> list["SoftTargets"]:
+        """The targets, and the BIO classes beside them if there are any."""
+        return [self] if self.bio is None else [self, self.bio]
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the probabilities and their index in memory."""
+        return sum(part.index.nbytes + part.probs.nbytes for part in self.parts)
+
 
 @dataclass
 class View:
