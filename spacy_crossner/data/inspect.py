@@ -151,7 +151,7 @@ def _count(doc: Doc, view: View | None, summary: Summary) -> None:
         row.links += view.links is not None
         if view.soft is not None:
             row.soft += 1
-            row.soft_bytes += view.soft.index.nbytes + view.soft.probs.nbytes
+            row.soft_bytes += view.soft.nbytes
 
 
 def render(summary: Summary) -> str:

@@ -396,7 +396,7 @@ def _count(doc: Doc, output: TeacherOutput, agreement: float) -> Tally:
         correct=sum(mention.score for mention in output.entities),
         expected=output.expected,
         agreement=agreement,
-        soft_bytes=output.soft.index.nbytes + output.soft.probs.nbytes,
+        soft_bytes=output.soft.nbytes,
         misaligned=output.misaligned,
         untaught=output.untaught,
     )

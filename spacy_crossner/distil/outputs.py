@@ -96,9 +96,8 @@ def make_outputs(
         if teacher.known is not None:
             unknown = ~numpy.repeat(teacher.known[rows], sizes)
             unsure |= unknown
-            for part in (soft, soft.bio) if unknown.any() else ():
-                if part is not None:
-                    part.masked = numpy.flatnonzero(unknown).astype("int32")
+            for part in soft.parts if unknown.any() else ():
+                part.masked = numpy.flatnonzero(unknown).astype("int32")
         outputs.append(TeacherOutput(found, sure, unsure, soft, float(begins[rows].sum())))
     return outputs
 

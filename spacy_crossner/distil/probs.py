@@ -173,12 +173,13 @@ def join(
     ]
     fine = [refine(teacher, shared) for teacher in teachers]
     by_class = [to_bio(teacher) for teacher in fine]
-    classes = _average_classes(by_class, labels)
-    joined = TeacherProbs(scheme, labels, classes, shared, first.n_tokens)
-    if scheme == "relations":
-        joined.probs = _average_relations([to_relations(teacher) for teacher in fine], labels)
-        has_classes = any(one.scheme == "bio" or one.classes is not None for one in fine)
-        joined.classes = classes if has_classes else None
+    if scheme == "bio":
+        probs = _average_classes(by_class, labels)
+    else:
+        probs = _average_relations([to_relations(teacher) for teacher in fine], labels)
+    joined = TeacherProbs(scheme, labels, probs, shared, first.n_tokens)
+    if scheme != "bio" and any(one.scheme == "bio" or one.classes is not None for one in fine):
+        joined.classes = _average_classes(by_class, labels)
     joined.known = _find_known(fine, labels, joined)
     return joined, measure_agreement(by_class, labels)
 

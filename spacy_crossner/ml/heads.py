@@ -213,17 +213,20 @@ def _pair_forward(
     n_rows = len(rows) + len(lengths) + 1
     spaced: Any = put_rows(head, flatten(head, take_units(vectors, starts)), rows, n_rows)
     is_token: Any = put_rows(head, head.ops.alloc1f(len(rows)) + 1.0, rows, n_rows)
-    if not is_train:
+    if is_train:
+        outputs, backprop_head = head((spaced, is_token), is_train)
+        found = dict(zip(PAIR_OUTPUTS, outputs, strict=False))
+    else:
         found = _predict_in_chunks(head, spaced, is_token, model.get_dim("nW"))
-        tables = {name: table[rows] for name, table in found.items()}
-        return TokenPairScores(
-            lengths=lengths, starts=starts, n_tokens=n_tokens, glued=glued, **tables
-        ), _no_backprop
-    outputs, backprop_head = head((spaced, is_token), is_train)
-    found = dict(zip(PAIR_OUTPUTS, (output[rows] for output in outputs), strict=False))
     scores = TokenPairScores(
-        lengths=lengths, starts=starts, n_tokens=n_tokens, glued=glued, **found
+        lengths=lengths,
+        starts=starts,
+        n_tokens=n_tokens,
+        glued=glued,
+        **{name: table[rows] for name, table in found.items()},
     )
+    if not is_train:
+        return scores, _no_backprop
 
     def backprop(d_scores: TokenPairScores) -> Any:
         d_outputs = [getattr(d_scores, name) for name in found]

@@ -107,12 +107,13 @@ def read_text(
         backend.no_truncation()
     if backend.padding is not None:
         backend.no_padding()
-    encoding = backend.encode(doc.text, add_special_tokens=False)
+    text = doc.text
+    encoding = backend.encode(text, add_special_tokens=False)
     ids = numpy.array(encoding.ids, dtype="int64")
     strings = encoding.tokens
     offsets = numpy.array(encoding.offsets, dtype="int64").reshape((-1, 2))
     if sampler is not None:
-        ids, strings, offsets = sampler.sample(doc.text, ids, strings, offsets)
+        ids, strings, offsets = sampler.sample(text, ids, strings, offsets)
     # lengths and trailing spaces give all offsets at once
     sizes = doc.to_array(["LENGTH", "SPACY"]).astype("int64")
     token_ends = numpy.cumsum(sizes.sum(axis=1)) - sizes[:, 1]

@@ -32,7 +32,7 @@ class PieceSampler:
         model = json.loads(backend.to_str())["model"]
         if model["type"] != "Unigram":
             raise CrossnerError(Errors.CN028.format(kind=model["type"]))
-        self.id_of = {piece: number for number, (piece, _) in enumerate(model["vocab"])}
+        self.backend = backend
         self.weight_of = {piece: alpha * score for piece, score in model["vocab"]}
         self.longest = max(map(len, self.weight_of))
         self.find_cuts = lru_cache(CACHE)(self._find_cuts)
@@ -58,15 +58,17 @@ class PieceSampler:
             pieces, place = strings[begin:end], offsets[begin:end]
             span = int(place[0, 0]), int(place[-1, 1])
             letters = len("".join(pieces).lstrip(WORD))
-            is_plain = letters == len(text[slice(*span)].strip())
-            is_plain &= numpy.array_equal(find_offsets(pieces, *span), place)
-            if is_plain and all(piece in self.id_of for piece in pieces):
+            if (
+                letters == len(text[slice(*span)].strip())
+                and numpy.array_equal(find_offsets(pieces, *span), place)
+                and all(piece in self.weight_of for piece in pieces)
+            ):
                 pieces = self.draw("".join(pieces))
                 place = find_offsets(pieces, *span)
             drawn += pieces
             places.append(place)
         own = dict(zip(strings, ids.tolist(), strict=True))
-        new = [own[piece] if piece in own else self.id_of[piece] for piece in drawn]
+        new = [own[p] if p in own else self.backend.token_to_id(p) for p in drawn]
         return numpy.array(new, dtype=ids.dtype), drawn, numpy.concatenate(places)
 
     def draw(self, word: str) -> list[str]:

@@ -482,8 +482,8 @@ class CrossnerNER(LazyPipe):
                 "bio": bio.class_names(self.labels),
                 "relations": relations.class_names(self.labels),
             }
-            for part in (soft, soft.bio) if soft is not None else ():
-                if part is not None and part.classes != expected.get(part.scheme):
+            for part in soft.parts if soft is not None else ():
+                if part.classes != expected.get(part.scheme):
                     raise CrossnerError(
                         Errors.CN119.format(
                             name=self.name,
@@ -511,16 +511,16 @@ class CrossnerNER(LazyPipe):
 
 def class_targets(
     golds: list[Gold], labels: tuple[str, ...]
-) -> tuple[numpy.ndarray, numpy.ndarray, int]:
+) -> tuple[numpy.ndarray, numpy.ndarray, list[list[Mention]]]:
     """Write the annotations of a batch as BIO classes.
 
     golds (List[Gold]): The annotations.
     labels (Tuple[str, ...]): All labels.
-    RETURNS (Tuple[numpy.ndarray, numpy.ndarray, int]): The class of each token, `UNKNOWN` where
-        nothing may be learned, the weight of each token, and the number of entities that BIO can't
-        hold.
+    RETURNS (Tuple[numpy.ndarray, numpy.ndarray, List[List[Mention]]]): The class of each token,
+        `UNKNOWN` where nothing may be learned, the weight of each token, and the entities of each
+        doc that BIO can't hold.
     """
-    targets, weights, n_dropped = [], [], 0
+    targets, weights, all_dropped = [], [], []
     for gold in golds:
         classes, dropped = bio.encode(gold.mentions, labels, len(gold.known))
         known = gold.known.copy()
@@ -529,10 +529,10 @@ def class_targets(
             inside = classes[list(mention.tokens)]
             if not (mention.is_contiguous and inside.all()):
                 known[list(mention.tokens)] = False
-        n_dropped += len(dropped)
+        all_dropped.append(dropped)
         targets.append(numpy.where(known, classes, UNKNOWN))
         weights.append(numpy.full((len(known),), gold.weight, dtype="float32"))
-    return numpy.concatenate(targets), numpy.concatenate(weights), n_dropped
+    return numpy.concatenate(targets), numpy.concatenate(weights), all_dropped
 
 
 def _trim(prediction: Prediction, doc: Doc) -> Prediction:

@@ -136,7 +136,8 @@ class TokenLabelNER(CrossnerNER):
     def objectives(self, examples: list[Example], scores: TokenLabelScores) -> Iterator[Objective]:
         """Compute the losses that are on and have something to act on."""
         golds = self.read_gold(examples, scores.starts)
-        targets, weights, n_dropped = class_targets(golds, self.labels)
+        targets, weights, dropped = class_targets(golds, self.labels)
+        n_dropped = sum(map(len, dropped))
         if n_dropped:
             self.warn_once(Warnings.CNW11.format(name=self.name, count=n_dropped), n_dropped)
         yield self.objective("", scores, cross_entropy, targets=targets, weights=weights)

@@ -241,23 +241,14 @@ class TokenPairNER(CrossnerNER):
         classes, inner = (
             None if table is None else zeros_like(table) for table in (scores.classes, scores.inner)
         )
-        return TokenPairScores(
-            zeros_like(scores.logits),
-            scores.lengths,
-            scores.starts,
-            scores.n_tokens,
-            scores.glued,
-            classes=classes,
-            inner=inner,
-        )
+        logits = zeros_like(scores.logits)
+        return replace(scores, logits=logits, queries=None, keys=None, classes=classes, inner=inner)
 
     def objectives(self, examples: list[Example], scores: TokenPairScores) -> Iterator[Objective]:
         """Compute the losses that are on and have something to act on."""
         golds = self.read_gold(examples, scores.starts)
-        if self.loss.token_weight and scores.classes is not None:
-            yield self._learn_tokens(golds, scores, "tokens", "classes")
-        if self.loss.token_weight and scores.inner is not None:
-            yield self._learn_tokens(self._peel(golds), scores, "inner", "inner")
+        if self.loss.token_weight:
+            yield from self._learn_tokens(golds, scores)
         targets, weights = self._targets(golds, scores.lengths)
         # the mean is over tokens: nearly all of a token's pairs are easy, and a mean over pairs
         # would hide the few that matter
@@ -274,26 +265,23 @@ class TokenPairNER(CrossnerNER):
         if self.distil.weight or self.self_training.weight:
             yield from self._learn_soft(self.soft_targets(examples), scores)
 
-    def _learn_tokens(
-        self, golds: list[Gold], scores: TokenPairScores, suffix: str, table: str
-    ) -> Objective:
-        classes, weights, _ = class_targets(golds, self.labels)
-        return self.objective(
-            suffix,
-            scores,
-            cross_entropy,
-            self.loss.token_weight,
-            table=table,
-            targets=classes,
-            weights=weights,
-        )
-
-    def _peel(self, golds: list[Gold]) -> list[Gold]:
-        """Leave only the names inside of others, which BIO classes can't hold."""
-        return [
-            replace(gold, mentions=bio.encode(gold.mentions, self.labels, len(gold.known))[1])
-            for gold in golds
-        ]
+    def _learn_tokens(self, golds: list[Gold], scores: TokenPairScores) -> Iterator[Objective]:
+        """Learn names with the BIO classes, and those that they can't hold, inside of others, with
+        the inner ones; each if the head has them."""
+        for suffix, table in (("tokens", "classes"), ("inner", "inner")):
+            if getattr(scores, table) is None:
+                return
+            targets, weights, dropped = class_targets(golds, self.labels)
+            yield self.objective(
+                suffix,
+                scores,
+                cross_entropy,
+                self.loss.token_weight,
+                table=table,
+                targets=targets,
+                weights=weights,
+            )
+            golds = [replace(g, mentions=left) for g, left in zip(golds, dropped, strict=True)]
 
     def _balance(self, weights: numpy.ndarray, targets: numpy.ndarray) -> numpy.ndarray:
         """Scale the weights of negative pairs by `negative_weight`."""
