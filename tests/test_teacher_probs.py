@@ -1,10 +1,13 @@
 """What several teachers say, put together: schemes, units and label sets."""
 
+from dataclasses import replace
+
 import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spacy_crossner.distil.ask import find_predictions
 from spacy_crossner.distil.outputs import (
     PAIRS_PER_TOKEN,
     expected_f,
@@ -190,6 +193,11 @@ def test_classes_stay_beside_relations():
     mean, _ = join([both, other], "relations", LABELS)
     assert mean.classes[:2, 0] == pytest.approx([0.3, 0.4])
     assert mean.probs[0, 0, 1] == pytest.approx(0.2)
+    # the entities are those that the classes say, as of a BIO teacher
+    short = say_bio([[0.1, 0.9, 0, 0, 0], [1, 0, 0, 0, 0], [1, 0, 0, 0, 0]])
+    (output,) = make_outputs(replace(both, classes=short.probs), confidence=0.5, threshold=0.3)
+    for found in (output.sure, find_predictions(output.soft, 3, 0.3)):
+        assert [(m.tokens, m.label) for m in found] == [((0,), "LOC")]
     # in smaller units, both are split
     both.starts, both.n_tokens = [numpy.array([0, 2, 3])], [4]
     fine = refine(both, [numpy.arange(4)])

@@ -272,6 +272,7 @@ def find_predictions(soft: SoftTargets, n_tokens: int, threshold: float) -> list
     threshold (float): Least score.
     RETURNS (list[Mention]): Entities without overlap, best first.
     """
+    soft = soft.bio or soft
     starts = numpy.arange(n_tokens)
     if soft.scheme == "bio":
         labels = [name[2:] for name in soft.classes if name.startswith("B-")]
