@@ -193,11 +193,16 @@ def test_classes_stay_beside_relations():
     mean, _ = join([both, other], "relations", LABELS)
     assert mean.classes[:2, 0] == pytest.approx([0.3, 0.4])
     assert mean.probs[0, 0, 1] == pytest.approx(0.2)
-    # the entities are those that the classes say, as of a BIO teacher
+    # the entities are those of what decides about the teacher's own
     short = say_bio([[0.1, 0.9, 0, 0, 0], [1, 0, 0, 0, 0], [1, 0, 0, 0, 0]])
-    (output,) = make_outputs(replace(both, classes=short.probs), confidence=0.5, threshold=0.3)
-    for found in (output.sure, find_predictions(output.soft, 3, 0.3)):
-        assert [(m.tokens, m.label) for m in found] == [((0,), "LOC")]
+    for decides, entity in (("pairs", ((0, 1), "PER")), ("classes", ((0,), "LOC"))):
+        teacher = replace(both, classes=short.probs, ents_from=decides)
+        (output,) = make_outputs(teacher, confidence=0.5, threshold=0.3)
+        assert [(m.tokens, m.label) for m in output.sure] == [entity]
+    assert join([short, both], "relations", LABELS)[0].ents_from == "classes"
+    # soft targets do not tell, and classes are the better guess
+    (shown,) = find_predictions(output.soft, 3, 0.3)
+    assert (shown.tokens, shown.label) == entity
     # in smaller units, both are split
     both.starts, both.n_tokens = [numpy.array([0, 2, 3])], [4]
     fine = refine(both, [numpy.arange(4)])

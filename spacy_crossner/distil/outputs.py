@@ -103,8 +103,7 @@ def make_outputs(
 
 
 def _find_entities(teacher: TeacherProbs, threshold: float) -> list[list[Mention]]:
-    # classes say more of flat entities than pairs do, so pairs decide only where there are none
-    if teacher.scheme == "bio" or teacher.classes is not None:
+    if teacher.scheme == "bio" or teacher.ents_from == "classes":
         found = bio.decode(to_bio(teacher).probs, teacher.lengths, teacher.labels)
         return [[m for m in mentions if m.score >= threshold] for mentions in found]
     return [best_set(mentions, threshold) for mentions in find_candidates(teacher, threshold)]

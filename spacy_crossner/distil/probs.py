@@ -32,6 +32,7 @@ class TeacherProbs:
     weight (float): The teacher's weight in an average.
     classes (Optional[numpy.ndarray]): (n_units, 1 + 2 * n_labels) BIO classes beside relations,
         from heads that have both.
+    ents_from (str): What decides about entities where there are both: "pairs" or "classes".
     """
 
     scheme: str
@@ -42,6 +43,7 @@ class TeacherProbs:
     known: Optional[numpy.ndarray] = None
     weight: float = 1.0
     classes: Optional[numpy.ndarray] = None
+    ents_from: str = "pairs"
 
     @property
     def shares(self) -> numpy.ndarray:
@@ -88,7 +90,9 @@ def to_relations(teacher: TeacherProbs) -> TeacherProbs:
     if teacher.scheme == "relations":
         return teacher
     probs = bio_to_relations(teacher.probs, teacher.lengths, teacher.labels)
-    return replace(teacher, scheme="relations", probs=probs, classes=teacher.probs)
+    return replace(
+        teacher, scheme="relations", probs=probs, classes=teacher.probs, ents_from="classes"
+    )
 
 
 def refine(
@@ -180,6 +184,8 @@ def join(
     joined = TeacherProbs(scheme, labels, probs, shared, first.n_tokens)
     if scheme != "bio" and any(one.scheme == "bio" or one.classes is not None for one in fine):
         joined.classes = _average_classes(by_class, labels)
+        if any(one.scheme == "bio" or one.ents_from == "classes" for one in fine):
+            joined.ents_from = "classes"
     joined.known = _find_known(fine, labels, joined)
     return joined, measure_agreement(by_class, labels)
 

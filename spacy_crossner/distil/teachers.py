@@ -103,6 +103,7 @@ class Teacher:
             list(n_tokens),
             weight=self.weight,
             classes=classes[0] if classes else None,
+            ents_from=getattr(self.ner, "ents_from", "classes"),
         )
 
 
