@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spacy_crossner.schemes import bio
-from spacy_crossner.schemes.best_set import best_set
+from spacy_crossner.schemes.best_set import best_set, nested_set
 from spacy_crossner.types import Mention
 
 LABELS = ("LOC", "PER")
@@ -65,6 +65,26 @@ def test_gaps_are_left_out():
     mentions = [Mention((0, 2), "LOC", 0.9), span(1, 2, "LOC", 0.5)]
     assert best_set(mentions, 0.3) == mentions[1:]
     assert best_set([], 0.3) == []
+
+
+@given(candidates(), st.integers(30, 100))
+def test_nested_names_cross_nothing(mentions, percent):
+    threshold = percent / 100
+    entities = best_set(mentions, 0.3)
+    chosen = nested_set(entities, mentions, threshold)
+    assert chosen[: len(entities)] == entities
+    assert all(m in mentions and m.score >= threshold for m in chosen[len(entities) :])
+    bounds = [(m.start, m.end) for m in chosen]
+    assert len(bounds) == len(set(bounds))
+    assert not any(a < c < b < d for a, b in bounds for c, d in bounds)
+    assert nested_set(entities, mentions[::-1], threshold) == chosen
+    # what is left out scores less, or has no place
+    for m in mentions:
+        assert (
+            m.score < threshold
+            or (m.start, m.end) in bounds
+            or any(a < m.start < b < m.end or m.start < a < m.end < b for a, b in bounds)
+        )
 
 
 # ---- names that are not cut -----------------------------------------------------------------

@@ -183,6 +183,25 @@ def test_the_threshold_is_saved(tiny_encoder, tmp_path, factory):
     assert fitted.config["components"][factory]["threshold"] == results[factory].threshold
 
 
+def test_names_inside_of_names_have_a_threshold_of_their_own(tiny_encoder, tmp_path):
+    nlp = make_nlp(tiny_encoder, token_pair_ner={})
+    data = [("the bank of England", [(0, 19, "ORG"), (12, 19, "LOC")]), ("in Berlin", [])]
+    examples = make_examples(nlp, data, spans_key="sc")
+    train(nlp, examples, steps=60)
+    pipe = nlp.get_pipe("token_pair_ner")
+    pipe.cfg["nested_threshold"] = 0.95
+    docs = [eg.reference for eg in examples]
+    # not fitted unless it is asked for, and by text that has such names
+    assert calibrate(nlp, docs)["token_pair_ner"].nested_threshold is None
+    flat = [eg.reference for eg in make_examples(nlp)]
+    assert calibrate(nlp, flat, fit_threshold=True)["token_pair_ner"].nested_threshold is None
+    assert pipe.nested_threshold == 0.95
+    found = calibrate(nlp, docs, fit_threshold=True)["token_pair_ner"].nested_threshold
+    assert found == pipe.nested_threshold == pytest.approx(0.1)
+    nlp.to_disk(tmp_path)
+    assert spacy.load(tmp_path).get_pipe("token_pair_ner").nested_threshold == found
+
+
 def test_what_was_found_is_written(tiny_encoder, tmp_path):
     nlp = make_nlp(tiny_encoder, token_label_ner={})
     examples = make_examples(nlp)

@@ -41,6 +41,7 @@ from spacy_crossner.pipeline.select import (
 )
 from spacy_crossner.pipeline.token_label_ner import MAX_SPAN_LENGTH
 from spacy_crossner.pipeline.token_pair_ner import sample_pairs
+from spacy_crossner.report.score import score_pipeline
 from spacy_crossner.schemes import bio, relations
 from spacy_crossner.types import Mention
 from tests.pipelines import TRAIN_DATA, found, make_config, make_examples, make_nlp, scored, train
@@ -396,6 +397,15 @@ def test_nested_entities(tiny_encoder, inner):
     }
     # ents can't overlap: one of the two levels stands there
     assert len(doc.ents) == 2
+    # what makes up the best set that may be nested is marked, also in a saved doc
+    restored = Doc(nlp.vocab).from_bytes(doc.to_bytes())
+    assert restored.spans["sc"].attrs["nested"].tolist() == [True, True, True]
+    gold = [eg.reference for eg in examples]
+    assert score_pipeline(nlp, gold)["inner"]["f"] == 100.0
+    nlp.get_pipe("token_pair_ner").cfg["nested_threshold"] = 2.0  # above all scores
+    assert sum(nlp(doc.text).spans["sc"].attrs["nested"]) == 2
+    scores = score_pipeline(nlp, gold)
+    assert (scores["inner"]["r"], scores["nested"]["p"]) == (0.0, 100.0)
 
 
 def test_nested_gold_for_token_labels_warns(tiny_encoder):

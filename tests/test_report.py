@@ -11,6 +11,8 @@ import srsly
 from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
+from spacy.tokens import Doc, Span
+from spacy.vocab import Vocab
 from typer.testing import CliRunner
 
 from spacy_crossner import cli
@@ -35,6 +37,7 @@ from spacy_crossner.report.evaluate import evaluate, find_tests
 from spacy_crossner.report.names import language_name
 from spacy_crossner.report.render import choose_examples, describe_pair, render_sentence
 from spacy_crossner.report.report import Scored, read_logs, read_metrics, report, same_tests
+from spacy_crossner.report.score import choose_nested
 from spacy_crossner.report.sections import (
     MAX_ERRORS,
     choose_errors,
@@ -560,6 +563,19 @@ def test_recipes_of_other_tests_are_left_out():
     assert table.header == ["Recipe", "German", "French", "Dutch", "Mean of German"]
     assert table.rows[0] == ["same", "50.0", "70.0", "-", "50.0"]
     assert table.rows[1] == ["fewer", "40.0", "-", "1.0", "40.0"]
+
+
+def test_nested_names_of_other_components():
+    """They mark no best set, so it is made of all their spans."""
+    doc = Doc(Vocab(), words=["the", "bank", "of", "England"])
+    doc.ents = [Span(doc, 0, 4, label="ORG")]
+    bounds = [(3, 4, "LOC"), (1, 4, "ORG"), (2, 4, "LOC"), (3, 4, "PER")]
+    doc.spans["sc"] = [Span(doc, start, end, label=label) for start, end, label in bounds]
+    assert choose_nested(doc, "other") == {(((0, 19),), "ORG")}
+    doc.spans["sc"].attrs["scores"] = numpy.array([0.4, 0.9, 0.8, 0.5])
+    assert {label for _, label in choose_nested(doc, "sc")} == {"ORG", "LOC", "PER"}
+    doc.spans["sc"].attrs["nested"] = numpy.array([True, False, False, False])
+    assert choose_nested(doc, "sc") == {(((0, 19),), "ORG"), (((12, 19),), "LOC")}
 
 
 def test_tables_of_nested_values():

@@ -155,9 +155,11 @@ def calibrate_cli(
     if report is not None:
         write_json(report, {name: asdict(result) for name, result in results.items()})
     for name, result in results.items():
+        inner = result.nested_threshold
+        nested = "" if inner is None else f"threshold of names inside of names {inner:.2f}, "
         msg.good(
             f"{name}: temperature {result.temperature:.2f}, threshold {result.threshold:.2f}, "
-            f"bias {result.bias:.2f}, "
+            f"bias {result.bias:.2f}, {nested}"
             f"expected calibration error of {result.entities} entities {result.error_before:.3f} "
             f"-> {result.error_after:.3f}"
         )

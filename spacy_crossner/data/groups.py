@@ -9,6 +9,8 @@ from spacy.tokens import Doc, SpanGroup
 # The default name of the span group of nested entities.
 SPANS_KEY = "sc"
 SCORES = "scores"
+# Which of the spans make up the best set of names that may be nested.
+NESTED = "nested"
 # The attribute of a span group that holds entities whose parts are apart, as token indices.
 DISCONTINUOUS = "discontinuous"
 

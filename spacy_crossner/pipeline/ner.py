@@ -32,7 +32,7 @@ from spacy_crossner.pipeline.settings import Distil, SelfTraining
 from spacy_crossner.pipeline.storage import LazyPipe
 from spacy_crossner.pipeline.units import to_tokens, to_units
 from spacy_crossner.schemes import bio, relations
-from spacy_crossner.schemes.best_set import best_set
+from spacy_crossner.schemes.best_set import best_set, nested_set
 from spacy_crossner.types import Mention
 
 # What training finds out. The rest of `cfg` comes from the config, which has the last word when a
@@ -81,6 +81,7 @@ class CrossnerNER(LazyPipe):
         distil: Distil,
         self_training: SelfTraining,
         scorer: Optional[Callable],
+        nested_threshold: float = 0.5,
         touching_odds: float = 1.0,
         set_score: bool = True,
     ):
@@ -94,11 +95,13 @@ class CrossnerNER(LazyPipe):
         distil (Distil): Settings for learning soft targets.
         self_training (SelfTraining): Settings for learning confident targets.
         scorer (Optional[Callable]): Scores predictions in `evaluate`.
+        nested_threshold (float): Least score of a name inside or around an entity.
         touching_odds (float): Factor on the odds that a name begins directly behind another one of
             the same type; 1 changes nothing.
         set_score (bool): Whether to set `ent._.score`.
         """
         check_range(f"components.{name}.threshold", threshold, 0.0, 1.0)
+        check_range(f"components.{name}.nested_threshold", nested_threshold, 0.0, 1.0)
         check_range(f"components.{name}.touching_odds", touching_odds, 0.0, 1.0)
         self.vocab = vocab
         self.model = model
@@ -117,6 +120,7 @@ class CrossnerNER(LazyPipe):
             "gaps": False,
             "spans_key": spans_key,
             "threshold": threshold,
+            "nested_threshold": nested_threshold,
         }
         self._warned: set[str] = set()
         self.lost: Counter[str] = Counter()
@@ -153,6 +157,11 @@ class CrossnerNER(LazyPipe):
     def threshold(self) -> float:
         """The minimum score of predicted entities and candidates."""
         return self.cfg["threshold"]
+
+    @property
+    def nested_threshold(self) -> float:
+        """The minimum score of a name inside or around an entity."""
+        return self.cfg["nested_threshold"]
 
     @property
     def spans_key(self) -> str:
@@ -257,7 +266,8 @@ class CrossnerNER(LazyPipe):
             write_entities(doc, prediction.entities)
             if self.set_score:
                 write_scores(doc, prediction.entities)
-            write_spans(doc, prediction.candidates, self.spans_key)
+            nested = nested_set(prediction.entities, prediction.candidates, self.nested_threshold)
+            write_spans(doc, prediction.candidates, self.spans_key, nested)
 
     # ---- training ---------------------------------------------------------------------------
 

@@ -1,13 +1,14 @@
 """Write entities and candidates to a doc."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Optional
 
 import numpy
 from spacy.attrs import ENT_IOB, ENT_TYPE
 from spacy.tokens import Doc, Span
 from spacy.tokens.span_group import SpanGroup
 
-from spacy_crossner.data.groups import SCORES
+from spacy_crossner.data.groups import NESTED, SCORES
 from spacy_crossner.pipeline.gold import DISCONTINUOUS
 from spacy_crossner.types import Mention
 
@@ -31,19 +32,29 @@ def _find_blocked(doc: Doc) -> list[Span]:
     return [Span(doc, i, i + 1) for i in numpy.flatnonzero((iob == 3) & (types == 0)).tolist()]
 
 
-def write_spans(doc: Doc, candidates: list[Mention], spans_key: str) -> None:
+def write_spans(
+    doc: Doc,
+    candidates: list[Mention],
+    spans_key: str,
+    nested: Optional[Collection[Mention]] = None,
+) -> None:
     """Set `doc.spans[spans_key]`, in the order of the text, with `.attrs["scores"]`.
 
     doc (Doc): The doc to write to.
     candidates (List[Mention]): Any mentions, overlapping ones included. Discontinuous ones, which
         no spaCy span can hold, go to `.attrs["discontinuous"]` as (tokens, label, score).
     spans_key (str): Name of the span group.
+    nested (Optional[Collection[Mention]]): Those that make up the best set of names that may be
+        nested; `.attrs["nested"]` is True for them.
     """
     whole = sorted((m for m in candidates if m.is_contiguous), key=lambda m: (m.start, m.end))
     torn = [[list(m.tokens), m.label, float(m.score)] for m in candidates if not m.is_contiguous]
     group = SpanGroup(doc, name=spans_key)
     group.extend([Span(doc, m.start, m.end, label=m.label) for m in whole])
     group.attrs[SCORES] = numpy.array([m.score for m in whole], dtype="float32")
+    if nested is not None:
+        best = {mention[:2] for mention in nested}
+        group.attrs[NESTED] = numpy.array([m[:2] in best for m in whole], dtype=bool)
     if torn:
         group.attrs[DISCONTINUOUS] = torn
     doc.spans[spans_key] = group

@@ -48,6 +48,7 @@ MAX_SPAN_LENGTH = 64
         "model": DEFAULT_MODEL,
         "spans_key": SPANS_KEY,
         "threshold": 0.3,
+        "nested_threshold": 0.5,
         "touching_odds": 0.02,
         "set_score": True,
         "distil": {"weight": 1.0, "temperature": 1.0, "loss": "kl"},
@@ -62,6 +63,7 @@ def make_token_label_ner(
     model: Model[list[Doc], TokenLabelScores],
     spans_key: str,
     threshold: float,
+    nested_threshold: float,
     touching_odds: float,
     distil: Distil,
     self_training: SelfTraining,
@@ -73,6 +75,8 @@ def make_token_label_ner(
     model (Model[List[Doc], TokenLabelScores]): The head with its token vectors.
     spans_key (str): Name of the span group to write all candidates to, with their scores.
     threshold (float): Least score of an entity or candidate.
+    nested_threshold (float): Least score of a name inside or around an entity, for
+        `.attrs["nested"]` of the span group, which is True for the best set of nested names.
     touching_odds (float): Factor on the odds that a name begins directly behind another one of the
         same type, since heads cut long names; 1.0 changes nothing.
     distil (Distil): Learning of soft targets, on docs that carry them.
@@ -86,6 +90,7 @@ def make_token_label_ner(
         name,
         spans_key=spans_key,
         threshold=threshold,
+        nested_threshold=nested_threshold,
         touching_odds=touching_odds,
         distil=read_block(Distil, distil, f"components.{name}.distil"),
         self_training=read_block(SelfTraining, self_training, f"components.{name}.self_training"),

@@ -69,6 +69,7 @@ DEFAULT_MODEL = Config().from_str(DEFAULT_CONFIG)["model"]
         "model": DEFAULT_MODEL,
         "spans_key": SPANS_KEY,
         "threshold": 0.3,
+        "nested_threshold": 0.5,
         "touching_odds": 0.02,
         "ents_from": "pairs",
         "set_score": True,
@@ -86,6 +87,7 @@ def make_token_pair_ner(
     model: Model[list[Doc], TokenPairScores],
     spans_key: str,
     threshold: float,
+    nested_threshold: float,
     touching_odds: float,
     loss: PairLoss,
     distil: Distil,
@@ -100,6 +102,8 @@ def make_token_pair_ner(
     model (Model[List[Doc], TokenPairScores]): The head with its token vectors.
     spans_key (str): Name of the span group to write all candidates to, with their scores.
     threshold (float): Least score of an entity or candidate.
+    nested_threshold (float): Least score of a name inside or around an entity, for
+        `.attrs["nested"]` of the span group, which is True for the best set of nested names.
     touching_odds (float): Factor on the odds that a name begins directly behind another one of the
         same type, since heads cut long names; 1.0 changes nothing.
     loss (PairLoss): Learning of labels.
@@ -119,6 +123,7 @@ def make_token_pair_ner(
         name,
         spans_key=spans_key,
         threshold=threshold,
+        nested_threshold=nested_threshold,
         touching_odds=touching_odds,
         distil=read_block(Distil, distil, f"{section}.distil"),
         self_training=read_block(SelfTraining, self_training, f"{section}.self_training"),

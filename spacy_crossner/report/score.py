@@ -13,8 +13,9 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from tqdm import tqdm
 
-from spacy_crossner.data.groups import SCORES, label_groups
+from spacy_crossner.data.groups import NESTED, SCORES, label_groups
 from spacy_crossner.data.readers import make_example
+from spacy_crossner.schemes.best_set import nested_set
 from spacy_crossner.types import Mention
 
 BATCH_SIZE = 64
@@ -125,21 +126,25 @@ def choose_nested(doc: Doc, spans_key: str) -> set[Key]:
     """Choose the best candidates that may be nested but don't cross.
 
     doc (Doc): The predicted doc.
-    spans_key (str): The span group of the candidates, with their scores.
-    RETURNS (Set[Key]): The entities of the doc, and the candidates that lie inside or around what
-        was chosen before, by falling score. Two of them never have the same bounds.
+    spans_key (str): The span group of the candidates.
+    RETURNS (Set[Key]): The entities of the doc, and the candidates that a component of this package
+        has chosen; of another component's spans, see `nested_set`.
     """
-    chosen = {(ent.start_char, ent.end_char): ent.label_ for ent in doc.ents}
-    group = doc.spans.get(spans_key, [])
-    scores = getattr(group, "attrs", {}).get(SCORES, [1.0] * len(group))
-    for _, span in sorted(zip(scores, group, strict=True), key=lambda pair: -float(pair[0])):
-        start, end = span.start_char, span.end_char
-        if all(
-            end <= a or b <= start or (a <= start and end <= b) or (start <= a and b <= end)
-            for a, b in chosen
-        ):
-            chosen.setdefault((start, end), span.label_)
-    return {((bounds,), label) for bounds, label in chosen.items()}
+    entities = set(map(span_key, doc.ents))
+    group = doc.spans.get(spans_key)
+    if group is None:
+        return entities
+    if NESTED in group.attrs:
+        pairs = zip(group, group.attrs[NESTED], strict=True)
+        return entities | {span_key(span) for span, chosen in pairs if chosen}
+    scores = group.attrs.get(SCORES, [1.0] * len(group))
+    mentions = [_to_mention(span, score) for span, score in zip(group, scores, strict=True)]
+    chosen = nested_set(map(_to_mention, doc.ents), mentions)
+    return {to_key(m, doc) for m in chosen}
+
+
+def _to_mention(span: Span, score: float = 1.0) -> Mention:
+    return Mention(tuple(range(span.start, span.end)), span.label_, float(score))
 
 
 def find_inner(keys: set[Key]) -> set[Key]:

@@ -1,4 +1,4 @@
-"""The best set of spans without overlap, out of all candidates."""
+"""The best sets of spans out of all candidates: without overlap, and with names inside of names."""
 
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -26,6 +26,28 @@ def best_set(mentions: Iterable[Mention], threshold: float = 0.0) -> list[Mentio
     else:
         chosen = _schedule(spans, threshold)
     return sorted(chosen, key=lambda m: (-m.score, m.start))
+
+
+def nested_set(
+    entities: Iterable[Mention], candidates: Iterable[Mention], threshold: float = 0.0
+) -> list[Mention]:
+    """Add the best candidates that lie inside or around entities, but cross none.
+
+    entities (Iterable[Mention]): Entities without overlap.
+    candidates (Iterable[Mention]): The candidates; those with gaps are left out.
+    threshold (float): Least score of a candidate that is added.
+    RETURNS (list[Mention]): The entities, and what was added by falling score. Two of them never
+        have the same bounds.
+    """
+    chosen = {(m.start, m.end): m for m in entities}
+    for new in sorted(candidates, key=lambda m: (-m.score, m.start, m.end, m.label)):
+        crosses = any(
+            start < new.start < end < new.end or new.start < start < new.end < end
+            for start, end in chosen
+        )
+        if new.score >= threshold and new.is_contiguous and not crosses:
+            chosen.setdefault((new.start, new.end), new)
+    return list(chosen.values())
 
 
 def _schedule(spans: list[Mention], threshold: float) -> list[Mention]:

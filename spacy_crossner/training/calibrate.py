@@ -2,13 +2,14 @@
 
 Transfer to other languages costs recall, so the threshold is the lowest and the bias the largest
 whose F1 on the source is within one standard error of the best, and the threshold is at most 0.25.
+Names inside of names have a threshold of their own: the one with their best F1.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Union, cast
+from typing import Any, Optional, Union, cast
 
 import numpy
 from spacy.language import Language
@@ -26,10 +27,12 @@ from spacy_crossner.report.score import (
     Key,
     expected_calibration_error,
     f1,
+    find_inner,
     find_known,
     make_input,
     to_key,
 )
+from spacy_crossner.schemes.best_set import nested_set
 
 # Candidates below this score are almost always wrong, and would dominate the fit.
 LEAST_SCORE = 0.02
@@ -58,6 +61,8 @@ class Calibration:
     error_before, error_after (float): Expected calibration error of their scores.
     threshold (float): The component's threshold from now on.
     bias (float): What is taken off the logit of O from now on.
+    nested_threshold (Optional[float]): Least score of a name inside or around an entity from now
+        on; None if the calibration data has none, so that it stays.
     """
 
     temperature: float
@@ -66,6 +71,7 @@ class Calibration:
     error_after: float
     threshold: float
     bias: float = 0.0
+    nested_threshold: Optional[float] = None
 
 
 def calibrate(
@@ -130,6 +136,8 @@ class _Truth:
 def _calibrate(
     nlp: Language, pipe: CrossnerNER, examples: list[Example], fit_threshold: bool
 ) -> Calibration:
+    # the config says what a pipeline's thresholds are, and is saved with it
+    config = nlp.get_pipe_config(pipe.name)
     batches = list(_scores(nlp, pipe, examples))
     gold = [_Truth(example, pipe.spans_key) for example in examples]
     before = expected_calibration_error(*_outcomes(pipe, batches, gold))
@@ -159,12 +167,16 @@ def _calibrate(
         counts = _count_by_bias(pipe, batches, gold, BIASES if outside else BIASES[:1])
         kept = choose_bias(numpy.stack([table[:, 0] for table in counts.values()], axis=1))
         threshold = choose_threshold(counts[kept])
-        # the config says what a pipeline's threshold is, and is saved with it
-        pipe.cfg["threshold"] = nlp.get_pipe_config(pipe.name)["threshold"] = threshold
+        config["threshold"] = pipe.cfg["threshold"] = threshold
     pipe.cfg["bias"] = kept
+    nested = _fit_nested_threshold(pipe, batches, gold) if fit_threshold else None
+    if nested is not None:
+        config["nested_threshold"] = pipe.cfg["nested_threshold"] = nested
     scores, correct = _outcomes(pipe, batches, gold)
     after = expected_calibration_error(scores, correct)
-    return Calibration(pipe.temperature, len(scores), before, after, pipe.threshold, pipe.bias)
+    return Calibration(
+        pipe.temperature, len(scores), before, after, pipe.threshold, pipe.bias, nested
+    )
 
 
 def choose_bias(counts: numpy.ndarray, seed: int = 0) -> float:
@@ -231,6 +243,25 @@ def _count_by_threshold(
                 row[:, 0] += (score >= THRESHOLDS) & (key in g.keys)
                 row[:, 1] += score >= THRESHOLDS
     return counts
+
+
+def _fit_nested_threshold(
+    pipe: CrossnerNER, batches: list[Batch], gold: list[_Truth]
+) -> Optional[float]:
+    """Find the threshold with the best F1 of names inside of names; None if there are none."""
+    inner = [find_inner(g.keys) for g in gold]
+    if not any(inner):
+        return None
+    counts = numpy.zeros((len(THRESHOLDS), 3), dtype="int64")
+    for (doc, found), g, true in zip(
+        _find(pipe, batches, pipe.threshold), gold, inner, strict=True
+    ):
+        for row, threshold in zip(counts, THRESHOLDS, strict=True):
+            chosen = nested_set(found.entities, found.candidates, threshold)
+            keys = find_inner({to_key(m, doc) for m in chosen})
+            keys = {key for key in keys if g.knows(key)}
+            row += [len(keys & true), len(keys), len(true)]
+    return float(THRESHOLDS[int(f1(counts).argmax())])
 
 
 def _scores(nlp: Language, pipe: CrossnerNER, examples: list[Example]) -> Iterable[Batch]:
