@@ -72,12 +72,12 @@ def test_nested_names_cross_nothing(mentions, percent):
     threshold = percent / 100
     entities = best_set(mentions, 0.3)
     chosen = nested_set(entities, mentions, threshold)
-    assert chosen[: len(entities)] == entities
-    assert all(m in mentions and m.score >= threshold for m in chosen[len(entities) :])
+    assert all(m in chosen for m in entities)
+    assert all(m in entities or (m in mentions and m.score >= threshold) for m in chosen)
     bounds = [(m.start, m.end) for m in chosen]
     assert len(bounds) == len(set(bounds))
     assert not any(a < c < b < d for a, b in bounds for c, d in bounds)
-    assert nested_set(entities, mentions[::-1], threshold) == chosen
+    assert sorted(nested_set(entities, mentions[::-1], threshold)) == sorted(chosen)
     # what is left out scores less, or has no place
     for m in mentions:
         assert (

@@ -35,19 +35,33 @@ def nested_set(
 
     entities (Iterable[Mention]): Entities without overlap.
     candidates (Iterable[Mention]): The candidates; those with gaps are left out.
-    threshold (float): Least score of a candidate that is added.
-    RETURNS (list[Mention]): The entities, and what was added by falling score. Two of them never
-        have the same bounds.
+    threshold (float): Least score of a candidate that is added, the best ones first.
+    RETURNS (list[Mention]): The entities and what was added. Two of them never have the same
+        bounds.
     """
-    chosen = {(m.start, m.end): m for m in entities}
-    for new in sorted(candidates, key=lambda m: (-m.score, m.start, m.end, m.label)):
-        crosses = any(
-            start < new.start < end < new.end or new.start < start < new.end < end
-            for start, end in chosen
-        )
-        if new.score >= threshold and new.is_contiguous and not crosses:
-            chosen.setdefault((new.start, new.end), new)
-    return list(chosen.values())
+    whole = {(m.start, m.end): m for m in entities}
+    added = [m for m in candidates if m.score >= threshold and m.is_contiguous]
+    chosen: list[Mention] = []
+    for group in _split([*whole.values(), *added]):
+        places = {(m.start, m.end) for m in group}
+        best = {place: whole[place] for place in places if place in whole}
+        for new in sorted(group, key=lambda m: (-m.score, m.start, m.end, m.label)):
+            if not any(a < new.start < b < new.end or new.start < a < new.end < b for a, b in best):
+                best.setdefault((new.start, new.end), new)
+        chosen += best.values()
+    return chosen
+
+
+def _split(mentions: list[Mention]) -> list[list[Mention]]:
+    """Split mentions into groups that share no token, in the order of the text."""
+    groups: list[list[Mention]] = []
+    end = 0
+    for mention in sorted(mentions, key=lambda m: (m.start, m.end)):
+        if mention.start >= end:
+            groups.append([])
+        groups[-1].append(mention)
+        end = max(end, mention.end)
+    return groups
 
 
 def _schedule(spans: list[Mention], threshold: float) -> list[Mention]:
