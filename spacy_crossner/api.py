@@ -148,10 +148,12 @@ class Calibrated(Result):
     @property
     def rows(self) -> Rows:
         """List the results of each component."""
-        header = ("component", "temperature", "threshold", "bias", "error before", "error after")
+        fields = ["temperature", "threshold", "bias", "error_before", "error_after"]
+        if any(c.nested_threshold is not None for c in self.components.values()):
+            fields.insert(2, "nested_threshold")
+        header = ("component", *(field.replace("_", " ") for field in fields))
         rows: list[tuple] = [
-            (name, c.temperature, c.threshold, c.bias, c.error_before, c.error_after)
-            for name, c in self.components.items()
+            (name, *(getattr(c, field) for field in fields)) for name, c in self.components.items()
         ]
         return header, rows
 

@@ -549,7 +549,7 @@ def test_rules_come_first(trained):
 
 def test_discontinuous_candidates_are_kept_beside_the_group():
     doc = Doc(spacy.blank("xx").vocab, words=["left", "and", "right", "arm"])
-    write_spans(doc, [Mention((0, 3), "X", 0.8), Mention((2, 3), "X", 0.7)], "sc")
+    write_spans(doc, [Mention((0, 3), "X", 0.8), Mention((2, 3), "X", 0.7)], "sc", [])
     assert [s.text for s in doc.spans["sc"]] == ["right arm"]
     assert doc.spans["sc"].attrs["scores"].tolist() == pytest.approx([0.7])
     assert doc.spans["sc"].attrs["discontinuous"] == [[[0, 3], "X", 0.8]]

@@ -137,8 +137,8 @@ def calibrate_cli(
         typer.Option(
             "--threshold",
             help="Also choose the lowest threshold and, for token labels, the largest bias "
-            "against O within one standard error of the best F1. Scores are lower in target "
-            "languages.",
+            "against O within one standard error of the best F1, since scores are lower in target "
+            "languages; and the best threshold of names inside names.",
         ),
     ] = False,
     report: Annotated[
@@ -156,7 +156,7 @@ def calibrate_cli(
         write_json(report, {name: asdict(result) for name, result in results.items()})
     for name, result in results.items():
         inner = result.nested_threshold
-        nested = "" if inner is None else f"threshold of names inside of names {inner:.2f}, "
+        nested = "" if inner is None else f"threshold of names inside names {inner:.2f}, "
         msg.good(
             f"{name}: temperature {result.temperature:.2f}, threshold {result.threshold:.2f}, "
             f"bias {result.bias:.2f}, {nested}"

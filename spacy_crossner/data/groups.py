@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 import numpy
 from spacy.attrs import ENT_IOB
-from spacy.tokens import Doc, SpanGroup
+from spacy.tokens import Doc, Span, SpanGroup
 
 # The default name of the span group of nested entities.
 SPANS_KEY = "sc"
@@ -23,6 +23,20 @@ def label_groups(doc: Doc) -> dict[str, SpanGroup]:
         and spaCy's `spancat` write scores, so their groups are predictions.
     """
     return {key: group for key, group in doc.spans.items() if SCORES not in group.attrs}
+
+
+def best_spans(doc: Doc, key: str) -> list[Span]:
+    """List the spans of a group that make up its best set of names that may be nested.
+
+    doc (Doc): The doc.
+    key (str): Name of the span group.
+    RETURNS (List[Span]): The spans that are marked; all of them where none is, as in gold docs.
+    """
+    group = doc.spans.get(key)
+    if group is None:
+        return []
+    marks = group.attrs.get(NESTED, [True] * len(group))
+    return [span for span, marked in zip(group, marks, strict=True) if marked]
 
 
 def annotated_tokens(doc: Doc) -> numpy.ndarray:
@@ -83,6 +97,7 @@ def relabel_groups(doc: Doc, label_map: Mapping[str, str], drop_labels: Collecti
     """
     for key, group in label_groups(doc).items():
         attrs = dict(group.attrs)
+        attrs.pop(NESTED, None)  # of predictions whose scores were taken off
         torn = [
             [tokens, label_map.get(label, label), *rest]
             for tokens, label, *rest in attrs.pop(DISCONTINUOUS, ())

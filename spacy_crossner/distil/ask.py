@@ -258,7 +258,7 @@ def show_predictions(doc: Doc, threshold: float) -> Doc:
         mentions = find_predictions(view.soft, len(doc), threshold)
     doc.set_ents([])
     write_entities(doc, mentions)
-    write_spans(doc, mentions, SPANS_KEY)
+    write_spans(doc, mentions, SPANS_KEY, mentions)
     if view is not None:
         set_view(doc, View(view.group, "source", view.lang))
     return doc

@@ -104,7 +104,9 @@ def make_outputs(
 
 def _find_entities(teacher: TeacherProbs, threshold: float) -> list[list[Mention]]:
     if teacher.scheme == "bio" or teacher.ents_from == "classes":
-        found = bio.decode(to_bio(teacher).probs, teacher.lengths, teacher.labels)
+        classes = to_bio(teacher).probs
+        classes = bio.favour_whole(classes, teacher.lengths, teacher.touching_odds)
+        found = bio.decode(classes, teacher.lengths, teacher.labels)
         return [[m for m in mentions if m.score >= threshold] for mentions in found]
     return [best_set(mentions, threshold) for mentions in find_candidates(teacher, threshold)]
 

@@ -33,6 +33,7 @@ class TeacherProbs:
     classes (Optional[numpy.ndarray]): (n_units, 1 + 2 * n_labels) BIO classes beside relations,
         from heads that have both.
     ents_from (str): What decides about entities where there are both: "pairs" or "classes".
+    touching_odds (float): What the teacher's classes are read with, see `bio.favour_whole`.
     """
 
     scheme: str
@@ -44,6 +45,7 @@ class TeacherProbs:
     weight: float = 1.0
     classes: Optional[numpy.ndarray] = None
     ents_from: str = "pairs"
+    touching_odds: float = 1.0
 
     @property
     def shares(self) -> numpy.ndarray:
@@ -182,6 +184,7 @@ def join(
     else:
         probs = _average_relations([to_relations(teacher) for teacher in fine], labels)
     joined = TeacherProbs(scheme, labels, probs, shared, first.n_tokens)
+    joined.touching_odds = min(teacher.touching_odds for teacher in teachers)
     if scheme != "bio" and any(one.scheme == "bio" or one.classes is not None for one in fine):
         joined.classes = _average_classes(by_class, labels)
         if any(one.scheme == "bio" or one.ents_from == "classes" for one in fine):

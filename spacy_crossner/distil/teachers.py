@@ -104,6 +104,7 @@ class Teacher:
             weight=self.weight,
             classes=classes[0] if classes else None,
             ents_from=getattr(self.ner, "ents_from", "classes"),
+            touching_odds=self.ner.touching_odds,
         )
 
 

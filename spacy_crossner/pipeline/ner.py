@@ -266,7 +266,9 @@ class CrossnerNER(LazyPipe):
             write_entities(doc, prediction.entities)
             if self.set_score:
                 write_scores(doc, prediction.entities)
-            nested = nested_set(prediction.entities, prediction.candidates, self.nested_threshold)
+            # the entities of earlier components stay, and so decide about nested names, too
+            entities = [Mention(tuple(range(e.start, e.end)), e.label_) for e in doc.ents]
+            nested = nested_set(entities, prediction.candidates, self.nested_threshold)
             write_spans(doc, prediction.candidates, self.spans_key, nested)
 
     # ---- training ---------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from spacy.scorer import Scorer, get_ner_prf
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
-from spacy_crossner.data.groups import SPANS_KEY, label_groups
+from spacy_crossner.data.groups import SPANS_KEY, best_spans, label_groups
 
 
 @registry.scorers("spacy-crossner.ner_scorer.v1")
@@ -39,7 +39,7 @@ def score_entities(
     if nested:
 
         def get_spans(doc: Doc, attr: str) -> Iterable[Span]:
-            return doc.spans.get(spans_key, [])
+            return best_spans(doc, spans_key)
 
         scores.update(
             Scorer.score_spans(

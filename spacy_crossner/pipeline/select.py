@@ -1,7 +1,6 @@
 """Write entities and candidates to a doc."""
 
-from collections.abc import Collection, Iterable
-from typing import Optional
+from collections.abc import Iterable
 
 import numpy
 from spacy.attrs import ENT_IOB, ENT_TYPE
@@ -33,10 +32,7 @@ def _find_blocked(doc: Doc) -> list[Span]:
 
 
 def write_spans(
-    doc: Doc,
-    candidates: list[Mention],
-    spans_key: str,
-    nested: Optional[Collection[Mention]] = None,
+    doc: Doc, candidates: list[Mention], spans_key: str, nested: Iterable[Mention]
 ) -> None:
     """Set `doc.spans[spans_key]`, in the order of the text, with `.attrs["scores"]`.
 
@@ -44,7 +40,7 @@ def write_spans(
     candidates (List[Mention]): Any mentions, overlapping ones included. Discontinuous ones, which
         no spaCy span can hold, go to `.attrs["discontinuous"]` as (tokens, label, score).
     spans_key (str): Name of the span group.
-    nested (Optional[Collection[Mention]]): Those that make up the best set of names that may be
+    nested (Iterable[Mention]): Those that make up the best set of names that may be
         nested; `.attrs["nested"]` is True for them.
     """
     whole = sorted((m for m in candidates if m.is_contiguous), key=lambda m: (m.start, m.end))
@@ -52,9 +48,8 @@ def write_spans(
     group = SpanGroup(doc, name=spans_key)
     group.extend([Span(doc, m.start, m.end, label=m.label) for m in whole])
     group.attrs[SCORES] = numpy.array([m.score for m in whole], dtype="float32")
-    if nested is not None:
-        best = {mention[:2] for mention in nested}
-        group.attrs[NESTED] = numpy.array([m[:2] in best for m in whole], dtype=bool)
+    best = {mention[:2] for mention in nested}
+    group.attrs[NESTED] = numpy.array([m[:2] in best for m in whole], dtype=bool)
     if torn:
         group.attrs[DISCONTINUOUS] = torn
     doc.spans[spans_key] = group

@@ -102,8 +102,8 @@ def make_token_pair_ner(
     model (Model[List[Doc], TokenPairScores]): The head with its token vectors.
     spans_key (str): Name of the span group to write all candidates to, with their scores.
     threshold (float): Least score of an entity or candidate.
-    nested_threshold (float): Least score of a name inside or around an entity, for
-        `.attrs["nested"]` of the span group, which is True for the best set of nested names.
+    nested_threshold (float): Least score of a name inside or around an entity to be marked True in
+        `.attrs["nested"]` of the span group.
     touching_odds (float): Factor on the odds that a name begins directly behind another one of the
         same type, since heads cut long names; 1.0 changes nothing.
     loss (PairLoss): Learning of labels.

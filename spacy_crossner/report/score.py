@@ -13,7 +13,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from tqdm import tqdm
 
-from spacy_crossner.data.groups import NESTED, SCORES, label_groups
+from spacy_crossner.data.groups import SCORES, best_spans, label_groups
 from spacy_crossner.data.readers import make_example
 from spacy_crossner.schemes.best_set import nested_set
 from spacy_crossner.types import Mention
@@ -75,7 +75,6 @@ def score(examples: Iterable[Example], spans_key: str = "sc") -> dict[str, Any]:
     nested = [
         (choose_nested(eg.predicted, spans_key), read_spans(eg.reference, spans_key))
         for eg in examples
-        if spans_key in label_groups(eg.reference)
     ]
     if any(find_inner(gold) for _, gold in nested):
         scores["nested"] = _score_sets(nested)
@@ -118,8 +117,9 @@ def find_known(gold: Doc) -> numpy.ndarray:
 
 
 def read_spans(doc: Doc, spans_key: str) -> set[Key]:
-    """Get the spans in a span group of a gold doc."""
-    return set(map(span_key, doc.spans.get(spans_key, [])))
+    """Get the spans in a span group of a gold doc; its entities if it has no such group, since
+    docs without nested names need none."""
+    return set(map(span_key, label_groups(doc).get(spans_key, doc.ents)))
 
 
 def choose_nested(doc: Doc, spans_key: str) -> set[Key]:
@@ -127,20 +127,14 @@ def choose_nested(doc: Doc, spans_key: str) -> set[Key]:
 
     doc (Doc): The predicted doc.
     spans_key (str): The span group of the candidates.
-    RETURNS (Set[Key]): The entities of the doc, and the candidates that a component of this package
-        has chosen; of another component's spans, see `nested_set`.
+    RETURNS (Set[Key]): The entities of the doc, and what `nested_set` adds from the candidates: of
+        those that are marked, or of all that a component of another package has found.
     """
-    entities = set(map(span_key, doc.ents))
-    group = doc.spans.get(spans_key)
-    if group is None:
-        return entities
-    if NESTED in group.attrs:
-        pairs = zip(group, group.attrs[NESTED], strict=True)
-        return entities | {span_key(span) for span, chosen in pairs if chosen}
-    scores = group.attrs.get(SCORES, [1.0] * len(group))
-    mentions = [_to_mention(span, score) for span, score in zip(group, scores, strict=True)]
-    chosen = nested_set(map(_to_mention, doc.ents), mentions)
-    return {to_key(m, doc) for m in chosen}
+    group = doc.spans.get(spans_key, [])
+    scores = getattr(group, "attrs", {}).get(SCORES, [1.0] * len(group))
+    score_of = {span_key(span): score for span, score in zip(group, scores, strict=True)}
+    candidates = [_to_mention(s, score_of[span_key(s)]) for s in best_spans(doc, spans_key)]
+    return {to_key(m, doc) for m in nested_set(map(_to_mention, doc.ents), candidates)}
 
 
 def _to_mention(span: Span, score: float = 1.0) -> Mention:

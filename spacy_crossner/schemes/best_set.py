@@ -31,7 +31,7 @@ def best_set(mentions: Iterable[Mention], threshold: float = 0.0) -> list[Mentio
 def nested_set(
     entities: Iterable[Mention], candidates: Iterable[Mention], threshold: float = 0.0
 ) -> list[Mention]:
-    """Add the best candidates that lie inside or around entities, but cross none.
+    """Add the best candidates that lie inside or around entities and cross none of them.
 
     entities (Iterable[Mention]): Entities without overlap.
     candidates (Iterable[Mention]): The candidates; those with gaps are left out.
@@ -40,13 +40,20 @@ def nested_set(
         bounds.
     """
     whole = {(m.start, m.end): m for m in entities}
-    added = [m for m in candidates if m.score >= threshold and m.is_contiguous]
+    added = [
+        m
+        for m in candidates
+        if m.score >= threshold and m.is_contiguous and (m.start, m.end) not in whole
+    ]
     chosen: list[Mention] = []
     for group in _split([*whole.values(), *added]):
-        places = {(m.start, m.end) for m in group}
-        best = {place: whole[place] for place in places if place in whole}
+        best = {place: m for m in group if (place := (m.start, m.end)) in whole}
         for new in sorted(group, key=lambda m: (-m.score, m.start, m.end, m.label)):
-            if not any(a < new.start < b < new.end or new.start < a < new.end < b for a, b in best):
+            near = [(a, b) for a, b in best if a < new.end and new.start < b]
+            if near and all(
+                (a <= new.start and new.end <= b) or (new.start <= a and b <= new.end)
+                for a, b in near
+            ):
                 best.setdefault((new.start, new.end), new)
         chosen += best.values()
     return chosen

@@ -2,7 +2,7 @@
 
 Transfer to other languages costs recall, so the threshold is the lowest and the bias the largest
 whose F1 on the source is within one standard error of the best, and the threshold is at most 0.25.
-Names inside of names have a threshold of their own: the one with their best F1.
+Names inside names have a threshold of their own: the one with their best F1.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -83,7 +83,7 @@ def calibrate(
     docs (Iterable[Doc]): Labelled text in the source language that was not trained on. Its raw text
         is tokenized again, like the text of a user.
     fit_threshold (bool): Also choose the threshold and, where the head knows O, its bias: see
-        `choose_bias` and `choose_threshold`.
+        `choose_bias` and `choose_threshold`; and the threshold of names inside names.
     RETURNS (Dict[str, Calibration]): By component name.
     """
     examples = [make_input(nlp, doc) for doc in docs if len(doc)]
@@ -106,7 +106,7 @@ def calibrate_pipeline(
     model (Path): The pipeline.
     dev (Union[Path, Sequence[Path]]): `.spacy` files of labelled source text.
     output (Path): The folder to write to. May be the same as the pipeline's.
-    fit_threshold (bool): Also choose the threshold and the bias.
+    fit_threshold (bool): Also choose the thresholds and the bias.
     RETURNS (Dict[str, Calibration]): By component name.
     """
     check_output(output)
@@ -136,8 +136,6 @@ class _Truth:
 def _calibrate(
     nlp: Language, pipe: CrossnerNER, examples: list[Example], fit_threshold: bool
 ) -> Calibration:
-    # the config says what a pipeline's thresholds are, and is saved with it
-    config = nlp.get_pipe_config(pipe.name)
     batches = list(_scores(nlp, pipe, examples))
     gold = [_Truth(example, pipe.spans_key) for example in examples]
     before = expected_calibration_error(*_outcomes(pipe, batches, gold))
@@ -161,17 +159,21 @@ def _calibrate(
         )
         best = min(best, (negative_log_likelihood(again, truth), temperature))
     pipe.cfg["temperature"] = float(best[1])
+    nested = None
     if fit_threshold:
+        # the config says what a pipeline's thresholds are, and is saved with it
+        config = nlp.get_pipe_config(pipe.name)
         # pairs alone have no O: their threshold does it all
         outside = any(pipe.knows_outside(scores) for _, scores in batches)
         counts = _count_by_bias(pipe, batches, gold, BIASES if outside else BIASES[:1])
         kept = choose_bias(numpy.stack([table[:, 0] for table in counts.values()], axis=1))
         threshold = choose_threshold(counts[kept])
         config["threshold"] = pipe.cfg["threshold"] = threshold
+        pipe.cfg["bias"] = kept
+        nested = _fit_nested_threshold(pipe, batches, gold)
+        if nested is not None:
+            config["nested_threshold"] = pipe.cfg["nested_threshold"] = nested
     pipe.cfg["bias"] = kept
-    nested = _fit_nested_threshold(pipe, batches, gold) if fit_threshold else None
-    if nested is not None:
-        config["nested_threshold"] = pipe.cfg["nested_threshold"] = nested
     scores, correct = _outcomes(pipe, batches, gold)
     after = expected_calibration_error(scores, correct)
     return Calibration(
@@ -248,7 +250,7 @@ def _count_by_threshold(
 def _fit_nested_threshold(
     pipe: CrossnerNER, batches: list[Batch], gold: list[_Truth]
 ) -> Optional[float]:
-    """Find the threshold with the best F1 of names inside of names; None if there are none."""
+    """Find the threshold with the best F1 of names inside names; None if none of them is found."""
     inner = [find_inner(g.keys) for g in gold]
     if not any(inner):
         return None
@@ -261,7 +263,9 @@ def _fit_nested_threshold(
             keys = find_inner({to_key(m, doc) for m in chosen})
             keys = {key for key in keys if g.knows(key)}
             row += [len(keys & true), len(keys), len(true)]
-    return float(THRESHOLDS[int(f1(counts).argmax())])
+    if not counts[:, 0].any():
+        return None
+    return max(float(THRESHOLDS[int(f1(counts).argmax())]), pipe.threshold)
 
 
 def _scores(nlp: Language, pipe: CrossnerNER, examples: list[Example]) -> Iterable[Batch]:

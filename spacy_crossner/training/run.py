@@ -42,7 +42,7 @@ from spacy_crossner.training.data import choose_docs, find_languages
 from spacy_crossner.training.recipes import Recipe
 
 # Goes up when stages with the same settings give another result, so that older ones are not reused.
-FORM = 4
+FORM = 5
 FINISHED = "stage.json"
 CONFIG, DOCS, LOG, PIPELINE = "config.cfg", "train.spacy", "log.jsonl", "pipeline"
 # From the seed of one teacher to that of the next that follows the same recipe.
