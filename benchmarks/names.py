@@ -11,7 +11,7 @@ from spacy.tokens import Doc
 from spacy_crossner.data.markup import read_marked
 from spacy_crossner.data.sample import make_doc
 from spacy_crossner.distil.teachers import load_teacher
-from spacy_crossner.pipeline.ner import Prediction
+from spacy_crossner.pipeline.predictions import Prediction
 from spacy_crossner.pipeline.units import to_tokens
 from spacy_crossner.schemes import bio
 from spacy_crossner.types import Mention

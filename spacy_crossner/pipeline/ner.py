@@ -4,7 +4,6 @@ import warnings
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, ClassVar, Optional
 
@@ -22,17 +21,14 @@ from spacy_crossner.ml.heads import build_head, find_spaces
 from spacy_crossner.ml.losses import cross_entropy, distillation, loss_and_gradient
 from spacy_crossner.pipeline.glue import join_labels
 from spacy_crossner.pipeline.gold import Gold, has_same_tokens, read_gold, reference_mentions
+from spacy_crossner.pipeline.predictions import Prediction, trim
 from spacy_crossner.pipeline.scores import write_scores
-from spacy_crossner.pipeline.select import (
-    trim_spaces,
-    write_entities,
-    write_spans,
-)
+from spacy_crossner.pipeline.select import write_entities, write_spans
 from spacy_crossner.pipeline.settings import Distil, SelfTraining
 from spacy_crossner.pipeline.storage import LazyPipe
-from spacy_crossner.pipeline.units import to_tokens, to_units
+from spacy_crossner.pipeline.units import to_units
 from spacy_crossner.schemes import bio, relations
-from spacy_crossner.schemes.best_set import best_set, nested_set
+from spacy_crossner.schemes.best_set import nested_set
 from spacy_crossner.types import Mention
 
 # What training finds out. The rest of `cfg` comes from the config, which has the last word when a
@@ -51,18 +47,6 @@ LOST = {
 }
 # Suffix of the loss column, loss, and a function that adds the gradient to a total.
 Objective = tuple[str, float, Callable[[Any], None]]
-
-
-@dataclass
-class Prediction:
-    """Prediction of a component for one doc.
-
-    entities (List[Mention]): Without overlap, best first.
-    candidates (List[Mention]): All that score at least the threshold, best first.
-    """
-
-    entities: list[Mention]
-    candidates: list[Mention]
 
 
 class CrossnerNER(LazyPipe):
@@ -254,7 +238,7 @@ class CrossnerNER(LazyPipe):
         RETURNS (List[Prediction]): One per doc.
         """
         predictions = self.decode(scores, threshold)
-        return [_trim(found, doc) for found, doc in zip(predictions, docs, strict=True)]
+        return [trim(found, doc) for found, doc in zip(predictions, docs, strict=True)]
 
     def set_annotations(self, docs: Iterable[Doc], predictions: list[Prediction]) -> None:
         """Write entities to `doc.ents` and candidates with their scores to `doc.spans`.
@@ -545,60 +529,3 @@ def class_targets(
         targets.append(numpy.where(known, classes, UNKNOWN))
         weights.append(numpy.full((len(known),), gold.weight, dtype="float32"))
     return numpy.concatenate(targets), numpy.concatenate(weights), all_dropped
-
-
-def _trim(prediction: Prediction, doc: Doc) -> Prediction:
-    # as in spaCy, no entity begins or ends with white space
-    spaces = find_spaces(doc)
-    if not spaces.any():
-        return prediction
-    return Prediction(
-        trim_spaces(prediction.entities, spaces), trim_spaces(prediction.candidates, spaces)
-    )
-
-
-def follow_path(
-    probs: numpy.ndarray,
-    candidates: list[list[Mention]],
-    scores: Any,
-    labels: tuple[str, ...],
-    threshold: float,
-) -> list[Prediction]:
-    """Take the entities of each doc from its most probable sequence of BIO classes.
-
-    probs (numpy.ndarray): (n_units, n_classes) probabilities of the classes.
-    candidates (List[List[Mention]]): The candidates, in units. An entity is one of them, with the
-        score that it has on the path.
-    scores (Any): The head's output.
-    labels (Tuple[str, ...]): The entity types.
-    threshold (float): Least score of an entity.
-    RETURNS (List[Prediction]): Candidates and entities, in tokens.
-    """
-    predictions = []
-    paths = bio.decode(probs, scores.lengths, labels)
-    for path, found, starts, n in zip(
-        paths, candidates, scores.starts, scores.n_tokens, strict=True
-    ):
-        entities = [mention for mention in path if mention.score >= threshold]
-        known = {mention[:2]: mention for mention in (*found, *entities)}
-        spans = sorted(known.values(), key=lambda m: -m.score)
-        predictions.append(Prediction(to_tokens(entities, starts, n), to_tokens(spans, starts, n)))
-    return predictions
-
-
-def flat_entities(
-    candidates: list[list[Mention]], scores: Any, threshold: float
-) -> list[Prediction]:
-    """Choose the entities of each doc.
-
-    candidates (List[List[Mention]]): The candidates, in units, best first.
-    scores (Any): The head's output.
-    threshold (float): Least score of a candidate.
-    RETURNS (List[Prediction]): Candidates and entities, in tokens.
-    """
-    return [
-        Prediction(
-            to_tokens(best_set(mentions, threshold), starts, n), to_tokens(mentions, starts, n)
-        )
-        for mentions, starts, n in zip(candidates, scores.starts, scores.n_tokens, strict=True)
-    ]

@@ -14,13 +14,8 @@ from spacy_crossner.data.groups import SPANS_KEY
 from spacy_crossner.errors import Warnings
 from spacy_crossner.ml.heads import TokenLabelScores
 from spacy_crossner.ml.losses import cross_entropy
-from spacy_crossner.pipeline.ner import (
-    CrossnerNER,
-    Objective,
-    Prediction,
-    class_targets,
-    follow_path,
-)
+from spacy_crossner.pipeline.ner import CrossnerNER, Objective, class_targets
+from spacy_crossner.pipeline.predictions import Prediction, follow_path
 from spacy_crossner.pipeline.settings import Distil, SelfTraining, read_block
 from spacy_crossner.pipeline.soft import dense_classes, find_taught
 from spacy_crossner.schemes import bio

@@ -26,14 +26,8 @@ from spacy_crossner.ml.losses import (
 )
 from spacy_crossner.pipeline.glue import join_pairs
 from spacy_crossner.pipeline.gold import Gold
-from spacy_crossner.pipeline.ner import (
-    CrossnerNER,
-    Objective,
-    Prediction,
-    class_targets,
-    flat_entities,
-    follow_path,
-)
+from spacy_crossner.pipeline.ner import CrossnerNER, Objective, class_targets
+from spacy_crossner.pipeline.predictions import Prediction, flat_entities, follow_path
 from spacy_crossner.pipeline.settings import (
     Distil,
     PairLoss,

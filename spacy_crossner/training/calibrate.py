@@ -21,7 +21,8 @@ from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import atomic_folder
 from spacy_crossner.pipeline.gold import reference_mentions
 from spacy_crossner.pipeline.load import check_output, load_pipeline
-from spacy_crossner.pipeline.ner import CrossnerNER, Prediction
+from spacy_crossner.pipeline.ner import CrossnerNER
+from spacy_crossner.pipeline.predictions import Prediction
 from spacy_crossner.report.evaluate import read_gold_docs
 from spacy_crossner.report.score import (
     Key,
