@@ -1,7 +1,10 @@
 """The values that pass between the floors of the package."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from spacy.tokens import Span
 
 # A name and a payload; or a name and a result.
 Task = tuple[str, Any]
@@ -20,6 +23,11 @@ class Mention(NamedTuple):
     tokens: tuple[int, ...]
     label: str
     score: float = 1.0
+
+    @classmethod
+    def of(cls, span: "Span", score: float = 1.0) -> "Mention":
+        """Make the mention that a span of a doc is."""
+        return cls(tuple(range(span.start, span.end)), span.label_, score)
 
     @property
     def start(self) -> int:

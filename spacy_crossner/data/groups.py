@@ -25,18 +25,24 @@ def label_groups(doc: Doc) -> dict[str, SpanGroup]:
     return {key: group for key, group in doc.spans.items() if SCORES not in group.attrs}
 
 
-def best_spans(doc: Doc, key: str) -> list[Span]:
+def best_spans(doc: Doc, key: str) -> list[tuple[Span, float]]:
     """List the spans of a group that make up its best set of names that may be nested.
 
     doc (Doc): The doc.
     key (str): Name of the span group.
-    RETURNS (List[Span]): The spans that are marked; all of them where none is, as in gold docs.
+    RETURNS (List[Tuple[Span, float]]): The spans that are marked, or all of a group without marks,
+        with their scores; those of gold are 1.0.
     """
     group = doc.spans.get(key)
     if group is None:
         return []
     marks = group.attrs.get(NESTED, [True] * len(group))
-    return [span for span, marked in zip(group, marks, strict=True) if marked]
+    scores = group.attrs.get(SCORES, [1.0] * len(group))
+    return [
+        (span, float(score))
+        for span, score, marked in zip(group, scores, marks, strict=True)
+        if marked
+    ]
 
 
 def annotated_tokens(doc: Doc) -> numpy.ndarray:

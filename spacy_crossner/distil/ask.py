@@ -253,7 +253,7 @@ def show_predictions(doc: Doc, threshold: float) -> Doc:
     RETURNS (Doc): The doc.
     """
     view = get_view(doc)
-    mentions = [Mention(tuple(range(ent.start, ent.end)), ent.label_) for ent in doc.ents]
+    mentions = [Mention.of(ent) for ent in doc.ents]
     if view is not None and view.soft is not None:
         mentions = find_predictions(view.soft, len(doc), threshold)
     doc.set_ents([])

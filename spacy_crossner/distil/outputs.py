@@ -103,7 +103,7 @@ def make_outputs(
 
 
 def _find_entities(teacher: TeacherProbs, threshold: float) -> list[list[Mention]]:
-    if teacher.scheme == "bio" or teacher.ents_from == "classes":
+    if teacher.by_class:
         classes = to_bio(teacher).probs
         classes = bio.favour_whole(classes, teacher.lengths, teacher.touching_odds)
         found = bio.decode(classes, teacher.lengths, teacher.labels)

@@ -48,6 +48,11 @@ class TeacherProbs:
     touching_odds: float = 1.0
 
     @property
+    def by_class(self) -> bool:
+        """Whether BIO classes decide about entities."""
+        return self.scheme == "bio" or self.ents_from == "classes"
+
+    @property
     def shares(self) -> numpy.ndarray:
         """Get the weight of each unit.
 
@@ -187,7 +192,7 @@ def join(
     joined.touching_odds = min(teacher.touching_odds for teacher in teachers)
     if scheme != "bio" and any(one.scheme == "bio" or one.classes is not None for one in fine):
         joined.classes = _average_classes(by_class, labels)
-        if any(one.scheme == "bio" or one.ents_from == "classes" for one in fine):
+        if any(one.by_class for one in fine):
             joined.ents_from = "classes"
     joined.known = _find_known(fine, labels, joined)
     return joined, measure_agreement(by_class, labels)

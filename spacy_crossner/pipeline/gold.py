@@ -76,8 +76,8 @@ def reference_mentions(doc: Doc, spans_key: str) -> list[Mention]:
     """Read the gold entities of a doc from its span group, or from its ents if it has none."""
     group = label_groups(doc).get(spans_key)
     if group is None:
-        return [Mention(tuple(range(e.start, e.end)), e.label_) for e in doc.ents]
-    mentions = [Mention(tuple(range(s.start, s.end)), s.label_) for s in group]
+        return [Mention.of(ent) for ent in doc.ents]
+    mentions = [Mention.of(span) for span in group]
     for tokens, label, *_ in group.attrs.get(DISCONTINUOUS, ()):
         mentions.append(Mention(tuple(tokens), label))
     return mentions

@@ -251,7 +251,7 @@ class CrossnerNER(LazyPipe):
             if self.set_score:
                 write_scores(doc, prediction.entities)
             # the entities of earlier components stay, and so decide about nested names, too
-            entities = [Mention(tuple(range(e.start, e.end)), e.label_) for e in doc.ents]
+            entities = [Mention.of(ent) for ent in doc.ents]
             nested = nested_set(entities, prediction.candidates, self.nested_threshold)
             write_spans(doc, prediction.candidates, self.spans_key, nested)
 

@@ -39,7 +39,7 @@ def score_entities(
     if nested:
 
         def get_spans(doc: Doc, attr: str) -> Iterable[Span]:
-            return best_spans(doc, spans_key)
+            return [span for span, _ in best_spans(doc, spans_key)]
 
         scores.update(
             Scorer.score_spans(

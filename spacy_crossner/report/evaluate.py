@@ -205,11 +205,7 @@ def tags_of(doc: Doc, gold: Optional[Doc] = None) -> list[str]:
     RETURNS (List[str]): The IOB2 tags.
     """
     known = (doc if gold is None else gold).to_array(ENT_IOB).reshape(-1) != 0
-    mentions = [
-        Mention(tuple(range(ent.start, ent.end)), ent.label_)
-        for ent in doc.ents
-        if known[ent.start : ent.end].all()
-    ]
+    mentions = [Mention.of(ent) for ent in doc.ents if known[ent.start : ent.end].all()]
     return to_iob2(mentions, len(doc))
 
 

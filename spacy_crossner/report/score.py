@@ -13,8 +13,9 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from tqdm import tqdm
 
-from spacy_crossner.data.groups import SCORES, best_spans, label_groups
+from spacy_crossner.data.groups import best_spans
 from spacy_crossner.data.readers import make_example
+from spacy_crossner.pipeline.gold import reference_mentions
 from spacy_crossner.schemes.best_set import nested_set
 from spacy_crossner.types import Mention
 
@@ -119,7 +120,8 @@ def find_known(gold: Doc) -> numpy.ndarray:
 def read_spans(doc: Doc, spans_key: str) -> set[Key]:
     """Get the spans in a span group of a gold doc; its entities if it has no such group, since
     docs without nested names need none."""
-    return set(map(span_key, label_groups(doc).get(spans_key, doc.ents)))
+    mentions = reference_mentions(doc, spans_key)
+    return {to_key(mention, doc) for mention in mentions if mention.is_contiguous}
 
 
 def choose_nested(doc: Doc, spans_key: str) -> set[Key]:
@@ -130,15 +132,8 @@ def choose_nested(doc: Doc, spans_key: str) -> set[Key]:
     RETURNS (Set[Key]): The entities of the doc, and what `nested_set` adds from the candidates: of
         those that are marked, or of all that a component of another package has found.
     """
-    group = doc.spans.get(spans_key, [])
-    scores = getattr(group, "attrs", {}).get(SCORES, [1.0] * len(group))
-    score_of = {span_key(span): score for span, score in zip(group, scores, strict=True)}
-    candidates = [_to_mention(s, score_of[span_key(s)]) for s in best_spans(doc, spans_key)]
-    return {to_key(m, doc) for m in nested_set(map(_to_mention, doc.ents), candidates)}
-
-
-def _to_mention(span: Span, score: float = 1.0) -> Mention:
-    return Mention(tuple(range(span.start, span.end)), span.label_, float(score))
+    candidates = [Mention.of(span, score) for span, score in best_spans(doc, spans_key)]
+    return {to_key(m, doc) for m in nested_set(map(Mention.of, doc.ents), candidates)}
 
 
 def find_inner(keys: set[Key]) -> set[Key]:

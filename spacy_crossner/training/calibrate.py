@@ -160,26 +160,27 @@ def _calibrate(
         )
         best = min(best, (negative_log_likelihood(again, truth), temperature))
     pipe.cfg["temperature"] = float(best[1])
-    nested = None
     if fit_threshold:
-        # the config says what a pipeline's thresholds are, and is saved with it
-        config = nlp.get_pipe_config(pipe.name)
         # pairs alone have no O: their threshold does it all
         outside = any(pipe.knows_outside(scores) for _, scores in batches)
         counts = _count_by_bias(pipe, batches, gold, BIASES if outside else BIASES[:1])
         kept = choose_bias(numpy.stack([table[:, 0] for table in counts.values()], axis=1))
         threshold = choose_threshold(counts[kept])
-        config["threshold"] = pipe.cfg["threshold"] = threshold
-        pipe.cfg["bias"] = kept
-        nested = _fit_nested_threshold(pipe, batches, gold)
-        if nested is not None:
-            config["nested_threshold"] = pipe.cfg["nested_threshold"] = nested
+        _store(nlp, pipe, "threshold", threshold)
     pipe.cfg["bias"] = kept
+    nested = _fit_nested_threshold(pipe, batches, gold) if fit_threshold else None
+    if nested is not None:
+        _store(nlp, pipe, "nested_threshold", nested)
     scores, correct = _outcomes(pipe, batches, gold)
     after = expected_calibration_error(scores, correct)
     return Calibration(
         pipe.temperature, len(scores), before, after, pipe.threshold, pipe.bias, nested
     )
+
+
+def _store(nlp: Language, pipe: CrossnerNER, setting: str, value: float) -> None:
+    # the config says what a pipeline's thresholds are, and is saved with it
+    pipe.cfg[setting] = nlp.get_pipe_config(pipe.name)[setting] = value
 
 
 def choose_bias(counts: numpy.ndarray, seed: int = 0) -> float:
