@@ -132,7 +132,8 @@ def test_entities_are_those_of_the_pipeline(pipeline, corpus, tmp_path):
         assert found == [(e.start_char, e.end_char, e.label_) for e in doc.ents]
         scores = [e["score"] for e in row["entities"]]
         assert scores == pytest.approx([e._.score for e in doc.ents], abs=1e-4)
-        assert len(row["candidates"]) == len(doc.spans["sc"])
+        marks = [one["nested"] for one in row["candidates"]]
+        assert marks == doc.spans["sc"].attrs["nested"].tolist()
     assert result.entities == sum(len(row["entities"]) for row in rows) > 10
 
 

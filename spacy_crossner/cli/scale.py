@@ -42,7 +42,7 @@ def apply_cli(
         bool,
         typer.Option(
             "--candidates",
-            help="Also write candidate spans below the threshold, with their scores.",
+            help="Also write all candidate spans, with their scores.",
         ),
     ] = False,
     on: Annotated[str, ON] = "local",

@@ -180,6 +180,7 @@ def measure_uncertainty(doc: Doc, soft: Optional[SoftTargets]) -> float:
     if soft is None:
         total = float(sum(token.ent_iob == 0 for token in doc))
     else:
+        soft = soft.bio or soft  # as in `find_predictions`
         probs = numpy.clip(soft.probs.astype("float32"), 1e-6, 1.0)
         entropy = -probs * numpy.log(probs)
         if soft.scheme == "relations":

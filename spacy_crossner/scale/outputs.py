@@ -12,7 +12,7 @@ from spacy.tokens import Doc
 from spacy_crossner.data.groups import SCORES
 from spacy_crossner.data.shards import write_docs
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.scale.predictor import ERROR, Found, Predictor, add_columns
+from spacy_crossner.scale.predictor import CANDIDATES, ERROR, Found, Predictor, add_columns
 from spacy_crossner.scale.records import Chunk, Record, import_arrow, read_chunk, read_table
 
 SUFFIXES = {"jsonl": ".jsonl", "parquet": ".parquet", "spacy": ".spacy"}
@@ -100,7 +100,7 @@ class ShardWriter:
 
         columns (Iterable[str]): The names.
         """
-        for name in (self.predictor.entities_column, "candidates", ERROR):
+        for name in (self.predictor.entities_column, CANDIDATES, ERROR):
             if name in columns:
                 raise CrossnerError(Errors.CN808.format(column=name))
 
@@ -110,7 +110,7 @@ class ShardWriter:
             row = self.select(record)
             row[self.predictor.entities_column] = one.entities
             if self.predictor.candidates:
-                row["candidates"] = one.candidates
+                row[CANDIDATES] = one.candidates
             if one.error:
                 row[ERROR] = one.error
             lines.append(json.dumps(row, ensure_ascii=False, default=str))
@@ -146,7 +146,7 @@ class ShardWriter:
             table = pa.table(arrays, schema=schema)
         columns: dict[str, list] = {self.predictor.entities_column: [f.entities for f in found]}
         if self.predictor.candidates:
-            columns["candidates"] = [one.candidates for one in found]
+            columns[CANDIDATES] = [one.candidates for one in found]
         columns[ERROR] = [one.error for one in found]
         sink = pa.BufferOutputStream()
         pa.parquet.write_table(add_columns(table, columns), sink)

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional, Union
 
+import numpy
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
 from spacy_crossner.checks import check_least
-from spacy_crossner.data.groups import SCORES
+from spacy_crossner.data.groups import NESTED, SCORES
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.pipeline.load import load_pipeline
 from spacy_crossner.pipeline.scores import read_score
@@ -20,6 +21,7 @@ from spacy_crossner.scale.records import import_arrow
 ENCODER_OUTPUT = ("._.", "trf_data", None, None)
 DIGITS = 4
 BATCH_SIZE = 64
+CANDIDATES = "candidates"
 ERROR = "error"
 
 
@@ -29,7 +31,8 @@ class Found:
 
     entities (list[dict]): start, end (characters), label and score of each entity; the score is
         None if the component sets none.
-    candidates (list[dict]): The same of all scored spans, overlapping ones included.
+    candidates (list[dict]): The same of all scored spans, overlapping ones included, and "nested":
+        whether it is one of the best set of names that may be nested, or None if nothing says so.
     error (Optional[str]): Why the text could not be read.
     """
 
@@ -109,7 +112,7 @@ class Predictor:
         if self.text_column not in names:
             known = ", ".join(map(str, names))
             raise CrossnerError(Errors.CN807.format(column=self.text_column, columns=known))
-        new = [self.entities_column, *(["candidates"] if self.candidates else []), ERROR]
+        new = [self.entities_column, *([CANDIDATES] if self.candidates else []), ERROR]
         for name in new:
             if name in names:
                 raise CrossnerError(Errors.CN808.format(column=name))
@@ -117,7 +120,7 @@ class Predictor:
         found = list(self.find(texts.to_pylist() if kind == "pyarrow" else list(texts)))
         columns: dict[str, list] = {
             self.entities_column: [one.entities for one in found],
-            "candidates": [one.candidates for one in found],
+            CANDIDATES: [one.candidates for one in found],
             ERROR: [one.error for one in found],
         }
         if kind == "pyarrow":
@@ -191,7 +194,8 @@ def add_columns(table: Any, columns: Mapping[str, list]) -> Any:
     span = [("start", pa.int64()), ("end", pa.int64())]
     span += [("label", pa.string()), ("score", pa.float64())]
     for name, values in columns.items():
-        kind = pa.string() if name == ERROR else pa.list_(pa.struct(span))
+        fields = [*span, (NESTED, pa.bool_())] if name == CANDIDATES else span
+        kind = pa.string() if name == ERROR else pa.list_(pa.struct(fields))
         table = table.append_column(pa.field(name, kind), pa.array(values, kind))
     return table
 
@@ -229,13 +233,13 @@ def _describe_candidates(doc: Doc) -> list[dict]:
     found = []
     for group in doc.spans.values():
         if SCORES in group.attrs:
-            found += _describe(group, group.attrs[SCORES])
+            marks = numpy.array(group.attrs.get(NESTED, [None] * len(group))).tolist()
+            described = _describe(group, group.attrs[SCORES])
+            found += [one | {NESTED: mark} for one, mark in zip(described, marks, strict=True)]
     return found
 
 
 def _to_array(values: list) -> Any:
-    import numpy
-
     # numpy would make a table of lists of the same length
     array = numpy.empty(len(values), dtype=object)
     array[:] = values
