@@ -335,6 +335,11 @@ class Errors(metaclass=_Coded):
         "The text has a lone surrogate, {found}, at character {place}. "
         "Replace lone surrogates first: text.encode('utf8', 'replace').decode('utf8')"
     )
+    CN126 = (
+        "The weights of '{pipeline}' and '{other}' can't be averaged: their '{name}' differs in "
+        "layer sizes or labels, or one of them has none. Give pipelines that were trained from the "
+        "same weights; a recipe whose teacher has another head needs teacher_share: 0."
+    )
     CN130 = (
         "{section}.hidden_width is {width}, but rotary embeddings need an even width. Set an even "
         "hidden_width, or rotary = false."

@@ -42,6 +42,7 @@ def corpus(sample, tmp_path):
 
 
 CALIBRATED = "calibrate-teacher"
+STUDENT = ["student", "student-average"]
 
 
 @pytest.fixture
@@ -68,21 +69,22 @@ def weights(pipeline):
 
 def test_stages(job):
     names = [stage.name for stage in plan(job)]
-    assert names == ["data", "teacher", "calibrate-teacher", "annotate", "student", "calibrate"]
+    assert names == ["data", "teacher", CALIBRATED, "annotate", *STUDENT, "calibrate"]
     short = plan(replace(job, recipe=find_recipe("baseline")))
     assert [stage.name for stage in short] == ["data", "train", "calibrate"]
     twice = [stage.name for stage in plan(replace(job, recipe=RECIPES["crossner with two rounds"]))]
-    assert twice[4:] == ["student", "calibrate-student", "annotate-2", "student-2", "calibrate"]
+    second = ["annotate-2", "student-2", "student-2-average", "calibrate"]
+    assert twice[4:] == [*STUDENT, "calibrate-student", *second]
 
 
 def test_several_teachers(job, tmp_path):
     """They differ in seed or recipe, share their data, and teach one student."""
     three = plan(replace(job, recipe=RECIPES["crossner with three teachers"]))
     trained = [f"{name}{end}" for end in ("", "-2", "-3") for name in ("teacher", CALIBRATED)]
-    assert [stage.name for stage in three] == ["data", *trained, "annotate", "student", "calibrate"]
+    assert [stage.name for stage in three] == ["data", *trained, "annotate", *STUDENT, "calibrate"]
     assert three[1].key == plan(job)[1].key
     assert [three[i].settings["seed"] for i in (1, 3, 5)] == [0, 1000, 2000]
-    assert three[-2].find("calibrate") is three[2]
+    assert three[-3].find("calibrate") is three[-2].find("calibrate") is three[2]
     out = tmp_path / "out"
     commands = describe_stage(three[7], job, lambda stage: out / stage.name)
     assert commands[0].count(" --teacher ") == 2
@@ -97,23 +99,28 @@ def test_several_students_become_one(job, tmp_path):
     """They share teacher and text, differ in seed, and the mean of their weights is calibrated."""
     three = replace(job, recipe=RECIPES["crossner with three students"])
     names = [stage.name for stage in plan(three)]
-    students = ["student", "student.2", "student.3", "average-student"]
+    students = ["student", "student.2", "student.3", "student-average"]
     assert names[3:] == ["annotate", *students, "calibrate"]
     assert names[:4] == [stage.name for stage in plan(job)[:4]]
     assert plan(three)[4].key == plan(job)[4].key
     train(three, tmp_path / "run", quiet=True)
-    own = [weights(tmp_path / "run" / name / PIPELINE) for name in students]
-    moved = 0
-    for key, mean in own.pop().items():
-        found = numpy.stack([one[key] for one in own]).astype("float64")
-        moved += bool(numpy.ptp(found, axis=0).any())
-        numpy.testing.assert_allclose(mean, found.mean(axis=0), atol=1e-6)
+    parts = [*students, CALIBRATED]
+    *own, mean, teacher = (weights(tmp_path / "run" / name / PIPELINE) for name in parts)
+    share, moved = three.recipe.teacher_share, 0
+    for key, found in mean.items():
+        values = numpy.stack([one[key] for one in own]).astype("float64")
+        moved += bool(numpy.ptp(values, axis=0).any())
+        expected = (1 - share) * values.mean(axis=0) + share * teacher[key]
+        numpy.testing.assert_allclose(found, expected, atol=1e-6)
     assert moved > 10
     calibrated = weights(tmp_path / "run" / "calibrate" / PIPELINE)
-    assert all(
-        (calibrated[key] == mean).all()
-        for key, mean in weights(tmp_path / "run" / "average-student" / PIPELINE).items()
-    )
+    assert all((calibrated[key] == found).all() for key, found in mean.items())
+    averaging = plan(three)[-2]
+    places = {stage: tmp_path / "run" / stage.name for stage in averaging.needs}
+    (shown,) = describe_stage(averaging, three, {averaging: tmp_path, **places}.__getitem__)
+    by_hand = CliRunner().invoke(cli.app, shlex.split(shown)[4:])
+    assert by_hand.exit_code == 0, by_hand.output
+    assert all((found == mean[key]).all() for key, found in weights(tmp_path / PIPELINE).items())
 
 
 def test_pipelines_that_differ_are_not_averaged(job, tmp_path):
@@ -121,7 +128,7 @@ def test_pipelines_that_differ_are_not_averaged(job, tmp_path):
     pairs = replace(job, recipe=RECIPES["crossner with token pairs"])
     train(pairs, tmp_path / "other", only=["data", "teacher"], quiet=True)
     folders = [tmp_path / "one" / "student" / PIPELINE, tmp_path / "other" / "teacher" / PIPELINE]
-    with pytest.raises(CrossnerError, match=r"\[CN122\]"):
+    with pytest.raises(CrossnerError, match=r"\[CN126\].*token_label_ner"):
         average_pipelines(folders)
 
 
@@ -130,6 +137,8 @@ def test_pipelines_that_differ_are_not_averaged(job, tmp_path):
     [
         ({"students": 0}, "students must be at least 1"),
         ({"students": 2, "continue_from_teacher": False}, "continue_from_teacher to true"),
+        ({"teacher_share": 0.5, "continue_from_teacher": False}, "teacher_share to 0"),
+        ({"teacher_share": 1.0}, "less than 1"),
     ],
 )
 def test_how_many_students(changes, message):
@@ -140,7 +149,7 @@ def test_how_many_students(changes, message):
 def test_what_is_the_same_is_shared(job):
     """Recipes that begin alike share their teachers."""
     one, other = plan(job), plan(replace(job, recipe=RECIPES["crossner with a frozen student"]))
-    assert [a.key == b.key for a, b in zip(one, other, strict=True)] == [True] * 4 + [False] * 2
+    assert [a.key == b.key for a, b in zip(one, other, strict=True)] == [True] * 4 + [False] * 3
     assert plan(replace(job, seed=1))[1].key != one[1].key
     assert plan(replace(job, changes={}))[1].key != one[1].key
     assert plan(replace(job, seed=1))[0].key == one[0].key
@@ -178,7 +187,7 @@ def test_stages_resume(job, tmp_path, monkeypatch, capsys):
         train(job, out, quiet=True)
     monkeypatch.undo()
     assert sorted(path.name for path in out.iterdir()) == [
-        *("annotate", "calibrate-teacher", "data", "student", "teacher")
+        *("annotate", "calibrate-teacher", "data", *STUDENT, "teacher")
     ]
     spacy.load(train(job, out, quiet=True))
     assert (out / "teacher" / "stage.json").read_bytes() == before

@@ -127,6 +127,34 @@ def train_cli(
         msg.good(f"The result is in {result.parent}")
 
 
+@command("average", "Training")
+def average_cli(
+    models: Annotated[
+        list[Path], typer.Argument(help="Pipelines that started from the same weights.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder to write the averaged pipeline to.")
+    ],
+    teacher: Annotated[
+        Optional[Path], typer.Option("--teacher", help="The pipeline that they started from.")
+    ] = None,
+    share: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="How much the teacher's weights count in the mean."),
+    ] = 0.5,
+) -> None:
+    """Average the weights of students, and of their teacher."""
+    from spacy_crossner.files import atomic_folder
+    from spacy_crossner.pipeline.load import check_output
+    from spacy_crossner.training.average import average_pipelines
+
+    check_output(output)
+    nlp = average_pipelines(models, teacher, share)
+    with atomic_folder(output) as folder:
+        nlp.to_disk(folder)
+    msg.good(f"The pipeline is in {output}; calibrate it before use")
+
+
 @command("calibrate", "Training")
 def calibrate_cli(
     model: Annotated[Path, typer.Argument(help="A trained pipeline.")],

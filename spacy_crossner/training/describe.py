@@ -25,8 +25,13 @@ def describe(stage: Stage, job: Job, place: Place) -> list[str]:
         config, output = shlex.quote(str(folder / CONFIG)), shlex.quote(str(folder))
         return [f"{own} train {config} --output {output}{gpu}"]
     if stage.kind == "average":
-        students = _join([place(need) / PIPELINE for need in stage.needs])
-        return [f"# {folder / PIPELINE}: the mean of the weights of {students}"]
+        students = [place(need) / PIPELINE for need in stage.needs if need.kind == "train"]
+        teacher = stage.find("calibrate")
+        options = f" --output {_join([folder / PIPELINE])}"
+        if teacher is not None:
+            share = stage.settings["teacher_share"]
+            options += f" --teacher {_join([place(teacher) / PIPELINE])} --share {share}"
+        return [f"{own} crossner average {_join(students)}{options}"]
     if stage.kind == "calibrate":
         paths = (place(stage.needs[0]) / PIPELINE, job.inputs.dev, folder / PIPELINE)
         return [f"{own} crossner calibrate {_join(paths)} --threshold"]

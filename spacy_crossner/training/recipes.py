@@ -46,6 +46,8 @@ class Recipe:
     student_steps (float): Another factor on those of a student.
     students (int): How many students go on from the teacher in each round, each with its own seed;
         the mean of their weights is the student.
+    teacher_share (float): How much the teacher's weights count when they are averaged with the
+        student's in the end; 0 leaves the student as it is.
     teachers (Tuple[Recipe, ...]): Recipes that train the teachers of the first round, whose
         probabilities are averaged; without any, the recipe trains its own. Students continue from
         the first. A recipe that occurs again trains with another seed.
@@ -63,6 +65,7 @@ class Recipe:
     steps: float = 1.0
     student_steps: float = 1.0
     students: int = 1
+    teacher_share: float = 0.0
     teachers: tuple["Recipe", ...] = ()
 
     def __post_init__(self) -> None:
@@ -76,10 +79,12 @@ class Recipe:
 
         if self.students < 1:
             raise ValueError("students must be at least 1")
-        if self.students > 1 and not self.continue_from_teacher:
+        if not 0.0 <= self.teacher_share < 1.0:
+            raise ValueError("teacher_share must be at least 0 and less than 1")
+        if (self.students > 1 or self.teacher_share) and not self.continue_from_teacher:
             raise ValueError(
-                "only students that start from the same weights can be averaged: set "
-                "continue_from_teacher to true, or students to 1"
+                "only what starts from the same weights can be averaged: set "
+                "continue_from_teacher to true, or students to 1 and teacher_share to 0"
             )
 
     @property

@@ -259,9 +259,11 @@ def _plan_training(
         own = {"seed": job.seed + number * SEED_STEP, **settings}
         name = f"{names[0]}.{number + 1}" if number else names[0]
         stages.append(Stage(name, "train", recipe, own, needs))
-    if count > 1:
-        averaged = {"train": [stage.key for stage in stages]}
-        stages.append(Stage(f"average-{names[0]}", "average", recipe, averaged, tuple(stages)))
+    share = recipe.teacher_share if start is not None else 0.0
+    if count > 1 or share:
+        averaged = {"train": [stage.key for stage in stages], "teacher_share": share}
+        parts = [*stages, start] if start is not None and share else stages
+        stages.append(Stage(f"{names[0]}-average", "average", recipe, averaged, tuple(parts)))
     trained = stages[-1]
     calibrated = {"train": trained.key, "dev": job.inputs.prints["dev"]}
     return [*stages, Stage(names[1], "calibrate", recipe, calibrated, (trained,))]
@@ -455,8 +457,11 @@ def run_stage(stage: Stage, job: Job, place: Place, *, quiet: bool = False) -> N
         elif stage.kind == "train":
             result = _train(stage, job, place, scratch, quiet)
         elif stage.kind == "average":
-            students = [place(need) / PIPELINE for need in stage.needs]
-            average_pipelines(students).to_disk(scratch / PIPELINE)
+            students = [place(need) / PIPELINE for need in stage.needs if need.kind == "train"]
+            teacher = stage.find("calibrate")
+            start = place(teacher) / PIPELINE if teacher is not None else None
+            nlp = average_pipelines(students, start, stage.settings["teacher_share"])
+            nlp.to_disk(scratch / PIPELINE)
         else:
             trained = place(stage.needs[0]) / PIPELINE
             found = calibrate_pipeline(

@@ -1,8 +1,7 @@
 """Start a training from the weights of a trained pipeline."""
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 from spacy import registry
 from spacy.language import Language
@@ -52,7 +51,7 @@ def start_from(nlp: Language, pipeline: str) -> None:
         mine, theirs = nlp.get_pipe(name), trained.get_pipe(name)
         if is_training_only(nlp, name) and not (find_modules(mine) and find_modules(theirs)):
             continue  # it has weight 0 in one of them, and so no weights
-        labels, others = _outputs(mine), _outputs(theirs)
+        labels, others = list_outputs(mine), list_outputs(theirs)
         if labels != others:
             raise CrossnerError(
                 Errors.CN121.format(
@@ -62,47 +61,48 @@ def start_from(nlp: Language, pipeline: str) -> None:
                     labels=", ".join(labels),
                 )
             )
-        _take(find_modules(mine), find_modules(theirs), pipeline, name)
-        _take_arrays(mine, theirs, pipeline, name)
+        modules, arrays = pair_modules(mine, theirs), pair_arrays(mine, theirs)
+        if modules is None or arrays is None:
+            raise CrossnerError(Errors.CN122.format(pipeline=pipeline, name=name))
+        for module, state in modules:
+            match_dtype(module, state)
+            # copies into the parameters, whatever precision they are held in
+            module.load_state_dict(state)
+        for node, key, weights in arrays:
+            node.set_param(key, weights.copy())
 
 
-def _outputs(pipe: Any) -> tuple[str, ...]:
+def list_outputs(pipe: Any) -> tuple[str, ...]:
     """List the labels or moves of a component's output columns."""
     # spaCy's ner and parser sort their labels, but not their moves
     return tuple(getattr(pipe, "move_names", None) or getattr(pipe, "labels", None) or ())
 
 
-def _take_arrays(mine: Any, theirs: Any, pipeline: str, name: str) -> None:
-    """Take over the weights of Thinc's own layers, as those of spaCy's components are."""
-    places, others = _arrays(mine), _arrays(theirs)
-    shapes, known = ([n.get_param(key).shape for n, key in found] for found in (places, others))
-    if shapes != known:
-        raise CrossnerError(Errors.CN122.format(pipeline=pipeline, name=name))
-    for (node, key), (other, other_key) in zip(places, others, strict=True):
-        node.set_param(key, other.get_param(other_key).copy())
+def pair_arrays(mine: Any, theirs: Any) -> Optional[list[tuple[Model, str, Any]]]:
+    """Put the weights of Thinc's own layers, as those of spaCy's components are, beside others.
 
-
-def _take(mine: list[nn.Module], theirs: list[nn.Module], pipeline: str, name: str) -> None:
-    for module, state in match_states(mine, theirs, pipeline, name):
-        match_dtype(module, state)
-        # copies into the parameters, whatever precision they are held in
-        module.load_state_dict(state)
-
-
-def match_states(
-    mine: list[nn.Module], theirs: list[nn.Module], pipeline: Union[str, Path], name: str
-) -> list[tuple[nn.Module, dict[str, Any]]]:
-    """Put modules beside the weights that a trained pipeline has for them.
-
-    mine, theirs (List[nn.Module]): The modules of a component, and those of the trained one.
-    pipeline (Union[str, Path]): The trained pipeline, for messages.
-    name (str): The component, for messages.
-    RETURNS (List[Tuple[nn.Module, Dict[str, Any]]]): Each module with weights of the same shapes.
+    mine, theirs (Any): A component, and the one whose weights are looked at.
+    RETURNS (Optional[List[Tuple[Model, str, Any]]]): Each layer, the name of its weights, and the
+        other's weights; None if their shapes differ.
     """
-    states = [module.state_dict() for module in theirs]
-    if [_shapes(module.state_dict()) for module in mine] != [_shapes(state) for state in states]:
-        raise CrossnerError(Errors.CN122.format(pipeline=pipeline, name=name))
-    return list(zip(mine, states, strict=True))
+    places, others = ([(n, k, n.get_param(k)) for n, k in _arrays(one)] for one in (mine, theirs))
+    if [weights.shape for *_, weights in places] != [weights.shape for *_, weights in others]:
+        return None
+    return [(*place[:2], other[2]) for place, other in zip(places, others, strict=True)]
+
+
+def pair_modules(mine: Any, theirs: Any) -> Optional[list[tuple[nn.Module, dict[str, Any]]]]:
+    """Put the torch modules of a component beside the weights of another.
+
+    mine, theirs (Any): A component, and the one whose weights are looked at.
+    RETURNS (Optional[List[Tuple[nn.Module, Dict[str, Any]]]]): Each module with the other's
+        weights; None if their shapes differ.
+    """
+    modules = find_modules(mine)
+    states = [module.state_dict() for module in find_modules(theirs)]
+    if [_shapes(module.state_dict()) for module in modules] != [_shapes(state) for state in states]:
+        return None
+    return list(zip(modules, states, strict=True))
 
 
 def _shapes(state: dict[str, Any]) -> dict[str, tuple[int, ...]]:
