@@ -141,7 +141,7 @@ def average_cli(
     share: Annotated[
         float,
         typer.Option(min=0.0, max=1.0, help="How much the teacher's weights count in the mean."),
-    ] = 0.5,
+    ] = 0.25,
 ) -> None:
     """Average the weights of students, and of their teacher."""
     from spacy_crossner.files import atomic_folder

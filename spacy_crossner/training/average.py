@@ -19,7 +19,7 @@ from spacy_crossner.training.start_from import list_outputs, pair_arrays, pair_m
 
 
 def average_pipelines(
-    folders: Sequence[Path], teacher: Optional[Path] = None, share: float = 0.5
+    folders: Sequence[Path], teacher: Optional[Path] = None, share: float = 0.25
 ) -> Language:
     """Load pipelines, and average their weights.
 
