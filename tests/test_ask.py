@@ -1,5 +1,7 @@
 """Texts that are worth labelling next: uncertain, different, and with predictions to correct."""
 
+from dataclasses import replace
+
 import numpy
 import pytest
 import srsly
@@ -90,6 +92,16 @@ def test_uncertainty_and_predictions_of_both_schemes(scheme):
     assert (found.tokens, found.label) == ((0,), "LOC")
     assert found.score == pytest.approx(0.99, abs=2e-3)
     assert find_predictions(soft[1], 3, 0.6) == []
+
+
+def test_classes_beside_relations_decide():
+    classes, pairs = (
+        annotated("Roma e bella", prob, scheme=scheme)._.crossner.soft
+        for prob, scheme in ((0.5, "bio"), (0.99, "relations"))
+    )
+    doc, both = annotated("Roma e bella", 0.5), replace(pairs, bio=classes)
+    assert measure_uncertainty(doc, both) == measure_uncertainty(doc, classes)
+    assert find_predictions(both, 3, 0.3) == find_predictions(classes, 3, 0.3)
 
 
 def test_masked_tokens_count_without_probabilities():
