@@ -75,7 +75,7 @@ def test_runs_resume_and_are_compared(sample, tmp_path, tiny_encoder, monkeypatc
     run = runs["crossner"][0]
     assert set(run["tests"]) == {"dev", "de", "zh"}
     assert len(run["tests"]["de"]["counts"]) == 2
-    assert set(run["minutes"]) == {"data", "train", "calibrate", "annotate"}
+    assert set(run["minutes"]) == {"data", "train", "annotate", "average", "calibrate"}
     assert run["steps"] == 4
     assert [set(teacher) for teacher in run["teachers"]] == [{"dev", "de", "zh"}]
     assert "token_label_ner_distil" in run["losses"]
@@ -104,7 +104,7 @@ def test_runs_resume_and_are_compared(sample, tmp_path, tiny_encoder, monkeypatc
     call(*arguments, "--recipes", "crossner without bias")
     new = {p.parent.name for p in stages.glob("*/stage.json")} - {p.parent.name for p in before}
     assert sorted(name.rpartition("-")[0] for name in new if "train" not in name) == [
-        *("annotate", "calibrate", "calibrate", "student")
+        *("annotate", "calibrate", "calibrate", "student", "student-average")
     ]
 
     result = CliRunner().invoke(
