@@ -129,7 +129,8 @@ def test_pipelines_that_differ_are_not_averaged(job, tmp_path):
     train(pairs, tmp_path / "other", only=["data", "teacher"], quiet=True)
     folders = [tmp_path / "one" / "student" / PIPELINE, tmp_path / "other" / "teacher" / PIPELINE]
     with pytest.raises(CrossnerError, match=r"\[CN126\].*token_label_ner"):
-        average_pipelines(folders)
+        average_pipelines(folders, tmp_path / "mean")
+    assert not (tmp_path / "mean").exists()
 
 
 @pytest.mark.parametrize(

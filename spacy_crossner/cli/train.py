@@ -144,14 +144,9 @@ def average_cli(
     ] = 0.25,
 ) -> None:
     """Average the weights of students, and of their teacher."""
-    from spacy_crossner.files import atomic_folder
-    from spacy_crossner.pipeline.load import check_output
     from spacy_crossner.training.average import average_pipelines
 
-    check_output(output)
-    nlp = average_pipelines(models, teacher, share)
-    with atomic_folder(output) as folder:
-        nlp.to_disk(folder)
+    average_pipelines(models, output, teacher, share)
     msg.good(f"The pipeline is in {output}; calibrate it before use")
 
 

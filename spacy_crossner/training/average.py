@@ -10,45 +10,47 @@ from pathlib import Path
 from typing import Optional
 
 import torch
-from spacy.language import Language
 from spacy.pipeline import TrainablePipe
 
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.pipeline.load import load_pipeline
-from spacy_crossner.training.start_from import list_outputs, pair_arrays, pair_modules
+from spacy_crossner.files import atomic_folder
+from spacy_crossner.pipeline.load import check_output, load_pipeline
+from spacy_crossner.training.start_from import list_outputs, pair_weights
 
 
 def average_pipelines(
-    folders: Sequence[Path], teacher: Optional[Path] = None, share: float = 0.25
-) -> Language:
-    """Load pipelines, and average their weights.
+    students: Sequence[Path], output: Path, teacher: Optional[Path] = None, share: float = 0.25
+) -> None:
+    """Average the weights of saved pipelines, and save the first of them with the mean.
 
-    folders (Sequence[Path]): The pipelines, at least one. They have the same components and labels.
+    students (Sequence[Path]): The pipelines, at least one, with the same components and labels.
+    output (Path): The folder to write to.
     teacher (Optional[Path]): The pipeline that they have started from, to average with their mean.
     share (float): How much its weights count, from 0 to 1.
-    RETURNS (Language): The first of the pipelines, with the mean of all weights.
     """
-    nlp = load_pipeline(folders[0])
-    others = [(folder, 1.0 / count) for count, folder in enumerate(folders[1:], start=2)]
+    check_output(output)
+    nlp = load_pipeline(students[0])
+    others = [(path, 1.0 / count) for count, path in enumerate(students[1:], start=2)]
     if teacher is not None:
         others.append((teacher, share))
-    for folder, part in others:
-        other = load_pipeline(folder)
+    for path, part in others:
+        other = load_pipeline(path)
         for name, pipe in nlp.pipeline:
             theirs = other.get_pipe(name) if name in other.pipe_names else None
-            modules, arrays = pair_modules(pipe, theirs), pair_arrays(pipe, theirs)
-            alike = None not in (modules, arrays) and list_outputs(pipe) == list_outputs(theirs)
+            pairs = pair_weights(pipe, theirs)
             # an encoder in ONNX Runtime has weights that are not seen here
-            if not alike or (isinstance(pipe, TrainablePipe) and not (modules or arrays)):
+            unseen = isinstance(pipe, TrainablePipe) and not any(pairs or ())
+            if pairs is None or unseen or list_outputs(pipe) != list_outputs(theirs):
                 raise CrossnerError(
-                    Errors.CN126.format(pipeline=folders[0], other=folder, name=name)
+                    Errors.CN126.format(pipeline=students[0], other=path, name=name)
                 )
-            for module, state in modules or ():
+            for module, state in pairs.modules:
                 _move(module.state_dict(), state, part)
-            for node, key, weights in arrays or ():
+            for node, key, weights in pairs.arrays:
                 mine = node.get_param(key)
                 node.set_param(key, mine + part * (weights - mine))
-    return nlp
+    with atomic_folder(output) as folder:
+        nlp.to_disk(folder)
 
 
 def _move(state: dict[str, torch.Tensor], other: dict[str, torch.Tensor], share: float) -> None:

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from spacy_crossner.training.run import CONFIG, DOCS, PIPELINE, Job, Place, Stage
+from spacy_crossner.training.run import CONFIG, DOCS, PIPELINE, Job, Place, Stage, find_averaged
 
 
 def describe(stage: Stage, job: Job, place: Place) -> list[str]:
@@ -25,12 +25,10 @@ def describe(stage: Stage, job: Job, place: Place) -> list[str]:
         config, output = shlex.quote(str(folder / CONFIG)), shlex.quote(str(folder))
         return [f"{own} train {config} --output {output}{gpu}"]
     if stage.kind == "average":
-        students = [place(need) / PIPELINE for need in stage.needs if need.kind == "train"]
-        teacher = stage.find("calibrate")
+        students, teacher = find_averaged(stage, place)
         options = f" --output {_join([folder / PIPELINE])}"
         if teacher is not None:
-            share = stage.settings["teacher_share"]
-            options += f" --teacher {_join([place(teacher) / PIPELINE])} --share {share}"
+            options += f" --teacher {_join([teacher])} --share {stage.settings['teacher_share']}"
         return [f"{own} crossner average {_join(students)}{options}"]
     if stage.kind == "calibrate":
         paths = (place(stage.needs[0]) / PIPELINE, job.inputs.dev, folder / PIPELINE)

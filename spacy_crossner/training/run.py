@@ -457,11 +457,9 @@ def run_stage(stage: Stage, job: Job, place: Place, *, quiet: bool = False) -> N
         elif stage.kind == "train":
             result = _train(stage, job, place, scratch, quiet)
         elif stage.kind == "average":
-            students = [place(need) / PIPELINE for need in stage.needs if need.kind == "train"]
-            teacher = stage.find("calibrate")
-            start = place(teacher) / PIPELINE if teacher is not None else None
-            nlp = average_pipelines(students, start, stage.settings["teacher_share"])
-            nlp.to_disk(scratch / PIPELINE)
+            students, teacher = find_averaged(stage, place)
+            share = stage.settings["teacher_share"]
+            average_pipelines(students, scratch / PIPELINE, teacher, share)
         else:
             trained = place(stage.needs[0]) / PIPELINE
             found = calibrate_pipeline(
@@ -473,6 +471,18 @@ def run_stage(stage: Stage, job: Job, place: Place, *, quiet: bool = False) -> N
             scratch.replace(folder)
     # pipelines are full of reference cycles, and hold hundreds of megabytes
     gc.collect()
+
+
+def find_averaged(stage: Stage, place: Place) -> tuple[list[Path], Optional[Path]]:
+    """Find the pipelines that a stage averages.
+
+    stage (Stage): An averaging.
+    place (Place): Says where the folders of stages are.
+    RETURNS (Tuple[List[Path], Optional[Path]]): The students, and their teacher if it counts.
+    """
+    students = [place(need) / PIPELINE for need in stage.needs if need.kind == "train"]
+    teacher = stage.find("calibrate")
+    return students, None if teacher is None else place(teacher) / PIPELINE
 
 
 def _finish(

@@ -1,7 +1,7 @@
 """Start a training from the weights of a trained pipeline."""
 
 from collections.abc import Callable
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 from spacy import registry
 from spacy.language import Language
@@ -61,14 +61,14 @@ def start_from(nlp: Language, pipeline: str) -> None:
                     labels=", ".join(labels),
                 )
             )
-        modules, arrays = pair_modules(mine, theirs), pair_arrays(mine, theirs)
-        if modules is None or arrays is None:
+        pairs = pair_weights(mine, theirs)
+        if pairs is None:
             raise CrossnerError(Errors.CN122.format(pipeline=pipeline, name=name))
-        for module, state in modules:
+        for module, state in pairs.modules:
             match_dtype(module, state)
             # copies into the parameters, whatever precision they are held in
             module.load_state_dict(state)
-        for node, key, weights in arrays:
+        for node, key, weights in pairs.arrays:
             node.set_param(key, weights.copy())
 
 
@@ -78,31 +78,33 @@ def list_outputs(pipe: Any) -> tuple[str, ...]:
     return tuple(getattr(pipe, "move_names", None) or getattr(pipe, "labels", None) or ())
 
 
-def pair_arrays(mine: Any, theirs: Any) -> Optional[list[tuple[Model, str, Any]]]:
-    """Put the weights of Thinc's own layers, as those of spaCy's components are, beside others.
+class Pairs(NamedTuple):
+    """The weights of a component, beside those that another one has for them.
 
-    mine, theirs (Any): A component, and the one whose weights are looked at.
-    RETURNS (Optional[List[Tuple[Model, str, Any]]]): Each layer, the name of its weights, and the
-        other's weights; None if their shapes differ.
+    modules (List[Tuple[nn.Module, Dict[str, Any]]]): Each torch module with the other's weights.
+    arrays (List[Tuple[Model, str, Any]]): Of Thinc's own layers, as spaCy's components have them:
+        each layer, the name of its weights, and the other's.
     """
-    places, others = ([(n, k, n.get_param(k)) for n, k in _arrays(one)] for one in (mine, theirs))
-    if [weights.shape for *_, weights in places] != [weights.shape for *_, weights in others]:
-        return None
-    return [(*place[:2], other[2]) for place, other in zip(places, others, strict=True)]
+
+    modules: list[tuple[nn.Module, dict[str, Any]]]
+    arrays: list[tuple[Model, str, Any]]
 
 
-def pair_modules(mine: Any, theirs: Any) -> Optional[list[tuple[nn.Module, dict[str, Any]]]]:
-    """Put the torch modules of a component beside the weights of another.
+def pair_weights(mine: Any, theirs: Any) -> Optional[Pairs]:
+    """Put the weights of a component beside those of another.
 
     mine, theirs (Any): A component, and the one whose weights are looked at.
-    RETURNS (Optional[List[Tuple[nn.Module, Dict[str, Any]]]]): Each module with the other's
-        weights; None if their shapes differ.
+    RETURNS (Optional[Pairs]): Its weights with the other's; None if their shapes differ.
     """
     modules = find_modules(mine)
     states = [module.state_dict() for module in find_modules(theirs)]
+    places, others = ([(n, k, n.get_param(k)) for n, k in _arrays(one)] for one in (mine, theirs))
     if [_shapes(module.state_dict()) for module in modules] != [_shapes(state) for state in states]:
         return None
-    return list(zip(modules, states, strict=True))
+    if [weights.shape for *_, weights in places] != [weights.shape for *_, weights in others]:
+        return None
+    arrays = [(node, key, other[2]) for (node, key, _), other in zip(places, others, strict=True)]
+    return Pairs(list(zip(modules, states, strict=True)), arrays)
 
 
 def _shapes(state: dict[str, Any]) -> dict[str, tuple[int, ...]]:
