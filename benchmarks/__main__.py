@@ -12,7 +12,9 @@ from spacy_crossner.cli.app import command, split_list
 from spacy_crossner.cli.options import ADDRESS, GPU_ID, GPUS, MODEL, ON, THREADS, WORKERS
 from spacy_crossner.tables import render_rows
 
-DATASET = typer.Argument(help="Data set: sample, uner or wikiann.")
+DATASET = typer.Argument(
+    help="Data set: sample, uner, wikiann, or supervised-LANG for labels in pt, hr, sv or zh."
+)
 DATA = typer.Option(help="Folder of the original files; by default that of the project's assets.")
 ENCODER = typer.Option(help="Hugging Face folder of the encoder.")
 UNLABELLED = typer.Option(

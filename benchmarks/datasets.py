@@ -8,6 +8,7 @@ by its translations). The labels of the target languages are in the test files a
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Optional
@@ -46,6 +47,9 @@ WIKTIONARY = {"hr": "sh", "zh": "cmn"}
 ALSO_TRANSLATED = ("es", "ca")
 WIKIANN_SOURCE = 5000
 WIKIANN_DEV = 1000
+# As many sentences as English EWT dev has.
+SUPERVISED_SOURCE = 2001
+SUPERVISED_DEV = 500
 SEED = 0
 # What a corpus was made of.
 MADE = "dataset.json"
@@ -150,6 +154,21 @@ def make_wikiann(data: Path, corpus: Path, unlabelled: int) -> None:
     _write_targets(corpus, {lang: file(lang, "train") for lang in targets}, unlabelled)
     source = islice(convert_labelled(file(SOURCE, "train"), SOURCE), WIKIANN_SOURCE)
     _write_views(data, corpus, source, targets)
+
+
+def make_supervised(lang: str, data: Path, corpus: Path, unlabelled: int) -> None:
+    """Write the corpus of an upper bound, with labels in the target language itself: as many
+    training sentences as English has train, the next ones calibrate; see `prepare`.
+
+    lang (str): The target language.
+    """
+    file = data / "uner" / f"{UNER_TESTS[lang]}-ud-train.iob2"
+    labelled = convert_labelled(file, lang)
+    write_docs(corpus / "parallel.spacy", islice(labelled, SUPERVISED_SOURCE))
+    write_docs(corpus / "dev.spacy", islice(labelled, SUPERVISED_DEV))
+    test = file.with_name(file.name.replace("-train.", "-test."))
+    write_docs(corpus / f"test-{lang}.spacy", convert_labelled(test, lang))
+    _write_targets(corpus, {lang: file}, unlabelled)
 
 
 def convert_labelled(path: Path, lang: str, drop: Collection[str] = NOT_SHARED) -> Iterator[Doc]:
@@ -329,4 +348,8 @@ DATASETS = {
     ),
     "uner": Dataset(tuple(UNER_TESTS), OPTIONAL, make_uner),
     "wikiann": Dataset(("de", "es", "nl", "ru"), OPTIONAL, make_wikiann),
+    **{
+        f"supervised-{lang}": Dataset((lang,), OPTIONAL, partial(make_supervised, lang))
+        for lang in UNER_TESTS
+    },
 }

@@ -233,6 +233,26 @@ def test_a_corpus_is_made_once(tmp_path, monkeypatch):
         prepare("one", tmp_path / "mine", unlabelled=5)
 
 
+def test_an_upper_bound_trains_on_labels_of_the_target_language(tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks.datasets.SUPERVISED_SOURCE", 3)
+    monkeypatch.setattr("benchmarks.datasets.SUPERVISED_DEV", 2)
+    (tmp_path / "uner").mkdir()
+    for part, count in {"train": 7, "test": 1}.items():
+        rows = (f"1\t{part}{number}\tB-PER\t-\t-\n\n" for number in range(count))
+        path = tmp_path / "uner" / f"hr_set-ud-{part}.iob2"
+        path.write_text("".join(rows), encoding="utf8")
+    prepare("supervised-hr", tmp_path / "corpus", tmp_path, unlabelled=4)
+
+    def read(name):
+        docs = read_docs(tmp_path / "corpus" / f"{name}.spacy", Vocab())
+        return [(doc.text.strip(), len(doc.ents), get_view(doc).lang) for doc in docs]
+
+    assert read("parallel") == [(f"train{number}", 1, "hr") for number in range(3)]
+    assert read("dev") == [(f"train{number}", 1, "hr") for number in (3, 4)]
+    assert read("test-hr") == [("test0", 1, "hr")]
+    assert read("target") == [(f"train{number}", 0, "hr") for number in range(4)]
+
+
 def test_other_errors(tmp_path):
     with pytest.raises(CrossnerError, match=r"CN630.*sample"):
         prepare("moon", tmp_path / "corpus")
