@@ -338,8 +338,7 @@ class Errors(metaclass=_Coded):
     CN126 = (
         "The weights of '{pipeline}' and '{other}' can't be averaged: their '{name}' differs in "
         "layer sizes or labels, or has no weights in torch or Thinc. Give pipelines that were "
-        "trained from the same weights; a recipe whose teacher has another head needs "
-        "teacher_share: 0."
+        "trained from the same weights."
     )
     CN130 = (
         "{section}.hidden_width is {width}, but rotary embeddings need an even width. Set an even "

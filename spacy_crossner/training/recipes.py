@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 import srsly
+from thinc.api import Config
 
 from spacy_crossner.data.view import View
 from spacy_crossner.errors import CrossnerError, Errors
@@ -24,6 +25,7 @@ FILE = "recipes.yml"
 LABELS, BY_HAND, CONTRAST = "labels", "by hand", "contrast"
 USES = (LABELS, BY_HAND, CONTRAST)
 VIEW_KINDS = ("translation", "codeswitch")
+HEADS = ("token_label_ner", "token_pair_ner")
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,18 @@ class Recipe:
                 "only what starts from the same weights can be averaged: set "
                 "continue_from_teacher to true, or students to 1 and teacher_share to 0"
             )
+
+        if self.teacher_share and self.teachers and self.teachers[0].heads != self.heads:
+            raise ValueError(
+                f"its teacher '{self.teachers[0].name}' has another head, so their weights can't "
+                "be averaged: set teacher_share to 0"
+            )
+
+    @property
+    def heads(self) -> list[str]:
+        """The factories of the NER components in its config."""
+        parts = Config().from_disk(self.config, interpolate=False).get("components", {})
+        return [part["factory"] for part in parts.values() if part.get("factory") in HEADS]
 
     @property
     def slug(self) -> str:

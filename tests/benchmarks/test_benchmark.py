@@ -1,6 +1,7 @@
 """The benchmark: recipes, data sets, runs that resume, and the tables made of them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -203,6 +204,17 @@ def test_recipe_errors(tmp_path, text, problem):
     path.write_text(text, encoding="utf8")
     with pytest.raises(CrossnerError, match=f"CN633.*{problem}"):
         read_recipes(path)
+
+
+def test_the_weights_of_a_teacher_with_another_head_are_refused():
+    path = ROOT / "configs" / "recipes.yml"
+    crossner = read_recipes(path)["crossner"]
+    pairs = read_recipes(path)["mclner"]
+    assert (crossner.heads, pairs.heads) == (["token_label_ner"], ["token_pair_ner"])
+    with pytest.raises(ValueError, match=r"'mclner' has another head.*set teacher_share to 0"):
+        replace(crossner, teachers=(pairs,))
+    replace(crossner, teachers=(crossner, pairs))
+    replace(crossner, teachers=(pairs,), teacher_share=0.0)
 
 
 def test_a_corpus_is_made_once(tmp_path, monkeypatch):
