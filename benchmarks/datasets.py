@@ -161,6 +161,9 @@ def make_supervised(lang: str, data: Path, corpus: Path, unlabelled: int) -> Non
     training sentences as English has train, the next ones calibrate; see `prepare`.
 
     lang (str): The target language.
+    data (Path): The folder of the original files.
+    corpus (Path): The folder to write.
+    unlabelled (int): How many sentences to take as unlabelled text.
     """
     file = data / "uner" / f"{UNER_TESTS[lang]}-ud-train.iob2"
     labelled = convert_labelled(file, lang)
