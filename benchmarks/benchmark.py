@@ -31,14 +31,11 @@ from spacy_crossner.training.recipes import BY_HAND, Recipe
 from spacy_crossner.training.run import (
     FINISHED,
     PIPELINE,
-    Inputs,
-    Job,
-    Stage,
     add_stages,
     choose_cluster,
-    plan,
     run_stage,
 )
+from spacy_crossner.training.stages import Inputs, Job, Stage, plan
 
 
 @dataclass(frozen=True)

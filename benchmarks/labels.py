@@ -20,7 +20,7 @@ from spacy_crossner.data.view import View, set_view
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import write_json
 from spacy_crossner.training.recipes import find_recipe
-from spacy_crossner.training.run import Inputs, Job
+from spacy_crossner.training.stages import Inputs, Job
 
 # How the sentences are chosen. "alone" chooses as "random" does, but trains on them alone: plain
 # fine-tuning, without the source sentences.

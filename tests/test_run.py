@@ -24,7 +24,8 @@ from spacy_crossner.training.average import average_pipelines
 from spacy_crossner.training.data import choose_docs, find_languages
 from spacy_crossner.training.describe import describe as describe_stage
 from spacy_crossner.training.recipes import Recipe, find_folder, find_recipe, read_recipes
-from spacy_crossner.training.run import PIPELINE, Inputs, Job, plan, train
+from spacy_crossner.training.run import PIPELINE, train
+from spacy_crossner.training.stages import Inputs, Job, plan
 
 ROOT = Path(__file__).parent.parent
 SMALL = {

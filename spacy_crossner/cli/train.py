@@ -100,7 +100,8 @@ def train_cli(
     from spacy_crossner.training.data import parse_targets
     from spacy_crossner.training.describe import describe
     from spacy_crossner.training.recipes import find_recipe, parse_settings
-    from spacy_crossner.training.run import Inputs, Job, plan, train
+    from spacy_crossner.training.run import train
+    from spacy_crossner.training.stages import Inputs, Job, plan
 
     chosen = find_recipe(recipe, recipes)
     if rounds >= 0:

@@ -4,7 +4,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from spacy_crossner.training.run import CONFIG, DOCS, PIPELINE, Job, Place, Stage, find_averaged
+from spacy_crossner.training.run import CONFIG, DOCS, PIPELINE, find_averaged
+from spacy_crossner.training.stages import Job, Place, Stage
 
 
 def describe(stage: Stage, job: Job, place: Place) -> list[str]:

@@ -19,7 +19,8 @@ from spacy_crossner.data.view import View, get_view, set_view
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.report.score import make_input, score_pipeline, span_key
 from spacy_crossner.training.recipes import Recipe, choose_recipes, parse_settings, read_recipes
-from spacy_crossner.training.run import Inputs, Job, make_config, plan
+from spacy_crossner.training.run import make_config
+from spacy_crossner.training.stages import Inputs, Job, plan
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "assets" / "optional"

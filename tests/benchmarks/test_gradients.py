@@ -13,7 +13,8 @@ from spacy_crossner.data.markup import read_marked
 from spacy_crossner.data.sample import make_doc
 from spacy_crossner.data.shards import write_docs
 from spacy_crossner.training.recipes import find_recipe
-from spacy_crossner.training.run import Inputs, Job, train
+from spacy_crossner.training.run import train
+from spacy_crossner.training.stages import Inputs, Job
 
 CONTRASTS = {
     "concner": {"sentence_contrast", "label_contrast"},

@@ -11,7 +11,8 @@ from spacy_crossner.data.shards import read_docs, write_docs
 from spacy_crossner.data.view import get_lang
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.training.recipes import find_recipe
-from spacy_crossner.training.run import Inputs, Job, train
+from spacy_crossner.training.run import train
+from spacy_crossner.training.stages import Inputs, Job
 
 CHANGES = {"components.transformer.model.window": 100, "components.transformer.model.stride": 50}
 
