@@ -1,5 +1,6 @@
 """The threshold that calibration chooses."""
 
+import math
 from dataclasses import fields
 from pathlib import Path
 
@@ -101,6 +102,17 @@ class TestBias:
         assert found[0.0] <= found[1.0] <= found[20.0] == sum(map(len, docs))
         nlp.to_disk(tmp_path / "model")
         assert spacy.load(tmp_path / "model").get_pipe("token_label_ner").bias == 20.0
+
+    @pytest.mark.parametrize("factory", ["token_label_ner", "token_pair_ner"])
+    def test_what_it_brings_is_measured(self, tiny_encoder, factory):
+        nlp = make_nlp(tiny_encoder, **{factory: {}})
+        examples = make_examples(nlp)
+        train(nlp, examples)
+        (found,) = calibrate(nlp, [eg.reference for eg in examples], fit_threshold=True).values()
+        # a bias of 1 multiplies the odds of an entity by e
+        assert 0.0 < found.bias_gain < math.e - 1.0
+        (found,) = calibrate(nlp, [eg.reference for eg in examples]).values()
+        assert found.bias_gain is None
 
     def test_is_fitted_with_the_threshold_only(self, tiny_encoder, tmp_path):
         nlp = make_nlp(tiny_encoder, token_label_ner={})

@@ -226,6 +226,30 @@ def test_the_bias_is_for_languages_without_labels(job, corpus, tmp_path, monkeyp
     assert seen == [(["de"], 0.0), (["fi"], 1.0)]
 
 
+def test_a_bias_that_brings_no_entities_is_left_out(job, tmp_path, monkeypatch):
+    stage = next(stage for stage in plan(job) if stage.kind == "annotate")
+    seen = []
+    monkeypatch.setattr(run, "annotate", lambda *a, **kwargs: seen.append(kwargs["bias"]) or stop())
+    monkeypatch.setattr(run, "find_languages", lambda path: set())
+    monkeypatch.setattr(run, "find_text_languages", lambda path, lang: {"fi"})
+    for gain, bias in ((0.049, 0.0), (0.05, 1.0), (None, 1.0)):
+        for need in stage.needs:
+            result = {"token_label_ner": {"bias_gain": gain}}
+            srsly.write_json(make(tmp_path / need.name) / "stage.json", {"result": result})
+        with pytest.raises(InterruptedError):
+            run.run_stage(stage, job, lambda stage: tmp_path / stage.name)
+        assert seen.pop() == bias
+
+
+def stop():
+    raise InterruptedError
+
+
+def make(folder):
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @pytest.mark.parametrize(
     ("use", "projected", "by_hand"),
     [

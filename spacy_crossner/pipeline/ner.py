@@ -181,8 +181,12 @@ class CrossnerNER(LazyPipe):
         """Names of the head's outputs."""
 
     @abstractmethod
-    def knows_outside(self, scores: Any) -> bool:
-        """Check if the scores have a class for no entity, to which `bias` applies."""
+    def class_logits(self, scores: Any) -> Any:
+        """Get the logits of the BIO classes, of which `bias` moves O.
+
+        scores (Any): What the head said.
+        RETURNS (Optional[Floats2d]): (n_units, n_classes); None if the head has no classes.
+        """
 
     @abstractmethod
     def decode(self, scores: Any, threshold: float) -> list[Prediction]:

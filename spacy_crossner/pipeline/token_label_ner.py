@@ -9,6 +9,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Config, Model
+from thinc.types import Floats2d
 
 from spacy_crossner.data.groups import SPANS_KEY
 from spacy_crossner.errors import Warnings
@@ -104,9 +105,9 @@ class TokenLabelNER(CrossnerNER):
         """Names of the classes: "O", "B-x", "I-x", ..."""
         return bio.class_names(self.labels)
 
-    def knows_outside(self, scores: TokenLabelScores) -> bool:
-        """Return True: O is one of the classes."""
-        return True
+    def class_logits(self, scores: TokenLabelScores) -> Floats2d:
+        """Get the logits of the BIO classes: all that the head gives."""
+        return scores.logits
 
     def probabilities(self, scores: TokenLabelScores) -> numpy.ndarray:
         """Compute calibrated class probabilities.

@@ -10,6 +10,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Config, Model
+from thinc.types import Floats2d
 
 from spacy_crossner.checks import check_choice
 from spacy_crossner.data.groups import SPANS_KEY
@@ -165,9 +166,9 @@ class TokenPairNER(CrossnerNER):
         """Maximum length of an entity in tokens."""
         return self.model.get_dim("nW")
 
-    def knows_outside(self, scores: TokenPairScores) -> bool:
-        """Check if the head has BIO classes in addition to pairs."""
-        return scores.classes is not None
+    def class_logits(self, scores: TokenPairScores) -> Optional[Floats2d]:
+        """Get the logits of the BIO classes, if the head has any in addition to pairs."""
+        return scores.classes
 
     def probabilities(self, scores: TokenPairScores) -> numpy.ndarray:
         """Compute calibrated probabilities of the relations.

@@ -2,7 +2,8 @@
 
 Transfer to other languages costs recall, so the threshold is the lowest and the bias the largest
 whose F1 on the source is within one standard error of the best, and the threshold is at most 0.25.
-Names inside names have a threshold of their own: the one with their best F1.
+Names inside names have a threshold of their own: the one with their best F1. How many more entities
+a bias lets expect says if there is recall to win at all.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -48,6 +49,8 @@ LEAST = float(THRESHOLDS[0])
 # Above 0.25 a little more F1 on the source costs much recall in other languages.
 MOST = 0.25
 BIASES = numpy.arange(7) / 4
+# The bias whose effect is measured.
+USUAL_BIAS = 1.0
 RESAMPLES = 1000
 # Docs, and what the head said of them.
 Batch = tuple[list[Doc], Any]
@@ -64,6 +67,8 @@ class Calibration:
     bias (float): What is taken off the logit of O from now on.
     nested_threshold (Optional[float]): Least score of a name inside or around an entity from now
         on; None if the calibration data has none, so that it stays.
+    bias_gain (Optional[float]): By what share a bias of 1 raises the number of entities that the
+        scores let expect; None if that was not measured.
     """
 
     temperature: float
@@ -73,6 +78,7 @@ class Calibration:
     threshold: float
     bias: float = 0.0
     nested_threshold: Optional[float] = None
+    bias_gain: Optional[float] = None
 
 
 def calibrate(
@@ -160,13 +166,15 @@ def _calibrate(
         )
         best = min(best, (negative_log_likelihood(again, truth), temperature))
     pipe.cfg["temperature"] = float(best[1])
+    gain = None
     if fit_threshold:
         # pairs alone have no O: their threshold does it all
-        outside = any(pipe.knows_outside(scores) for _, scores in batches)
+        outside = any(pipe.class_logits(scores) is not None for _, scores in batches)
         counts = _count_by_bias(pipe, batches, gold, BIASES if outside else BIASES[:1])
         kept = choose_bias(numpy.stack([table[:, 0] for table in counts.values()], axis=1))
         threshold = choose_threshold(counts[kept])
         _store(nlp, pipe, "threshold", threshold)
+        gain = _measure_bias_gain(pipe, batches) if outside else None
     pipe.cfg["bias"] = kept
     nested = _fit_nested_threshold(pipe, batches, gold) if fit_threshold else None
     if nested is not None:
@@ -174,13 +182,25 @@ def _calibrate(
     scores, correct = _outcomes(pipe, batches, gold)
     after = expected_calibration_error(scores, correct)
     return Calibration(
-        pipe.temperature, len(scores), before, after, pipe.threshold, pipe.bias, nested
+        pipe.temperature, len(scores), before, after, pipe.threshold, pipe.bias, nested, gain
     )
 
 
 def _store(nlp: Language, pipe: CrossnerNER, setting: str, value: float) -> None:
     # the config says what a pipeline's thresholds are, and is saved with it
     pipe.cfg[setting] = nlp.get_pipe_config(pipe.name)[setting] = value
+
+
+def _measure_bias_gain(pipe: CrossnerNER, batches: list[Batch]) -> float:
+    """Measure by what share a bias raises the number of entities that the classes let expect."""
+    expected = []
+    for bias in (0.0, USUAL_BIAS):
+        pipe.cfg["bias"] = bias
+        found = (
+            pipe.read_classes(pipe.class_logits(scores), scores.glued) for _, scores in batches
+        )
+        expected.append(sum(float(classes[:, 1::2].sum()) for classes in found))
+    return round(expected[1] / expected[0] - 1.0, 4)
 
 
 def choose_bias(counts: numpy.ndarray, seed: int = 0) -> float:
