@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from spacy_crossner.training.run import CONFIG, DOCS, PIPELINE, find_averaged
+from spacy_crossner.training.run import CONFIG, DOCS, LEAST_BIAS_GAIN, PIPELINE, find_averaged
 from spacy_crossner.training.stages import Job, Place, Stage
 
 
@@ -37,7 +37,13 @@ def describe(stage: Stage, job: Job, place: Place) -> list[str]:
     options = "".join(f" --{key} {value}" for key, value in stage.recipe.annotate.items())
     first, *others = (place(need) / PIPELINE for need in stage.needs[:-1])
     options = "".join(f" --teacher {shlex.quote(str(other))}" for other in others) + options
-    return [
+    notes = []
+    if stage.recipe.annotate.get("bias"):
+        notes = [
+            "# --bias only for languages in which the teacher has no labels, and only if the "
+            f"bias_gain of its calibration is {LEAST_BIAS_GAIN} or more"
+        ]
+    return notes + [
         f"{own} crossner annotate {_join((first, path, folder))}"
         f" --lang {lang or 'xx'}{options} --seed {job.seed}{gpu}"
         for path, lang in job.inputs.target.items()

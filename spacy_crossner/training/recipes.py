@@ -41,7 +41,7 @@ class Recipe:
     set (Dict[str, Any]): Settings that replace the config's, by dotted name.
     rounds (int): How often target text is annotated and a student trained on it.
     annotate (Dict[str, Any]): Settings of the annotation. `bias` holds for languages in which the
-        teacher was trained on no labels.
+        teacher was trained on no labels, if it brings the teacher more entities.
     student (Dict[str, Any]): Settings that replace the config's in those rounds.
     continue_from_teacher (bool): Whether students start from their teacher's weights.
     steps (float): Factor on the number of steps of each training.
