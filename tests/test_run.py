@@ -73,9 +73,12 @@ def test_stages(job):
     assert names == ["data", "teacher", CALIBRATED, "annotate", *STUDENT, "calibrate"]
     short = plan(replace(job, recipe=find_recipe("baseline")))
     assert [stage.name for stage in short] == ["data", "train", "calibrate"]
-    twice = [stage.name for stage in plan(replace(job, recipe=RECIPES["crossner with two rounds"]))]
+    rounds = plan(replace(job, recipe=RECIPES["crossner with two rounds"]))
+    twice = [stage.name for stage in rounds]
     second = ["annotate-2", "student-2", "student-2-average", "calibrate"]
     assert twice[4:] == [*STUDENT, "calibrate-student", *second]
+    biases = [s.settings["annotate"]["bias"] for s in rounds if s.kind == "annotate"]
+    assert biases == [1.0, 0.0]
 
 
 def test_several_teachers(job, tmp_path):
@@ -88,7 +91,7 @@ def test_several_teachers(job, tmp_path):
     assert three[-3].find("calibrate") is three[-2].find("calibrate") is three[2]
     out = tmp_path / "out"
     commands = describe_stage(three[7], job, lambda stage: out / stage.name)
-    assert commands[0].count(" --teacher ") == 2
+    assert commands[-1].count(" --teacher ") == 2
     both = replace(job, recipe=RECIPES["crossner with both heads as teachers"])
     train(both, out, only=["teacher*", "calibrate-teacher*", "annotate"], quiet=True)
     (manifest,) = out.glob("annotate/*/manifest.json")

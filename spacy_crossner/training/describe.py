@@ -34,11 +34,12 @@ def describe(stage: Stage, job: Job, place: Place) -> list[str]:
     if stage.kind == "calibrate":
         paths = (place(stage.needs[0]) / PIPELINE, job.inputs.dev, folder / PIPELINE)
         return [f"{own} crossner calibrate {_join(paths)} --threshold"]
-    options = "".join(f" --{key} {value}" for key, value in stage.recipe.annotate.items())
+    annotate = stage.settings["annotate"]
+    options = "".join(f" --{key} {value}" for key, value in annotate.items())
     first, *others = (place(need) / PIPELINE for need in stage.needs[:-1])
     options = "".join(f" --teacher {shlex.quote(str(other))}" for other in others) + options
     notes = []
-    if stage.recipe.annotate.get("bias"):
+    if annotate.get("bias"):
         notes = [
             "# --bias only for languages in which the teacher has no labels, and only if the "
             f"bias_gain of its calibration is {LEAST_BIAS_GAIN} or more"

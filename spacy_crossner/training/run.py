@@ -360,7 +360,7 @@ def _annotate(stage: Stage, job: Job, place: Place, folder: Path) -> dict[str, A
     for teachers who expect more entities with it."""
     *teachers, data = stage.needs
     seen = find_languages(place(data) / DOCS)
-    settings = dict(stage.recipe.annotate)
+    settings = dict(stage.settings["annotate"])
     bias = settings.pop("bias", None)
     result: dict[str, Any] = {}
     gains = [gain for teacher in teachers for gain in _read_bias_gains(place(teacher))]

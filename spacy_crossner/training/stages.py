@@ -129,12 +129,13 @@ def plan(job: Job) -> list[Stage]:
         raise CrossnerError(Errors.CN654.format(name=recipe.name))
     stages: list[Stage] = []
     teachers = _plan_teachers(job, stages)
+    annotate = recipe.annotate
     for number in range(1, rounds + 1):
         data, ending = _find_data(teachers[0]), _number(number)
         settings = {
             "seed": job.seed,
             "target": job.inputs.prints["target"],
-            "annotate": recipe.annotate,
+            "annotate": annotate,
             "teacher": "+".join(teacher.key for teacher in teachers),
             "data": data.key,
         }
@@ -146,6 +147,9 @@ def plan(job: Job) -> list[Stage]:
         names = (f"student{ending}", last)
         stages += _plan_training(job, recipe, names, data, annotated, teachers[0])
         teachers = [stages[-1]]
+        if "bias" in annotate:
+            # a student has learned its teacher's bias, and hands it on
+            annotate = {**annotate, "bias": 0.0}
     return stages
 
 
