@@ -366,8 +366,9 @@ def _annotate(stage: Stage, job: Job, place: Place, folder: Path) -> dict[str, A
     gains = [gain for teacher in teachers for gain in _read_bias_gains(place(teacher))]
     if bias and gains and max(gains) < LEAST_BIAS_GAIN:
         bias = 0.0
-        result["bias"] = f"none, as it would bring {max(gains):.1%} more entities"
-        msg.info(f"Annotation takes no bias against O: it brings {max(gains):.1%} more entities")
+        msg.info(
+            f"No bias against O: it would bring the teacher only {max(gains):.1%} more entities"
+        )
     for number, (path, lang) in enumerate(job.inputs.target.items(), start=1):
         found = find_text_languages(path, lang)
         for name, langs, value in (("seen", found & seen, 0.0), ("unseen", found - seen, bias)):
