@@ -28,13 +28,7 @@ from spacy_crossner.report.score import score_pipeline
 from spacy_crossner.scale.execution import Execution, connect
 from spacy_crossner.scale.graph import Graph
 from spacy_crossner.training.recipes import BY_HAND, Recipe
-from spacy_crossner.training.run import (
-    FINISHED,
-    PIPELINE,
-    add_stages,
-    choose_cluster,
-    run_stage,
-)
+from spacy_crossner.training.run import FINISHED, PIPELINE, add_stages, choose_cluster, run_stage
 from spacy_crossner.training.stages import Inputs, Job, Stage, plan
 
 

@@ -115,10 +115,7 @@ def make_uner(data: Path, corpus: Path, unlabelled: int) -> None:
     """Write the corpus of Universal NER; see `prepare`. English EWT dev trains; the first half of
     its test calibrates, the second half is the English test. Japanese GSD is a test beside those
     of Universal NER, and adds unlabelled text."""
-
-    def file(name: str, part: str) -> Path:
-        return data / "uner" / f"{name}-ud-{part}.iob2"
-
+    file = partial(_find_uner, data)
     english = list(convert_labelled(file("en_ewt", "test"), SOURCE))
     middle = len(english) // 2
     write_docs(corpus / "dev.spacy", english[:middle])
@@ -165,13 +162,16 @@ def make_supervised(lang: str, data: Path, corpus: Path, unlabelled: int) -> Non
     corpus (Path): The folder to write.
     unlabelled (int): How many sentences to take as unlabelled text.
     """
-    file = data / "uner" / f"{UNER_TESTS[lang]}-ud-train.iob2"
-    labelled = convert_labelled(file, lang)
+    train, test = (_find_uner(data, UNER_TESTS[lang], part) for part in ("train", "test"))
+    labelled = convert_labelled(train, lang)
     write_docs(corpus / "parallel.spacy", islice(labelled, SUPERVISED_SOURCE))
     write_docs(corpus / "dev.spacy", islice(labelled, SUPERVISED_DEV))
-    test = file.with_name(file.name.replace("-train.", "-test."))
     write_docs(corpus / f"test-{lang}.spacy", convert_labelled(test, lang))
-    _write_targets(corpus, {lang: file}, unlabelled)
+    _write_targets(corpus, {lang: train}, unlabelled)
+
+
+def _find_uner(data: Path, name: str, part: str) -> Path:
+    return data / "uner" / f"{name}-ud-{part}.iob2"
 
 
 def convert_labelled(path: Path, lang: str, drop: Collection[str] = NOT_SHARED) -> Iterator[Doc]:
