@@ -125,7 +125,10 @@ def benchmark_cli(
         Optional[list[str]],
         typer.Option("--set", help="Override SECTION.KEY=VALUE in every config; repeat."),
     ] = None,
-    against: Annotated[str, typer.Option(help="Recipe to compare the others with.")] = "baseline",
+    against: Annotated[
+        str,
+        typer.Option(help="Recipe to compare the others with; by default the first of --recipes."),
+    ] = "",
     table_only: Annotated[
         bool, typer.Option("--table-only", help="Only write the tables, without training.")
     ] = False,
@@ -160,13 +163,13 @@ def benchmark_cli(
         settings=parse_settings(settings or []),
         gpu_id=gpu_id,
     )
+    path = recipe_file or find_folder() / FILE
+    chosen = choose_recipes(read_recipes(path), split_list(recipes), path)
     if not table_only:
-        path = recipe_file or find_folder() / FILE
-        chosen = choose_recipes(read_recipes(path), split_list(recipes), path)
         prepare(dataset, setup.corpus, data, unlabelled)
         execution = Execution(on, workers, threads, address, gpus_per_worker)
         benchmark(setup, chosen, [int(seed) for seed in split_list(seeds)], execution)
-    table = write_tables(setup.output, targets, against)
+    table = write_tables(setup.output, targets, against or chosen[0].name)
     typer.echo(table.read_text(encoding="utf8"))
     msg.good(f"Wrote {table} and {table.with_suffix('.json')}")
 

@@ -18,7 +18,7 @@ from spacy_crossner.checks import check_choice
 from spacy_crossner.data.shards import read_docs, write_docs
 from spacy_crossner.data.view import View, set_view
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.files import write_json
+from spacy_crossner.files import fingerprint, write_json
 from spacy_crossner.training.recipes import find_recipe
 from spacy_crossner.training.stages import Inputs, Job
 
@@ -72,6 +72,7 @@ def compare_labels(
             raise CrossnerError(
                 Errors.CN657.format(path=setup.pools[lang], found=len(pool), count=max(counts))
             )
+    _check_setup(setup)
     folder = setup.output / f"seed-{seed}"
     results = {}
     for count, way in [(0, "none"), *product(counts, ways)]:
@@ -84,6 +85,25 @@ def compare_labels(
             write_json(file, _test(pipeline, tests))
         results[f"{way} {count}"] = srsly.read_json(file)
     return results
+
+
+def _check_setup(setup: Setup) -> None:
+    """Write down what decides about the runs, or refuse a folder with runs of other settings."""
+    files = {"pipeline": setup.pipeline, "corpus": setup.corpus, "encoder": setup.encoder}
+    settings = {
+        **{name: fingerprint(path) for name, path in files.items()},
+        "pools": {lang: fingerprint(path) for lang, path in setup.pools.items()},
+        "limit": setup.limit,
+        "steps": setup.steps,
+        "changes": dict(setup.changes),
+    }
+    path = setup.output / "setup.json"
+    settings = srsly.json_loads(srsly.json_dumps(settings))
+    found = srsly.read_json(path) if path.exists() else settings
+    for key, value in settings.items():
+        if found.get(key) != value:
+            raise CrossnerError(Errors.CN635.format(path=path, problem=f"{key} differs"))
+    write_json(path, settings)
 
 
 def _read_pool(path: Path, lang: str, limit: int) -> dict[str, Doc]:

@@ -771,6 +771,7 @@ class Errors(metaclass=_Coded):
     CN541 = (
         "--ask selects texts with its own criterion, so {option} can't be used. Leave {option} out."
     )
+    CN542 = "{option} is only used with --ask. Add --ask N, or leave {option} out."
 
     # 6xx: measuring
     CN601 = (
@@ -853,8 +854,8 @@ class Errors(metaclass=_Coded):
         "that the views were created from."
     )
     CN652 = (
-        "The stage '{name}' needs the result of '{need}', which is not finished. Run that stage "
-        "first: --stage {need}"
+        "The stage '{name}' needs the result of '{need}', which is not finished with these "
+        "settings. Run that stage first: --stage {need}"
     )
     CN653 = "The recipe '{recipe}' has no stage '{name}'. Choose one of: {known}."
     CN654 = (
@@ -867,6 +868,12 @@ class Errors(metaclass=_Coded):
         "and run the command again; only what is missing is run."
     )
     CN656 = "Trainings run in several processes only on Ray. Add --on ray."
+    CN658 = "{path} is not a file of recipes: {problem}. Compare it with configs/recipes.yml."
+    CN659 = (
+        "Both {first} and {path} have a sentence or group '{group}', named after the file that it "
+        "was converted from. Rename one of those files, such as 'de-train.conll', and convert it "
+        "again."
+    )
     CN657 = (
         "{path} has {found} different sentences, fewer than the {count} to choose. Lower "
         "--counts, or use a larger file."

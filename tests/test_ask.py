@@ -117,8 +117,15 @@ def test_the_command(corpus, tmp_path):
     records = list(srsly.read_jsonl(out))
     assert len(records) == 2
     assert all("spans" in record for record in records)
-    result = CliRunner().invoke(app, ["select", str(corpus), str(out), "--ask", "2", "--balance"])
-    assert "CN541" in result.output
+    for options, code in (
+        (["--ask", "2", "--balance"], "CN541"),
+        (["--ask", "2", "--report", "report.json"], "CN541"),
+        (["--ask", "2", "--min-certainty", "0.5"], "CN541"),
+        (["--exclude", str(corpus)], "CN542"),
+        (["--format", "jsonl"], "CN542"),
+    ):
+        result = CliRunner().invoke(app, ["select", str(corpus), str(out), *options])
+        assert code in result.output
 
 
 def test_mistakes(corpus, tmp_path):

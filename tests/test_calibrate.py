@@ -8,11 +8,13 @@ import numpy
 import pytest
 import spacy
 import srsly
+from spacy.language import Language
 from spacy.tokens import DocBin
 from typer.testing import CliRunner
 
 from spacy_crossner import cli
 from spacy_crossner.errors import CrossnerError
+from spacy_crossner.pipeline.predictions import Prediction
 from spacy_crossner.pipeline.strip import create_strip_callback
 from spacy_crossner.training.calibrate import (
     BIASES,
@@ -24,6 +26,7 @@ from spacy_crossner.training.calibrate import (
     choose_bias,
     choose_threshold,
 )
+from spacy_crossner.types import Mention
 from tests.pipelines import make_examples, make_nlp, train
 
 
@@ -152,6 +155,31 @@ def test_spans_alone_are_labels(tiny_encoder, factory):
     found = calibrate(nlp, docs)[factory]
     assert found.entities == 10
     assert found.error_after < 0.1
+
+
+def test_a_higher_threshold_can_make_another_choice(tiny_encoder):
+    """One long name may score more than the threshold leaves of two short ones."""
+    pipe = make_nlp(tiny_encoder, token_pair_ner={}).get_pipe("token_pair_ner")
+    parts = {(0, 1, 2): 0.3, (0,): 0.22, (1, 2): 0.22}
+    spans = [Mention(tokens, "A", score) for tokens, score in parts.items()]
+    found = Prediction(spans[1:], spans)
+    assert pipe.raise_threshold(found, 0.1) == spans[1:]
+    assert pipe.raise_threshold(found, 0.25) == spans[:1]
+    pipe.ents_from = "classes"
+    assert pipe.raise_threshold(found, 0.25) == []
+
+
+def test_functions_before_the_head(tiny_encoder):
+    @Language.component("crossner_test_keep")
+    def keep(doc):
+        return doc
+
+    nlp = make_nlp(tiny_encoder, token_label_ner={})
+    train(nlp, make_examples(nlp), steps=2)
+    docs = [example.reference for example in make_examples(nlp)]
+    expected = calibrate(nlp, docs)
+    nlp.add_pipe("crossner_test_keep", first=True)
+    assert calibrate(nlp, docs) == expected
 
 
 def test_only_pipelines_are_replaced(tiny_encoder, tmp_path, monkeypatch):

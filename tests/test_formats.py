@@ -389,6 +389,20 @@ def test_damage_is_reported(tmp_path, case):
     assert len(output) < 1500
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        # the comma of a comment, and commas that are tokens
+        "# text = Rome, Anna\n1\tRome\tB-LOC\n2\t,\tO\n3\tAnna\tB-PER\n",
+        ",\tO\nRome\tB-LOC\n,\tO\nAnna\tB-PER\n",
+    ],
+)
+def test_commas_do_not_make_a_table(tmp_path, text):
+    path = tmp_path / "labels.conll"
+    path.write_text(text, encoding="utf8")
+    assert convert([path], tmp_path / "out.spacy", lang="en").entities == {"LOC": 1, "PER": 1}
+
+
 def test_two_formats_that_fit_are_named(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "a", "label": [[0, 1, "X"]]}\n{"text": "a", "answer": "accept"}\n')

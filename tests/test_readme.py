@@ -68,6 +68,8 @@ QUICK = {
     "python -m spacy crossner encoder": "--source {tiny} --force",
     "python -m spacy train": "--training.max_steps 2 --training.eval_frequency 2",
     "python -m spacy crossner train": "--steps 2",
+    # a tiny teacher is not sure
+    "python -m spacy crossner select": "--min-certainty 0",
     "python -m benchmarks speed": "--what prediction,training --runs 1 --limit 2",
 }
 # Target languages of the sample that the README speaks of.
@@ -162,10 +164,11 @@ def workspace(tmp_path_factory) -> Path:
     nlp = make_nlp(encoder, **{head: {}})
     train(nlp, make_examples(nlp), steps=60)
     (folder / "training" / "teacher").mkdir(parents=True)
-    nlp.to_disk(folder / "training" / "teacher" / "model-best")
+    nlp.to_disk(folder / "training" / "teacher" / "model-last")
     # what a person has
-    for name in ("my-labels.conll", "my-dev.conll", "labels.conll"):
-        convert([folder / "corpus" / "source.spacy"], folder / name)
+    for name in ("my-labels", "my-dev", "labels", "dev"):
+        convert([folder / "corpus" / "source.spacy"], folder / f"{name}.conll")
+    convert([folder / "corpus" / "test-de.spacy"], folder / "german-test.conll")
     texts = [text for text, _ in TRAIN_DATA]
     for name in ("my-german-text.txt", "my-italian-text.txt", "italian.txt", "german.txt"):
         (folder / name).write_text("\n".join(texts) + "\n", encoding="utf8")

@@ -1,6 +1,7 @@
 """The runner of recipes: stages, their settings, and that each way to start one gives the same."""
 
 import shlex
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -202,6 +203,70 @@ def test_stages_resume(job, tmp_path, monkeypatch, capsys):
     assert srsly.read_json(out / "teacher" / "stage.json")["settings"]["seed"] == 1
 
 
+def test_what_was_made_with_other_settings_is_not_built_on(job, tmp_path):
+    train(job, tmp_path, only=["teacher", "calibrate-teacher", "annotate"], quiet=True)
+    other = replace(job, seed=7)
+    with pytest.raises(CrossnerError, match=r"CN652.*'annotate'.*with these settings"):
+        train(other, tmp_path, only=["student"], quiet=True)
+    assert not (tmp_path / "student").exists()
+
+
+def test_a_result_stays_until_there_is_another(job, tmp_path):
+    train(job, tmp_path, only=["teacher"], quiet=True)
+    before = (tmp_path / "teacher" / "stage.json").read_bytes()
+    wrong = replace(job, changes={**job.changes, "training.nonsense.x": 1})
+    with pytest.raises(CrossnerError, match=r"CN634"):
+        train(wrong, tmp_path, only=["teacher"], restart=True, quiet=True)
+    assert (tmp_path / "teacher" / "stage.json").read_bytes() == before
+    assert train(job, tmp_path, only=["teacher"], quiet=True).exists()
+
+
+def test_long_decimals_are_the_same_when_they_are_read_again(job, tmp_path):
+    small = replace(job, changes={**job.changes, "training.optimizer.eps": 1 / 3e9})
+    stage = plan(small)[1]
+    done = {"form": run.FORM, "settings": stage.settings}
+    srsly.write_json(tmp_path / "stage.json", done)
+    assert run.is_finished(stage, tmp_path)
+
+
+def test_only_annotation_of_these_targets_is_learned(job, tmp_path, monkeypatch):
+    folder = make(tmp_path / "annotate")
+    for left in ("1-unseen", "3-unseen"):
+        (make(folder / left) / "part.spacy").write_bytes(b"")
+    srsly.write_json(folder / "stage.json", {})
+    stage = next(stage for stage in plan(job) if stage.kind == "annotate")
+    monkeypatch.setattr(run, "annotate", lambda *a, **kwargs: stop())
+    monkeypatch.setattr(run, "find_languages", lambda path: set())
+    monkeypatch.setattr(run, "find_text_languages", lambda path, lang: {"fi"})
+    for need in stage.needs:
+        done = {"form": run.FORM, "settings": need.settings, "result": {}}
+        srsly.write_json(make(tmp_path / need.name) / "stage.json", done)
+    with pytest.raises(InterruptedError):
+        run.run_stage(stage, job, lambda stage: tmp_path / stage.name)
+    assert [path.name for path in folder.iterdir()] == ["1-unseen"]
+
+
+def test_steps_in_the_settings_count(job):
+    changed = replace(job, changes={"training.max_steps": 7})
+    assert changed.count_steps(job.recipe, student=True) == 7
+    assert {stage.settings["steps"] for stage in plan(changed) if stage.kind == "train"} == {7}
+
+
+def test_encoders_of_the_hub_are_told_apart(job):
+    one, other = (
+        plan(replace(job, inputs=replace(job.inputs, encoder=Path(name))))[1].key
+        for name in ("xlm-roberta-base", "google/rembert")
+    )
+    assert one != other
+
+
+def test_sentences_of_two_files_are_not_taken_for_one(corpus, tmp_path):
+    shutil.copy(corpus / "parallel.spacy", tmp_path / "other.spacy")
+    files = [corpus / "parallel.spacy", tmp_path / "other.spacy"]
+    with pytest.raises(CrossnerError, match=r"CN659.*parallel\.spacy.*other\.spacy.*Rename"):
+        list(choose_docs(RECIPES["baseline"], files, [], []))
+
+
 def test_students_need_text(job):
     with pytest.raises(CrossnerError, match=r"CN654.*--target"):
         plan(replace(job, inputs=replace(job.inputs, target={})))
@@ -238,7 +303,8 @@ def test_a_bias_that_brings_no_entities_is_left_out(job, tmp_path, monkeypatch):
     for gain, bias in ((0.049, 0.0), (0.05, 1.0), (None, 1.0)):
         for need in stage.needs:
             result = {"token_label_ner": {"bias_gain": gain}}
-            srsly.write_json(make(tmp_path / need.name) / "stage.json", {"result": result})
+            done = {"form": run.FORM, "settings": need.settings, "result": result}
+            srsly.write_json(make(tmp_path / need.name) / "stage.json", done)
         with pytest.raises(InterruptedError):
             run.run_stage(stage, job, lambda stage: tmp_path / stage.name)
         assert seen.pop() == bias

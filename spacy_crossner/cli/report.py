@@ -96,7 +96,7 @@ def report_cli(
 
     Sections without data are left out. In a project:
 
-    crossner report training/crossner/calibrated corpus --name crossner --metrics metrics
+    crossner report training/calibrate/pipeline corpus --name crossner --metrics metrics
     --log training --encoder encoder --source corpus/dev.spacy --translation
     metrics/translation.json --selection metrics/selection.json --output report
     """

@@ -228,13 +228,23 @@ def select_cli(
     if ask:
         from spacy_crossner.distil.ask import ask as choose
 
-        for option, value in (("--balance", balance), ("--per-language", per_language)):
-            if value:
+        for option, given in (
+            ("--balance", balance),
+            ("--per-language", per_language),
+            ("--min-certainty", min_certainty),
+            ("--min-agreement", min_agreement),
+            ("--source", source),
+            ("--report", report),
+        ):
+            if given:
                 raise CrossnerError(Errors.CN541.format(option=option))
         asked = choose(path, out, ask, format=format, exclude=exclude or ())
         print(asked)
         msg.good(f"{out}: {sum(asked.texts.values())} texts to label")
         return
+    for option, value in (("--format", format), ("--exclude", exclude)):
+        if value:
+            raise CrossnerError(Errors.CN542.format(option=option))
     from spacy_crossner.distil.select import list_kept, select, to_json
     from spacy_crossner.files import write_json
     from spacy_crossner.tables import render_rows

@@ -56,7 +56,7 @@ def train_cli(
         typer.Option(min=0, help="Optimizer steps per training, 0 for the number in the config."),
     ] = 0,
     student_steps: Annotated[
-        int, typer.Option(min=0, help="Optimizer steps of students, 0 for the same as --steps.")
+        int, typer.Option(min=0, help="Optimizer steps of students, 0 for those of the recipe.")
     ] = 0,
     rounds: Annotated[
         int,

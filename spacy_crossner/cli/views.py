@@ -260,7 +260,7 @@ def translate_cli(
             memory=tuple(memory or ()),
             model=model,
             lexicons=parse_lexicons(lexicon or ()),
-            device=device,
+            device="cuda" if gpus_per_worker and device == "cpu" else device,
             beams=beams,
             max_length=max_length,
             batch_size=batch_size,

@@ -17,6 +17,8 @@ from spacy_crossner.data.groups import DISCONTINUOUS, SCORES, SPANS_KEY, has_lab
 from spacy_crossner.data.sentences import Fragments, Parsed, Problem, Sentence, outermost
 from spacy_crossner.errors import CrossnerError, Errors
 
+# What encoders leave in the user data of docs, many times as large as the docs.
+ENCODER_OUTPUT = ("._.", "trf_data", None, None)
 Gapped = tuple[Fragments, str]
 MOST_SHOWN = 60
 

@@ -149,7 +149,8 @@ def annotate(
     if run is not None and any(isinstance(one, Language) for one in chosen.teachers):
         raise CrossnerError(Errors.CN820)
     out = Path(out)
-    if gpu_id >= 0:
+    # other processes ask for their own
+    if gpu_id >= 0 and run is None:
         spacy.require_gpu(gpu_id)
     with ExitStack() as stack:
         path = stack.enter_context(as_file(texts))

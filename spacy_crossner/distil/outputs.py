@@ -91,13 +91,13 @@ def make_outputs(
         sure = [mention for mention in found if mention.score >= confidence]
         sizes = numpy.diff(starts, append=n)
         unsure = numpy.repeat(~outside[rows], sizes)
-        for mention in sure:
-            unsure[mention.start : mention.end] = False
         if teacher.known is not None:
             unknown = ~numpy.repeat(teacher.known[rows], sizes)
             unsure |= unknown
             for part in soft.parts if unknown.any() else ():
                 part.masked = numpy.flatnonzero(unknown).astype("int32")
+        for mention in sure:
+            unsure[mention.start : mention.end] = False
         outputs.append(TeacherOutput(found, sure, unsure, soft, float(begins[rows].sum())))
     return outputs
 

@@ -13,6 +13,7 @@ from spacy.tokens import Doc
 from spacy.util import get_package_path, is_package, load_model_from_config, minibatch
 from torch import nn
 
+from spacy_crossner.data.docs import ENCODER_OUTPUT
 from spacy_crossner.distil.pipelines import PipelineTeacher, Reading
 from spacy_crossner.distil.probs import TeacherProbs
 from spacy_crossner.errors import CrossnerError, Errors
@@ -22,7 +23,6 @@ from spacy_crossner.pipeline.ner import CrossnerNER
 
 # Key of a doc's user data: what each teacher that has read it predicts.
 PREDICTED = "spacy_crossner.predicted"
-ENCODER_OUTPUT = ("._.", "trf_data", None, None)
 
 
 Model = Union[str, Path, Language]

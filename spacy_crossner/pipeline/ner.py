@@ -244,6 +244,15 @@ class CrossnerNER(LazyPipe):
         predictions = self.decode(scores, threshold)
         return [trim(found, doc) for found, doc in zip(predictions, docs, strict=True)]
 
+    def raise_threshold(self, found: Prediction, threshold: float) -> list[Mention]:
+        """Choose the entities that a higher threshold would give.
+
+        found (Prediction): What was found with a lower one.
+        threshold (float): Least score of an entity.
+        RETURNS (List[Mention]): The entities, best first.
+        """
+        return [mention for mention in found.entities if mention.score >= threshold]
+
     def set_annotations(self, docs: Iterable[Doc], predictions: list[Prediction]) -> None:
         """Write entities to `doc.ents` and candidates with their scores to `doc.spans`.
 

@@ -38,6 +38,8 @@ from spacy_crossner.pipeline.settings import (
 )
 from spacy_crossner.pipeline.soft import dense_classes, dense_relations, find_taught
 from spacy_crossner.schemes import bio, relations
+from spacy_crossner.schemes.best_set import best_set
+from spacy_crossner.types import Mention
 
 DEFAULT_CONFIG = """
 [model]
@@ -193,6 +195,12 @@ class TokenPairNER(CrossnerNER):
         classes = self.read_classes(scores.classes, scores.glued)
         classes = bio.favour_whole(classes, scores.lengths, self.touching_odds)
         return follow_path(classes, found, scores, self.labels, threshold)
+
+    def raise_threshold(self, found: Prediction, threshold: float) -> list[Mention]:
+        """Choose the entities that a higher threshold would give: the best set may be another."""
+        if self.ents_from == "classes":
+            return super().raise_threshold(found, threshold)
+        return best_set((m for m in found.candidates if m.score >= threshold), threshold)
 
     def _activate(self, scores: TokenPairScores, touching_odds: float) -> numpy.ndarray:
         logits = self.model.ops.to_numpy(scores.logits) / self.temperature

@@ -11,14 +11,13 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 
 from spacy_crossner.checks import check_least
+from spacy_crossner.data.docs import ENCODER_OUTPUT
 from spacy_crossner.data.groups import NESTED, SCORES
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.pipeline.load import load_pipeline
 from spacy_crossner.pipeline.scores import read_score
 from spacy_crossner.scale.records import import_arrow
 
-# What encoders leave on docs, many times as large as the docs.
-ENCODER_OUTPUT = ("._.", "trf_data", None, None)
 DIGITS = 4
 BATCH_SIZE = 64
 CANDIDATES = "candidates"

@@ -10,13 +10,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Optional, Union, cast
+from typing import Any, Optional, Union
 
 import numpy
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
+from spacy.util import minibatch
 
+from spacy_crossner.data.docs import ENCODER_OUTPUT
 from spacy_crossner.data.groups import label_groups
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import atomic_folder
@@ -261,11 +263,11 @@ def _count_by_threshold(
     """Count right and predicted entities by threshold, for `choose_threshold`."""
     counts = numpy.zeros((len(gold), len(THRESHOLDS), 3), dtype="int64")
     counts[:, :, 2] = [[len(g.keys)] for g in gold]
-    for row, entities, g in zip(counts, _find_entities(pipe, batches, LEAST), gold, strict=True):
-        for key, score in entities.items():
-            if g.knows(key):
-                row[:, 0] += (score >= THRESHOLDS) & (key in g.keys)
-                row[:, 1] += score >= THRESHOLDS
+    for row, (doc, found), g in zip(counts, _find(pipe, batches, LEAST), gold, strict=True):
+        for column, threshold in zip(row, THRESHOLDS, strict=True):
+            keys = {to_key(m, doc) for m in pipe.raise_threshold(found, threshold)}
+            keys = {key for key in keys if g.knows(key)}
+            column[:2] += [len(keys & g.keys), len(keys)]
     return counts
 
 
@@ -292,16 +294,13 @@ def _fit_nested_threshold(
 
 def _scores(nlp: Language, pipe: CrossnerNER, examples: list[Example]) -> Iterable[Batch]:
     """Iterate over batches of docs with the scores of the head."""
-    before = []
-    for _, other in nlp.pipeline:
-        if other is pipe:
-            break
-        before.append(other)
-    for begin in range(0, len(examples), BATCH_SIZE):
-        docs = [example.predicted.copy() for example in examples[begin : begin + BATCH_SIZE]]
-        for other in before:
-            docs = list(cast(Any, other).pipe(docs, batch_size=BATCH_SIZE))
-        yield docs, pipe.model.predict(docs)
+    unused = nlp.pipe_names[nlp.pipe_names.index(pipe.name) :]
+    docs = (example.predicted.copy() for example in examples)
+    for batch in minibatch(nlp.pipe(docs, batch_size=BATCH_SIZE, disable=unused), BATCH_SIZE):
+        scores = pipe.model.predict(batch)
+        for doc in batch:
+            doc.user_data.pop(ENCODER_OUTPUT, None)
+        yield batch, scores
 
 
 def _find(

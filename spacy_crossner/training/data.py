@@ -28,10 +28,15 @@ def choose_docs(
     """
     vocab = Vocab()
     groups: dict[object, list[Doc]] = {}
-    for number, doc in enumerate(_read(source, vocab)):
-        group = get_group(doc)
-        # a number can't be mistaken for a group's name
-        groups.setdefault(number if group is None else group, []).append(doc)
+    files: dict[object, Path] = {}
+    for path in source:
+        for doc in _read([path], vocab):
+            group = get_group(doc)
+            # a number can't be mistaken for a group's name
+            key: object = len(groups) if group is None else group
+            if files.setdefault(key, path) != path:
+                raise CrossnerError(Errors.CN659.format(first=files[key], path=path, group=key))
+            groups.setdefault(key, []).append(doc)
     for doc in _read(views, vocab):
         view = get_view(doc)
         if view is None or view.group not in groups:

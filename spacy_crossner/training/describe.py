@@ -35,7 +35,9 @@ def describe(stage: Stage, job: Job, place: Place) -> list[str]:
         paths = (place(stage.needs[0]) / PIPELINE, job.inputs.dev, folder / PIPELINE)
         return [f"{own} crossner calibrate {_join(paths)} --threshold"]
     annotate = stage.settings["annotate"]
-    options = "".join(f" --{key} {value}" for key, value in annotate.items())
+    options = "".join(
+        f" --{key.replace('_', '-')} {shlex.quote(str(value))}" for key, value in annotate.items()
+    )
     first, *others = (place(need) / PIPELINE for need in stage.needs[:-1])
     options = "".join(f" --teacher {shlex.quote(str(other))}" for other in others) + options
     notes = []
@@ -45,9 +47,9 @@ def describe(stage: Stage, job: Job, place: Place) -> list[str]:
             f"bias_gain of its calibration is {LEAST_BIAS_GAIN} or more"
         ]
     return notes + [
-        f"{own} crossner annotate {_join((first, path, folder))}"
+        f"{own} crossner annotate {_join((first, path, folder / str(number)))}"
         f" --lang {lang or 'xx'}{options} --seed {job.seed}{gpu}"
-        for path, lang in job.inputs.target.items()
+        for number, (path, lang) in enumerate(job.inputs.target.items(), start=1)
     ]
 
 

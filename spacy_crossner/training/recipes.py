@@ -15,6 +15,7 @@ import srsly
 from thinc.api import Config
 
 from spacy_crossner.data.view import View
+from spacy_crossner.distil.annotator import Settings
 from spacy_crossner.errors import CrossnerError, Errors
 
 PACKAGE = Path(__file__).parent.parent
@@ -26,6 +27,8 @@ LABELS, BY_HAND, CONTRAST = "labels", "by hand", "contrast"
 USES = (LABELS, BY_HAND, CONTRAST)
 VIEW_KINDS = ("translation", "codeswitch")
 HEADS = ("token_label_ner", "token_pair_ner")
+# Settings of the annotation that a recipe may have; the run knows the others.
+ANNOTATION = {item.name for item in fields(Settings)} - {"teachers", "seed"}
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,14 @@ class Recipe:
                 raise ValueError(f"'{kind}' is not one of {', '.join(VIEW_KINDS)}")
             if use not in USES:
                 raise ValueError(f"'{use}' is not one of {', '.join(USES)}")
+        if not isinstance(self.rounds, int) or self.rounds < 0:
+            raise ValueError("rounds must be a whole number, at least 0")
+        unknown = sorted(set(self.annotate) - ANNOTATION)
+        if unknown:
+            raise ValueError(
+                f"annotate: '{unknown[0]}' is not one of {', '.join(sorted(ANNOTATION))}"
+            )
+        Settings((), **self.annotate)
         if self.teachers and not self.rounds:
             raise ValueError(f"it has no rounds in which '{self.teachers[0].name}' could teach")
 
@@ -162,9 +173,13 @@ def read_recipes(path: Path) -> dict[str, Recipe]:
     """
     if not path.exists():
         raise CrossnerError(Errors.CN202.format(path=path))
-    entries: dict[str, dict[str, Any]] = srsly.read_yaml(path)
+    try:
+        entries: dict[str, dict[str, Any]] = srsly.read_yaml(path)
+        names = list(entries)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise CrossnerError(Errors.CN658.format(path=path, problem=error)) from None
     recipes = {}
-    for name in entries:
+    for name in names:
         try:
             recipes[name] = _make_recipe(name, entries, path)
         except (KeyError, TypeError, ValueError) as error:
@@ -189,6 +204,10 @@ def _make_recipe(name: str, entries: dict[str, dict[str, Any]], path: Path) -> R
 def _resolve(name: str, entries: dict[str, dict[str, Any]], seen: tuple = ()) -> dict[str, Any]:
     if name in seen:
         raise ValueError(f"{' is like '.join((*seen, name))}")
+    if name not in entries:
+        raise ValueError(f"there is no recipe '{name}' to be like or to teach")
+    if not isinstance(entries[name], dict):
+        raise ValueError("it has no settings")
     own = dict(entries[name])
     unknown = sorted(set(own) - KEYS)
     if unknown:

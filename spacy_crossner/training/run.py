@@ -27,6 +27,7 @@ from wasabi import msg
 
 from spacy_crossner.data.shards import write_docs
 from spacy_crossner.distil.annotate import annotate, find_text_languages
+from spacy_crossner.distil.manifest import Tally
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import remove, scratch_beside, write_json
 from spacy_crossner.pipeline.ner import CrossnerNER
@@ -172,7 +173,7 @@ def run_missing_stage(stage: Stage, job: Job, place: Place) -> None:
     job (Job): What it is a part of.
     place (Place): Says where the folders of stages are.
     """
-    if not (place(stage) / FINISHED).exists():
+    if not is_finished(stage, place(stage), restart=True):
         if job.gpu_id >= 0:
             spacy.require_gpu(job.gpu_id)
         run_stage(stage, job, place, quiet=True)
@@ -183,7 +184,7 @@ def is_finished(stage: Stage, folder: Path, *, restart: bool = False) -> bool:
 
     stage (Stage): The stage.
     folder (Path): Its folder.
-    restart (bool): Remove a result of other settings, instead of refusing it.
+    restart (bool): Take a result of other settings for none, instead of refusing it.
     RETURNS (bool): Whether its result is there.
     """
     if not folder.exists():
@@ -196,19 +197,21 @@ def is_finished(stage: Stage, folder: Path, *, restart: bool = False) -> bool:
         if stage.kind == "annotate" and not (folder / FINISHED).exists():
             return False
         settings, done = {}, {}
-    if done.get("form") == FORM and settings == stage.settings:
+    # as the file has them: with ten decimals
+    expected = srsly.json_loads(srsly.json_dumps(stage.settings))
+    if done.get("form") == FORM and settings == expected:
         return True
     if not restart:
-        changed = [key for key, value in stage.settings.items() if settings.get(key) != value]
+        changed = [key for key, value in expected.items() if settings.get(key) != value]
         raise CrossnerError(
             Errors.CN650.format(folder=folder, setting=changed[0] if changed else "version")
         )
-    remove(folder)
     return False
 
 
 def run_stage(stage: Stage, job: Job, place: Place, *, quiet: bool = False) -> None:
-    """Run one stage, and put its folder in place when it is finished.
+    """Run one stage, and put its folder in place, or in that of an older result, when it is
+    finished.
 
     stage (Stage): The stage.
     job (Job): What it is a part of.
@@ -216,7 +219,7 @@ def run_stage(stage: Stage, job: Job, place: Place, *, quiet: bool = False) -> N
     quiet (bool): Show no table of a training.
     """
     for need in stage.needs:
-        if not (place(need) / FINISHED).exists():
+        if not is_finished(need, place(need), restart=True):
             raise CrossnerError(Errors.CN652.format(name=stage.name, need=need.name))
     folder = place(stage)
     began = time.perf_counter(), time.process_time()
@@ -248,7 +251,9 @@ def run_stage(stage: Stage, job: Job, place: Place, *, quiet: bool = False) -> N
             )
             result = {name: asdict(calibration) for name, calibration in found.items()}
         _finish(stage, job, scratch, result, began)
-        if not folder.exists():
+        # another process may have finished it meanwhile
+        if not is_finished(stage, folder, restart=True):
+            remove(folder)
             scratch.replace(folder)
     # pipelines are full of reference cycles, and hold hundreds of megabytes
     gc.collect()
@@ -361,31 +366,37 @@ def _annotate(stage: Stage, job: Job, place: Place, folder: Path) -> dict[str, A
     *teachers, data = stage.needs
     seen = find_languages(place(data) / DOCS)
     settings = dict(stage.settings["annotate"])
-    bias = settings.pop("bias", None)
-    result: dict[str, Any] = {}
+    bias = settings.pop("bias", 0.0)
     gains = [gain for teacher in teachers for gain in _read_bias_gains(place(teacher))]
     if bias and gains and max(gains) < LEAST_BIAS_GAIN:
         bias = 0.0
         msg.info(
             f"No bias against O: it would bring the teacher only {max(gains):.1%} more entities"
         )
+    parts = {}
     for number, (path, lang) in enumerate(job.inputs.target.items(), start=1):
         found = find_text_languages(path, lang)
         for name, langs, value in (("seen", found & seen, 0.0), ("unseen", found - seen, bias)):
-            if not langs:
-                continue
-            manifest, _ = annotate(
-                [str(place(teacher) / PIPELINE) for teacher in teachers],
-                path,
-                folder / f"{number}-{name}",
-                lang=lang or "xx",
-                langs=langs,
-                bias=value,
-                gpu_id=job.gpu_id,
-                seed=job.seed,
-                restart=True,
-                **settings,
-            )
-            for one, tally in manifest.sum_up().items():
-                result[one] = {"docs": tally.docs, "entities": tally.found}
-    return result
+            if langs:
+                parts[f"{number}-{name}"] = path, lang, langs, value
+    # students read all that is there, also what an interrupted run of other settings has left
+    for left in folder.iterdir() if folder.exists() else ():
+        if left.name not in parts:
+            remove(left)
+    tallies: dict[str, Tally] = {}
+    for name, (path, lang, langs, value) in parts.items():
+        manifest, _ = annotate(
+            [str(place(teacher) / PIPELINE) for teacher in teachers],
+            path,
+            folder / name,
+            lang=lang or "xx",
+            langs=langs,
+            bias=value,
+            gpu_id=job.gpu_id,
+            seed=job.seed,
+            restart=True,
+            **settings,
+        )
+        for one, tally in manifest.sum_up().items():
+            tallies.setdefault(one, Tally()).add(tally)
+    return {one: {"docs": t.docs, "entities": t.found} for one, t in tallies.items()}

@@ -15,7 +15,7 @@ from spacy_crossner.files import fingerprint
 from spacy_crossner.training.recipes import Recipe
 
 # Goes up when stages with the same settings give another result, so that older ones are not reused.
-FORM = 6
+FORM = 7
 # From the seed of one teacher to that of the next that follows the same recipe.
 SEED_STEP = 1000
 
@@ -47,7 +47,8 @@ class Inputs:
         return {
             "source": [fingerprint(path) for path in self.source],
             "dev": fingerprint(self.dev),
-            "encoder": fingerprint(self.encoder),
+            # the name of one on the hub
+            "encoder": fingerprint(self.encoder) if self.encoder.exists() else str(self.encoder),
             "views": [fingerprint(path) for path in self.views],
             "target": [[fingerprint(path), lang] for path, lang in self.target.items()],
             "bitext": [fingerprint(path) for path in self.bitext],
@@ -78,6 +79,9 @@ class Job:
 
     def count_steps(self, recipe: Recipe, *, student: bool) -> int:
         """Get the optimizer steps of a training."""
+        settings = {**recipe.set, **(recipe.student if student else {}), **self.changes}
+        if "training.max_steps" in settings:
+            return settings["training.max_steps"]
         if student and self.student_steps:
             return self.student_steps
         steps = self.steps or Config().from_disk(recipe.config)["training"]["max_steps"]

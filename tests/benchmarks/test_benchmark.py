@@ -197,6 +197,12 @@ def test_another_recipe_may_be_the_teacher(tmp_path):
         ("one: {config: tiny, teachers: [two]}\ntwo: {config: tiny}", "no rounds in which 'two'"),
         ("one: {config: tiny, rounds: 1, teachers: [two]}", "two"),
         ("one: {config: tiny, rounds: 1, teachers: [one]}", "other teachers itself"),
+        ("one: {config: tiny, rounds: two}", "whole number"),
+        ("one: {config: tiny, rounds: -1}", "whole number"),
+        ("one: {config: tiny, annotate: {confidnce: 0.9}}", "'confidnce' is not one of .*passes"),
+        ("one: {config: tiny, annotate: {bias: -3}}", "bias"),
+        ("one: {like: bogus}", "there is no recipe 'bogus'"),
+        ("one:", "no settings"),
     ],
 )
 def test_recipe_errors(tmp_path, text, problem):
@@ -204,6 +210,14 @@ def test_recipe_errors(tmp_path, text, problem):
     path = tmp_path / "recipes.yml"
     path.write_text(text, encoding="utf8")
     with pytest.raises(CrossnerError, match=f"CN633.*{problem}"):
+        read_recipes(path)
+
+
+@pytest.mark.parametrize("text", ["", "one: {config: ", "[]: {}", "text"])
+def test_what_is_no_file_of_recipes(tmp_path, text):
+    path = tmp_path / "recipes.yml"
+    path.write_text(text, encoding="utf8")
+    with pytest.raises(CrossnerError, match=r"CN6(58|33).*recipes\.yml"):
         read_recipes(path)
 
 

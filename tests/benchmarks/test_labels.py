@@ -1,5 +1,7 @@
 """What a few labels of a target language add, on the sample corpus."""
 
+from dataclasses import replace
+
 import pytest
 from spacy.vocab import Vocab
 
@@ -64,3 +66,5 @@ def test_what_is_wrong_is_said(setup):
         compare_labels(setup, [21], ["random"], 0)
     with pytest.raises(CrossnerError, match=r"'guess'.*ask, random, alone"):
         compare_labels(setup, [1], ["guess"], 0)
+    with pytest.raises(CrossnerError, match=r"CN635.*setup.json.*steps differs"):
+        compare_labels(replace(setup, steps=3), [3], ["random"], 0)

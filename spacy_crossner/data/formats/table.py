@@ -90,7 +90,8 @@ def find_columns(source: Source) -> Optional[Columns]:
     width = len(names)
     rows = [row for row in table if len(row) == width]
     for column in range(width - 1, 0, -1):
-        if sum(bool(_TAG.fullmatch(row[column].strip())) for row in rows) * 2 >= len(rows):
+        # of all rows: where few have this width, their commas are tokens
+        if sum(bool(_TAG.fullmatch(row[column].strip())) for row in rows) * 2 > len(table):
             return Columns(0, column, None, width, False)
     return None
 
