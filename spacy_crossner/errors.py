@@ -200,6 +200,10 @@ class Errors(metaclass=_Coded):
         "{folder} already exists and is not a pipeline, so it is not replaced. Give a new folder, "
         "an empty one or a pipeline."
     )
+    CN044 = (
+        "{option} is a setting of the whole project, which --add-language can't change. Leave it "
+        "out, or make another project."
+    )
     CN043 = (
         "A pipeline can't be written to {folder}: it is or contains the current folder, which "
         "would be replaced. Choose another folder."
@@ -1171,6 +1175,9 @@ class Errors(metaclass=_Coded):
     CN918 = (
         "{count} sentences have entities with scores, i.e. predictions. Their doc.ents are used as "
         "labels; nested entities are kept as predictions only."
+    )
+    CN932 = (
+        "--shard-size writes .spacy files, but --to is {format}. Leave one of the two options out."
     )
     CN919 = (
         "{path} contains several splits: {splits}. Convert the folder of each split separately, so "

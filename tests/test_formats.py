@@ -6,6 +6,7 @@ from pathlib import Path
 from time import process_time
 
 import pytest
+import srsly
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from typer.testing import CliRunner
@@ -401,6 +402,75 @@ def test_commas_do_not_make_a_table(tmp_path, text):
     path = tmp_path / "labels.conll"
     path.write_text(text, encoding="utf8")
     assert convert([path], tmp_path / "out.spacy", lang="en").entities == {"LOC": 1, "PER": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words", "entities"),
+    [
+        # a quotation mark is a token, and opens nothing
+        ("a.tsv", 'token\ttag\n"\tO\nParis\tB-LOC\n"\tO\nis\tO\n', '" Paris " is', {"LOC": 1}),
+        ("a.csv", 'token,tag\n",",O\nParis,B-LOC\n"""",O\nis,O\n', ', Paris " is', {"LOC": 1}),
+        # parts of speech beside the entities
+        ("b.csv", "word,tag,ner\nRome,NNP,B-LOC\nis,VBZ,O\n", "Rome is", {"LOC": 1}),
+        (
+            "b.json",
+            '{"tokens": ["Rome", "is"], "tags": ["NNP", "VBZ"], "labels": ["B-LOC", "O"]}\n',
+            "Rome is",
+            {"LOC": 1},
+        ),
+        # a hashtag is no comment
+        ("c.conll", "#Rome B-LOC NNP\nis O VBZ\nold O JJ\n", "#Rome is old", {"LOC": 1}),
+        ("d.conll", "1\t-DOCSTART-\tO\n2\tRome\tB-LOC\n", "-DOCSTART- Rome", {"LOC": 1}),
+    ],
+)
+def test_tokens_that_look_like_something_else(tmp_path, name, text, words, entities):
+    (tmp_path / name).write_text(text, encoding="utf8")
+    report = convert([tmp_path / name], tmp_path / "out.spacy", lang="en", strict=True)
+    assert report.entities == entities
+    (doc,) = read_docs(tmp_path / "out.spacy", Vocab())
+    assert [token.text for token in doc] == words.split()
+
+
+def test_files_of_brat_are_read_once(tmp_path):
+    (tmp_path / "x.txt").write_text("Rome is old.", encoding="utf8")
+    (tmp_path / "x.ann").write_text("T1\tLOC 0 4\tRome\n", encoding="utf8")
+    files = [tmp_path / "x.txt", tmp_path / "x.ann"]
+    assert convert(files, tmp_path / "out.spacy", lang="en").docs == 1
+
+
+def test_nested_names_with_scores_come_back(tmp_path):
+    spans = [
+        {"start": 0, "end": 20, "label": "ORG", "score": 0.9},
+        {"start": 14, "end": 20, "label": "LOC", "score": 0.8},
+    ]
+    srsly.write_jsonl(tmp_path / "a.jsonl", [{"text": "University of Oxford", "spans": spans}])
+    convert([tmp_path / "a.jsonl"], tmp_path / "b.jsonl", lang="en")
+    assert next(srsly.read_jsonl(tmp_path / "b.jsonl"))["spans"] == spans
+    convert([tmp_path / "a.jsonl"], tmp_path / "c.spacy", lang="en")
+    changes = {"label_map": {"ORG": "COMPANY"}, "drop_labels": ["LOC"]}
+    convert([tmp_path / "c.spacy"], tmp_path / "d.jsonl", lang="en", **changes)
+    (span,) = next(srsly.read_jsonl(tmp_path / "d.jsonl"))["spans"]
+    assert span == {**spans[0], "label": "COMPANY"}
+
+
+def test_a_masked_token_costs_one_sentence(tmp_path):
+    texts = [("Rome is old", 3), ("Rome is old", 4)]
+    records = [
+        {"text": text, "spans": [{"start": 0, "end": end, "label": "LOC"}]} for text, end in texts
+    ]
+    srsly.write_jsonl(tmp_path / "a.jsonl", records)
+    report = convert([tmp_path / "a.jsonl"], tmp_path / "b.iob2", lang="en")
+    assert (report.docs, report.skipped) == (1, 1)
+    assert any(code == "CN265" for _, code in report.problems)
+    srsly.write_jsonl(tmp_path / "a.jsonl", records[:1])
+    with pytest.raises(CrossnerError, match=r"CN210.*CN26"):
+        convert([tmp_path / "a.jsonl"], tmp_path / "b.iob2", lang="en")
+
+
+def test_shards_are_of_spacy(tmp_path):
+    (tmp_path / "a.iob2").write_text("1\tRome\tB-LOC\n", encoding="utf8")
+    with pytest.raises(CrossnerError, match=r"CN932.*jsonl"):
+        convert([tmp_path / "a.iob2"], tmp_path / "out", to="jsonl", shard_size=2)
 
 
 def test_two_formats_that_fit_are_named(tmp_path):

@@ -266,6 +266,9 @@ def test_language_is_added_later(mine, tmp_path):
     assert (folder / "project.yml").read_text(encoding="utf8") == render_project(plan)
     path = folder / "project.yml"
     path.write_text(path.read_text(encoding="utf8") + "# mine\n", encoding="utf8")
+    for option, value in (("--recipe", "mclner"), ("--dev", "x.conll"), ("--labels", "x.conll")):
+        arguments = ["init", str(folder), "--add-language", "it", option, value]
+        assert "CN044" in CliRunner().invoke(app, arguments).output
     shown = CliRunner().invoke(app, ["init", str(folder), "--add-language", "ga"])
     assert shown.exit_code == 0, shown.output
     assert "project.yml.old" in shown.output
@@ -404,6 +407,11 @@ def test_a_few_labels_of_a_target_language(mine, tmp_path):
     same = Files(labels={"it": mine / "test-it.jsonl"}, test={"it": mine / "test-it.jsonl"})
     with pytest.raises(CrossnerError, match=r"CN837.*All 2 test"):
         init(tmp_path / "q", source, "en", ["it"], same)
+    # a file that is refused replaces nothing
+    before = {path: path.read_bytes() for path in data.glob("*.spacy")}
+    with pytest.raises(CrossnerError, match=r"CN837"):
+        add_languages(tmp_path / "p", ["it"], same)
+    assert {path: path.read_bytes() for path in data.glob("*.spacy")} == before
     records[0]["spans"][0]["label"] = "CITY"
     srsly.write_jsonl(mine / "few.jsonl", records[:3])
     with pytest.raises(CrossnerError, match=r"CN836.*CITY.*LOC, ORG, PER"):

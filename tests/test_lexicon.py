@@ -505,6 +505,13 @@ class TestBuild:
         with pytest.raises(CrossnerError, match="CN458"):
             make_lexicon(tmp_path / "out.tsv", "en", "de")
 
+    def test_no_input_is_replaced(self, tmp_path):
+        path = tmp_path / "mine.tsv"
+        path.write_text("harbour\tHafen\n", encoding="utf8")
+        with pytest.raises(CrossnerError, match=r"CN213.*mine\.tsv"):
+            make_lexicon(path, "en", "de", tables=[path])
+        assert path.read_text(encoding="utf8") == "harbour\tHafen\n"
+
     def test_nothing_left(self, tmp_path):
         path = write_wiktionary(tmp_path / "de.txt", "the {article} :: Not used in German\n")
         with pytest.raises(CrossnerError, match="CN459"):

@@ -1069,6 +1069,8 @@ def test_a_learn_factor_changes_the_rate_and_not_the_start(rotary):
     ("settings", "code"),
     [
         ({"model": {"hidden_width": 5}}, "CN130.*5"),
+        ({"model": {"hidden_width": 0}}, "hidden_width"),
+        ({"model": {"max_span_length": 0}}, "max_span_length"),
         ({"model": {"learn_factor": 0.0}}, "CN112.*learn_factor"),
         ({"loss": {"negative_weight": -1.0}}, "CN112.*loss.negative_weight"),
         ({"loss": {"token_weight": -1.0}}, "CN112.*loss.token_weight"),

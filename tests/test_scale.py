@@ -2,7 +2,10 @@
 
 import gzip
 import json
+import os
 import pickle
+import signal
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -403,6 +406,76 @@ def test_deadly_shard_is_left_out(fragile, code, tmp_path, monkeypatch):
     assert list(result.unreadable) == ["in.jsonl-00002.jsonl"]
     assert "CN812" in result.unreadable["in.jsonl-00002.jsonl"]
     assert [row["id"] for row in read_lines(tmp_path / "out")] == ["r0", "r1", "r4", "r5"]
+
+
+def make_dying():
+    return die
+
+
+def die(path):
+    if path:
+        time.sleep(0.3)
+        if Path(path).exists():
+            Path(path).unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+    return "done"
+
+
+def test_a_worker_may_die_while_nobody_looks(tmp_path):
+    flag = tmp_path / "flag"
+    flag.touch()
+    tasks = [("a", ""), ("b", str(flag)), *((str(n), "") for n in range(8))]
+    found = {}
+    for name, result in run_tasks(make_dying, tasks, Execution("local", 2)):
+        if not found:
+            time.sleep(2)
+        found[name] = result
+    assert found == {name: "done" for name, _ in tasks}
+
+
+@pytest.mark.parametrize("format", ["jsonl", "parquet", "spacy"])
+def test_half_characters_cost_one_text(pipeline, tmp_path, format):
+    if format == "parquet":
+        pytest.importorskip("pyarrow")
+    rows = [{"id": "1", "text": "Berlin"}, {"id": "2\ud800", "text": "\ud800", "note": "\ud800"}]
+    path = write_lines(tmp_path / "in.jsonl", [{"note": "", **row} for row in rows])
+    result = apply(pipeline, path, tmp_path / "out", format=format, columns=["text", "note"])
+    assert (result.texts, len(result.failed)) == (2, 1)
+    # it is finished, and not done again
+    again = apply(pipeline, path, tmp_path / "out", format=format, columns=["text", "note"])
+    assert again.new == 0
+
+
+def test_columns_of_parquet_keep_the_id(pipeline, tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    table = pa.table({"id": ["x", "y"], "text": TEXTS[:2], "url": ["u", "v"]})
+    pq.write_table(table, tmp_path / "in.parquet")
+    out = tmp_path / "out"
+    apply(pipeline, tmp_path / "in.parquet", out, format="parquet", columns=["url", "nothing"])
+    (path,) = out.glob("*.parquet")
+    rows = pq.read_table(path).to_pylist()
+    assert [(row["id"], row["url"], row["nothing"]) for row in rows] == [
+        ("x", "u", None),
+        ("y", "v", None),
+    ]
+
+
+def test_an_output_inside_of_the_input_is_continued(pipeline, corpus, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_lines(folder / "a.jsonl", [{"text": "Berlin"}])
+    first = apply(pipeline, folder, folder / "out")
+    assert apply(pipeline, folder, folder / "out").texts == first.texts == 1
+
+
+def test_files_of_others_are_not_replaced(pipeline, tmp_path):
+    path = write_lines(tmp_path / "in.jsonl", [{"text": "Berlin"}])
+    out = tmp_path / "x.tmp" / "out"
+    out.mkdir(parents=True)
+    (out / "in.jsonl-00001.jsonl").write_text("precious", encoding="utf8")
+    with pytest.raises(CrossnerError, match="CN804"):
+        apply(pipeline, path, out)
 
 
 @pytest.mark.parametrize("format", ["jsonl.gz", "parquet", "spacy"])

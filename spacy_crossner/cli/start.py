@@ -208,6 +208,17 @@ def init_cli(
             gpu_id=gpu_id,
         )
     else:
+        for option, given in (
+            ("--labels FILE", file),
+            ("--source", source),
+            ("--targets", targets),
+            ("--dev", dev),
+            ("--recipe", recipe != "crossner"),
+            ("--encoder", encoder != "embedded"),
+            ("--gpu-id", gpu_id != -1),
+        ):
+            if given:
+                raise CrossnerError(Errors.CN044.format(option=option))
         plan, reports, changed = add_languages(folder, languages, files)
         if changed:
             msg.warn(

@@ -234,6 +234,7 @@ def select_cli(
             ("--min-certainty", min_certainty),
             ("--min-agreement", min_agreement),
             ("--source", source),
+            ("--seed", seed),
             ("--report", report),
         ):
             if given:

@@ -250,11 +250,14 @@ def translate_cli(
     from spacy_crossner.translate.engines import EngineSettings
     from spacy_crossner.translate.run import describe, tabulate, translate
 
+    langs = split_list(targets)
+    if not langs:
+        raise CrossnerError(Errors.CN035.format(what="target language", option="--to"))
     result = translate(
         path,
         out,
         source=source,
-        targets=split_list(targets),
+        targets=langs,
         engine=engine,
         settings=EngineSettings(
             memory=tuple(memory or ()),

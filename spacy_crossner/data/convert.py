@@ -23,7 +23,12 @@ from spacy.vocab import Vocab
 from tqdm import tqdm
 
 from spacy_crossner.checks import check_choice
-from spacy_crossner.data.docs import annotate_spans, describe_cuts, make_sentence
+from spacy_crossner.data.docs import (
+    annotate_spans,
+    describe_cuts,
+    is_partly_annotated,
+    make_sentence,
+)
 from spacy_crossner.data.formats import (
     AUTO,
     ENDINGS,
@@ -35,6 +40,7 @@ from spacy_crossner.data.formats import (
     list_sources,
 )
 from spacy_crossner.data.formats.base import shorten
+from spacy_crossner.data.formats.brat import ANNOTATION, TEXT
 from spacy_crossner.data.groups import (
     SCORES,
     count_gaps,
@@ -340,7 +346,12 @@ def find_inputs(inputs: Sequence[Path], format: str = AUTO) -> list[Path]:
             known = ", ".join(sorted(SUFFIXES))
             raise CrossnerError(Errors.CN203.format(path=path, known=known))
         files.update((file.resolve(), file) for file in found)
-    return list(files.values())
+    # brat's annotation is read with its text
+    return [
+        file
+        for key, file in files.items()
+        if key.suffix.lower() != ANNOTATION or key.with_suffix(TEXT) not in files
+    ]
 
 
 def name_groups(files: Sequence[Path]) -> list[str]:
@@ -412,12 +423,12 @@ def convert(
     named = zip(files, name_groups(files), strict=True)
     all_docs = (converter.iter_file(path, name, format) for path, name in named)
     docs = islice(chain.from_iterable(all_docs), limit or None)
+    docs = _report_lost(docs, report, out, chosen)
     first = next(docs, None)
     if first is None:
         reasons = [message for _, messages in report.problems.values() for message in messages]
         raise CrossnerError(Errors.CN210.format(problem=reasons[0]))
     found: Iterator[Doc] = chain([first], docs)
-    found = _report_lost(found, report, out, chosen)
     found = tqdm(found, desc=out.name, unit=" docs", disable=None, leave=False)
     _write(out, _count(found, report), chosen, shard_size)
     report.notes += list_notes(report, converter, label_map, drop_labels, bool(limit))
@@ -456,8 +467,10 @@ def list_notes(
 
 
 def _choose_output(out: Path, to: str, shard_size: int) -> Format:
-    if shard_size:
+    if shard_size and to in (AUTO, "spacy"):
         return FORMATS["spacy"]
+    if shard_size:
+        raise CrossnerError(Errors.CN932.format(format=to))
     chosen = FORMATS[to] if to != AUTO else ENDINGS.get(out.suffix)
     is_folder = chosen is not None and not chosen.ending
     if chosen is None or (is_folder and out.suffix) or (not is_folder and not out.suffix):
@@ -481,7 +494,11 @@ def _report_lost(docs: Iterable[Doc], report: Report, out: Path, chosen: Format)
     for number, doc in enumerate(docs, start=1):
         for problem in find_nested(doc, f"{out}, sentence {number}", chosen):
             report.add_problem(problem, out)
-        yield doc
+        if chosen.write is not None and is_partly_annotated(doc):
+            report.add_problem(Problem(Errors.CN265.format(text=doc.text[:60])), out)
+            report.skipped += 1
+        else:
+            yield doc
 
 
 def find_nested(doc: Doc, where: str, chosen: Format) -> tuple[Problem, ...]:

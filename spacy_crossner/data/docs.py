@@ -13,7 +13,7 @@ from typing import Optional
 from spacy.tokens import Doc, Span, SpanGroup
 
 from spacy_crossner.data import sentences
-from spacy_crossner.data.groups import DISCONTINUOUS, SCORES, SPANS_KEY, has_labels, label_groups
+from spacy_crossner.data.groups import DISCONTINUOUS, NESTED, SCORES, SPANS_KEY, has_labels
 from spacy_crossner.data.sentences import Fragments, Parsed, Problem, Sentence, outermost
 from spacy_crossner.errors import CrossnerError, Errors
 
@@ -120,12 +120,14 @@ def make_sentence(doc: Doc) -> Sentence:
         offsets=tuple(token.idx for token in tokens),
         spaced=spaced,
     )
-    missing = sum(token.ent_iob == 0 for token in doc)
-    if 0 < missing < len(doc):
+    if is_partly_annotated(doc):
         raise CrossnerError(Errors.CN265.format(text=doc.text[:60]))
     if not has_labels(doc):
         return sentence
-    group = label_groups(doc).get(SPANS_KEY)
+    group = doc.spans.get(SPANS_KEY)
+    # the candidates of a component of this package are more than it has found
+    if group is not None and NESTED in group.attrs:
+        group = None
     found = [*doc.ents, *(() if group is None else group)]
     spans = sorted({(span.start_char, span.end_char, span.label_) for span in found})
     scores = _find_scores(doc)
@@ -137,6 +139,11 @@ def make_sentence(doc: Doc) -> Sentence:
         if spans and all(span in scores for span in spans)
         else None,
     )
+
+
+def is_partly_annotated(doc: Doc) -> bool:
+    """Check if some tokens of a doc have entity annotation, and others none."""
+    return 0 < sum(token.ent_iob == 0 for token in doc) < len(doc)
 
 
 def _find_scores(doc: Doc) -> dict[sentences.Span, float]:

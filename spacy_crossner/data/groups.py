@@ -95,15 +95,22 @@ def count_gaps(doc: Doc) -> int:
 
 
 def relabel_groups(doc: Doc, label_map: Mapping[str, str], drop_labels: Collection[str]) -> None:
-    """Rename and drop labels in the gold span groups of a doc.
+    """Rename and drop labels in the gold span groups of a doc, and in the scored one of entities.
 
     doc (Doc): The doc, which is changed.
     label_map (Mapping[str, str]): New labels by old labels; others stay.
     drop_labels (Collection[str]): Labels, by their old names, to leave out.
     """
-    for key, group in label_groups(doc).items():
+    for key, group in list(doc.spans.items()):
+        if key != SPANS_KEY and SCORES in group.attrs:
+            continue
         attrs = dict(group.attrs)
-        attrs.pop(NESTED, None)  # of predictions whose scores were taken off
+        left = [i for i, span in enumerate(group) if span.label_ not in drop_labels]
+        if SCORES not in attrs:
+            attrs.pop(NESTED, None)  # of predictions whose scores were taken off
+        for name in (SCORES, NESTED):
+            if len(attrs.get(name, ())) == len(group):
+                attrs[name] = [attrs[name][i] for i in left]
         torn = [
             [tokens, label_map.get(label, label), *rest]
             for tokens, label, *rest in attrs.pop(DISCONTINUOUS, ())
@@ -111,7 +118,7 @@ def relabel_groups(doc: Doc, label_map: Mapping[str, str], drop_labels: Collecti
         ]
         if torn:
             attrs[DISCONTINUOUS] = torn
-        kept = [span for span in group if span.label_ not in drop_labels]
+        kept = [group[i] for i in left]
         for span in kept:
             span.label_ = label_map.get(span.label_, span.label_)
         doc.spans[key] = SpanGroup(doc, name=key, attrs=attrs, spans=kept)

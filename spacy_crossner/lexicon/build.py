@@ -215,6 +215,9 @@ def make_lexicon(
     """
     if not tables and not wiktionary and not freedict and not views:
         raise CrossnerError(Errors.CN458.format(source=source, target=target))
+    inputs = [*tables, *wiktionary, *views, *([] if target_corpus is None else [target_corpus])]
+    if out.resolve() in (path.resolve() for path in inputs):
+        raise CrossnerError(Errors.CN213.format(path=out))
     read_source = target if invert else source
     read_target = source if invert else target
     indexes = [found for name in freedict for found in freedict_indexes(name, source, target)]

@@ -55,7 +55,8 @@ class EmbeddingTable:
         scales = self.scales[ids].astype("float32")
         blocks = rows.reshape(*scales.shape, self.width // scales.shape[-1])
         blocks *= scales[..., None]
-        return rows
+        # 4 bits are exact as float16, which the weights were
+        return rows.astype("float16").astype("float32") if codes.dtype == numpy.uint8 else rows
 
     def to_disk(self, folder: Path) -> None:
         """Write the table as two .npy files."""

@@ -11,7 +11,7 @@ from spacy.tokens import Doc
 from thinc.api import Model
 from thinc.types import Floats1d, Floats2d, Floats3d
 
-from spacy_crossner.checks import check_range
+from spacy_crossner.checks import check_least, check_range
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.ml.lazy import Build, LazyTorch, build_later, build_module
 from spacy_crossner.ml.onnx_graph import runs_graphs
@@ -130,6 +130,7 @@ def TokenPairHead_v2(  # noqa: N802 (a Thinc layer)
     RETURNS (Model[List[Doc], TokenPairScores]): The model.
     """
     section = "token_pair_ner.model"
+    check_least(f"{section}.hidden_width", hidden_width)
     check_range(f"{section}.learn_factor", learn_factor, 1e-3, 1e3)
     if rotary and hidden_width % 2:
         raise CrossnerError(Errors.CN130.format(section=section, width=hidden_width))
@@ -145,6 +146,7 @@ def TokenPairHead_v2(  # noqa: N802 (a Thinc layer)
 
 
 def _join_pairs(tok2vec: Model, build: Build, max_span_length: int) -> Model:
+    check_least("token_pair_ner.model.max_span_length", max_span_length)
     head = LazyTorch("token_pair", build)
     model = _join("token_pair_head", tok2vec, head, _pair_forward)
     model.set_dim("nW", max_span_length)

@@ -197,7 +197,8 @@ def pad_windows(
     lengths = numpy.array([len(ids) for ids in windows])
     longest = int(lengths.max())
     mask = numpy.arange(longest)[None, :] < lengths[:, None]
-    input_ids = numpy.full((len(windows), longest), pad_id, dtype="int64")
+    # a tokenizer may have none; the mask says what counts
+    input_ids = numpy.full((len(windows), longest), pad_id or 0, dtype="int64")
     input_ids[mask] = numpy.concatenate(windows)
     rows = owner * longest + position
     return PieceBatch(

@@ -109,12 +109,13 @@ def report(
         samples += [(_lang(doc, "source"), doc) for doc in references]
     langs = [sentences[0].lang for sentences in compared.values()]
     sentences = [sentence for found in compared.values() for sentence in found]
+    today = date.today()
     page = {
         "name": name,
         "pipeline": " ".join((pipeline_name(nlp, str(model)), pipeline_version(nlp))).strip(),
         "components": nlp.pipe_names,
         "version": __version__,
-        "date": f"{date.today():%-d %B %Y}",
+        "date": f"{today.day} {today:%B %Y}",
         **show_cards(scores, compared, names),
         **list_next_steps(str(model), [str(test) for test in tests], langs),
         **show_types(scores, names),

@@ -20,8 +20,8 @@ from spacy_crossner.distil.teachers import find_folder
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import fingerprint
 from spacy_crossner.scale.execution import Execution, Lost, Task, run_tasks
-from spacy_crossner.scale.journal import Journal
-from spacy_crossner.scale.outputs import SUFFIXES, Shard, ShardWriter, infer_schema
+from spacy_crossner.scale.journal import JOURNAL, Journal
+from spacy_crossner.scale.outputs import SUFFIXES, Shard, ShardWriter, escape_halves, infer_schema
 from spacy_crossner.scale.predictor import BATCH_SIZE, Predictor
 from spacy_crossner.scale.records import (
     FORMATS,
@@ -116,6 +116,10 @@ def apply(
     sources = find_sources(str(path))
     filesystem, folder = open_filesystem(str(out))
     folder = folder.rstrip("/")
+    # an output that lies in the input's folder is no input when it is continued
+    others = [one for one in sources if not one.is_in(filesystem, folder)]
+    if others and filesystem.exists(f"{folder}/{JOURNAL}"):
+        sources = others
     check_output(filesystem, folder, sources)
     columns = None if columns is None else tuple(columns)
     writer = ShardWriter(predictor, format, id_column, columns)
@@ -243,7 +247,7 @@ def check_output(filesystem: Any, folder: str, sources: Sequence[Source]) -> Non
     if filesystem.isfile(folder) or suffix in FORMATS:
         raise CrossnerError(Errors.CN818.format(path=folder))
     for source in sources:
-        if source.filesystem == filesystem and source.path.startswith(f"{folder}/"):
+        if source.is_in(filesystem, folder):
             raise CrossnerError(Errors.CN213.format(path=folder))
 
 
@@ -257,9 +261,12 @@ def find_schema(writer: ShardWriter, sources: Sequence[Source], size: int) -> An
     """
     for source in sources:
         if source.format != "parquet":
-            chunk = next(iter_chunks(source, size), None)
+            try:
+                chunk = next(iter_chunks(source, size), None)
+            except CrossnerError:
+                continue  # it is reported when its turn comes
             if chunk is not None:
                 records = read_chunk(chunk, writer.predictor.text_column, writer.id_column)
                 rows = [{**writer.select(one), writer.id_column: one.id} for one in records]
-                return infer_schema(rows)
+                return infer_schema([escape_halves(row) for row in rows])
     return None

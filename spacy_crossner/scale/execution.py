@@ -95,7 +95,8 @@ def run_tasks(
     elif execution.workers > 1:
         yield from _run_in_processes(make_worker, tasks, execution)
     else:
-        with limit_threads(execution.threads):
+        # ONNX Runtime takes the number from the environment
+        with limit_threads(execution.threads), _environment(execution.threads):
             worker = make_worker()
             for name, payload in tasks:
                 yield name, worker(payload)
@@ -175,17 +176,22 @@ def _run_in_processes(
             if pool is None:
                 count = 1 if alone else execution.workers
                 pool = ProcessPoolExecutor(count, mp_context=_context())
+            broken = False
             while len(pending) < (1 if alone else AHEAD * execution.workers):
                 task = again.popleft() if again else next(tasks, None)
                 if task is None:
                     break
-                with _environment(execution.threads):  # inherited by processes that start now
-                    future = pool.submit(_work, make_worker, execution.threads, task[1])
+                try:
+                    with _environment(execution.threads):  # inherited by processes that start now
+                        future = pool.submit(_work, make_worker, execution.threads, task[1])
+                except BrokenProcessPool:  # a worker has died since the last look
+                    again.appendleft(task)
+                    broken = True
+                    break
                 pending[future] = task
-            if not pending:
+            if not pending and not broken:
                 return
-            done, _ = wait(pending, return_when=FIRST_COMPLETED)
-            broken = False
+            done = wait(pending, return_when=FIRST_COMPLETED).done if pending else set()
             for future in done:
                 try:
                     result = future.result()
@@ -195,7 +201,7 @@ def _run_in_processes(
                 name, _ = pending.pop(future)
                 deaths = 0
                 yield name, result
-            if broken and alone:
+            if broken and alone and pending:
                 ((name, _),) = pending.values()
                 yield name, Lost(Errors.CN812.format(shard=name, count=deaths + 1))
                 deaths = 0

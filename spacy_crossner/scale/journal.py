@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.files import write_file
+from spacy_crossner.files import is_temporary, write_file
 
 JOURNAL = "_manifest.log"
 # Seconds between writes of the whole file on object storage, which can't append.
@@ -54,7 +54,7 @@ class Journal:
         """
         wanted = json.loads(json.dumps(settings))
         if not self.exists and self.filesystem.exists(self.folder):
-            strange = [p for p in self.filesystem.find(self.folder) if ".tmp" not in p]
+            strange = [p for p in self.filesystem.find(self.folder) if not is_temporary(Path(p))]
             if strange:
                 message = Errors.CN804.format(folder=self.folder, found=strange[0])
                 raise CrossnerError(message)
@@ -137,7 +137,7 @@ class Journal:
         lines: list[dict[str, Any]] = [{"settings": self.settings}]
         lines += [{"input": name, **self.inputs[name]} for name in sorted(self.inputs)]
         lines += [{"shard": name, **self.shards[name]} for name in sorted(self.shards)]
-        content = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
+        content = "".join(f"{json.dumps(line)}\n" for line in lines)
         write_bytes(self.filesystem, self.path, content.encode("utf8"))
         self._written, self._changed = time.monotonic(), False
 
@@ -149,7 +149,7 @@ class Journal:
     def _append(self, line: Mapping[str, Any]) -> None:
         if self.appends:
             with open(self.path, "a", encoding="utf8") as file:
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                file.write(json.dumps(line) + "\n")
             return
         self._changed = True
         if time.monotonic() - self._written > EVERY:

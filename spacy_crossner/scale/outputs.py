@@ -124,11 +124,16 @@ class ShardWriter:
             self.check(table.column_names if self.columns is None else self.columns)
             ids = None if self.id_column in table.column_names else [one.id for one in records]
             if self.columns is not None:
-                table = table.select(list(self.columns))
+                kept = [self.id_column] if ids is None else []
+                names = [*kept, *(name for name in self.columns if name != self.id_column)]
+                for name in names:
+                    if name not in table.column_names:
+                        table = table.append_column(name, pa.nulls(len(table), pa.string()))
+                table = table.select(names)
             if ids is not None:
                 table = table.add_column(0, self.id_column, pa.array(ids, pa.string()))
         else:
-            rows = [{**self.select(one), self.id_column: one.id} for one in records]
+            rows = [escape_halves({**self.select(one), self.id_column: one.id}) for one in records]
             schema = infer_schema(rows) if self.schema is None else self.schema
             for record, row in zip(records, rows, strict=True):
                 if strange := next((name for name in row if name not in schema.names), None):
@@ -169,8 +174,18 @@ class ShardWriter:
             for name in (self.id_column, self.predictor.text_column):
                 columns.pop(name, None)
             if columns:
-                doc.user_data[COLUMNS] = json.loads(json.dumps(columns, default=str))
+                known = json.loads(json.dumps(columns, default=str))
+                doc.user_data[COLUMNS] = escape_halves(known)
             yield doc
+
+
+def escape_halves(value: Any) -> Any:
+    """Escape half characters, which JSON can hold and UTF-8 can't, in all strings of a value."""
+    if isinstance(value, str):
+        return value.encode("utf8", "backslashreplace").decode("utf8")
+    if isinstance(value, dict):
+        return {escape_halves(key): escape_halves(one) for key, one in value.items()}
+    return [escape_halves(one) for one in value] if isinstance(value, list) else value
 
 
 def infer_schema(rows: Sequence[dict[str, Any]]) -> Any:

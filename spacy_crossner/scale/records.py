@@ -53,6 +53,15 @@ class Source:
         stem, suffix = _split(self.name)
         return FORMATS[_split(stem)[1] if suffix in COMPRESSIONS else suffix]
 
+    def is_in(self, filesystem: Any, folder: str) -> bool:
+        """Check if the file lies in a folder.
+
+        filesystem (Any): The folder's fsspec file system.
+        folder (str): Its path there, without a slash at its end.
+        RETURNS (bool): Whether it does, at any depth.
+        """
+        return self.filesystem == filesystem and self.path.startswith(f"{folder}/")
+
     @property
     def compression(self) -> Optional[str]:
         """Compression of the file, or None."""
@@ -133,7 +142,7 @@ def find_sources(path: str) -> list[Source]:
     filesystem, place = open_filesystem(path)
     known = ", ".join(FORMATS)
     try:
-        if any(mark in place for mark in "*?["):
+        if any(mark in place for mark in "*?[") and not filesystem.exists(place):
             root = place[: min(place.find(mark) for mark in "*?[" if mark in place)]
             root = root.rpartition("/")[0]
             infos = filesystem.glob(place, detail=True)
@@ -212,6 +221,8 @@ def _parse_line(chunk: Chunk, number: int, raw: bytes, text_column: str, id_colu
 def _make_record(source: str, number: int, row: dict, text_column: str, id_column: str) -> Record:
     found = row.get(id_column)
     name = str(found) if isinstance(found, (str, int)) else f"{source}:{number}"
+    # it is written in UTF-8
+    name = name.encode("utf8", "backslashreplace").decode("utf8")
     text = row.get(text_column)
     if not isinstance(text, str):
         kind = "missing" if text is None else f"a {type(text).__name__}"

@@ -175,7 +175,8 @@ def favour_whole(probs: numpy.ndarray, lengths: Sequence[int], odds: float) -> n
     before[(numpy.cumsum(sizes) - sizes)[sizes > 0]] = 0.0
     rows, label_ids = numpy.nonzero(before * probs[:, 1::2] > LEAST_MOVED)
     begin, inside = probs[rows, 1 + 2 * label_ids], probs[rows, 2 + 2 * label_ids]
-    kept = (begin + inside) * odds * begin / (odds * begin + inside)
+    least = numpy.finfo("float32").tiny  # both may be 0
+    kept = (begin + inside) * odds * begin / numpy.maximum(odds * begin + inside, least)
     # without a jump, so that rounding errors stay small; and zero nearly everywhere, so that it is
     # quick to compute
     moved = numpy.maximum(before[rows, label_ids] * (begin - kept) - LEAST_MOVED, 0.0)

@@ -67,7 +67,9 @@ def to_onnx(
     config = convert_config(nlp, list(pipes), encoder)
     meta = {**nlp.meta, RUNTIME_META: {"name": "onnx", "weights": weights}}
     converted = load_model_from_config(config, meta=meta, auto_fill=True)
-    converted.from_bytes(nlp.to_bytes(exclude=["meta", *encoder, *pipes]), exclude=["meta"])
+    # the new config stays: the old one names files and components that are not there
+    exclude = ["meta", "config"]
+    converted.from_bytes(nlp.to_bytes(exclude=[*exclude, *encoder, *pipes]), exclude=exclude)
     parts = export_encoder(shims[0], weights, {} if cache is None else cache)
     for name, pipe in pipes.items():
         _fill(cast(CrossnerNER, converted.get_pipe(name)), pipe, parts)

@@ -99,7 +99,8 @@ def verify(
             raise CrossnerError(Errors.CN720.format(wheel=wheel))
     nlp = load_pipeline(against)
     for shim in find_encoders(nlp):
-        shim.precision = "float32"  # so that batches can't differ by rounding
+        if shim.precision == "auto":
+            shim.precision = "float32"  # as in the wheel, so that batches can't differ by rounding
     by_language = read_texts(texts)
     tried = [spread(by_language, wheel, limit) for wheel in wheels]
     # installing and loading use one processor, and each wheel has separate processes

@@ -25,7 +25,7 @@ from spacy_crossner.data.groups import SPANS_KEY
 from spacy_crossner.data.shards import find_files, read_docs, write_docs
 from spacy_crossner.data.view import View, set_view
 from spacy_crossner.errors import CrossnerError, Errors, NoModelError, NoTranslationError
-from spacy_crossner.files import atomic_folder, write_file
+from spacy_crossner.files import atomic_folder, scratch_beside, write_file
 from spacy_crossner.lexicon.dictionaries import freedict_indexes
 from spacy_crossner.pipeline.gold import reference_mentions
 from spacy_crossner.start.check import (
@@ -298,26 +298,32 @@ def _add_targets(plan: Plan, targets: Sequence[str], files: Files, data: Path) -
         _take_memory(path, data)
     plan.memory = (data / "memory").is_dir()
     plan.model = _find_model(files.model, plan.source, [*plan.targets, *targets]) or plan.model
+    # nothing is replaced before all of it has been checked
+    with scratch_beside(data) as fresh:
+        for lang in targets:
+            target = plan.targets.setdefault(lang, Target())
+            if lang in files.labels:
+                reports.append(_take_labels(plan, lang, files, data, fresh))
+            if lang in files.test:
+                place = fresh / f"test-{lang}.spacy"
+                reports.append(convert([files.test[lang]], place, lang=lang, format=files.format))
+                target.test = True
+            _keep_apart(lang, files, data, fresh)
+        for file in fresh.iterdir():
+            file.replace(data / file.name)
     for lang in targets:
-        target = plan.targets.setdefault(lang, Target())
+        target = plan.targets[lang]
         if lang in files.text:
             target.text, target.words, report = _take_text(files.text[lang], lang, data)
             reports += [report] if report is not None else []
-        if lang in files.labels:
-            reports.append(_take_labels(plan, lang, files, data))
-        if lang in files.test:
-            place = data / f"test-{lang}.spacy"
-            reports.append(convert([files.test[lang]], place, lang=lang, format=files.format))
-            target.test = True
-        _keep_apart(lang, files, data)
         target.dictionary = _find_dictionary(plan.source, lang, files, data) or target.dictionary
         target.engine, target.known = find_engine(plan, lang, data) or (target.engine, target.known)
     return reports
 
 
-def _take_labels(plan: Plan, lang: str, files: Files, data: Path) -> Report:
-    """Add the few labelled sentences of a target language to the training data."""
-    path, place = files.labels[lang], data / f"labels-{lang}.spacy"
+def _take_labels(plan: Plan, lang: str, files: Files, data: Path, fresh: Path) -> Report:
+    """Convert the few labelled sentences of a target language to training data."""
+    path, place = files.labels[lang], fresh / f"labels-{lang}.spacy"
     report = convert([path], place, lang=lang, format=files.format)
     docs = list(read_docs(place, Vocab()))
     known = _find_types(read_docs(data / "source.spacy", Vocab()))
@@ -340,9 +346,10 @@ def _take_labels(plan: Plan, lang: str, files: Files, data: Path) -> Report:
     return report
 
 
-def _keep_apart(lang: str, files: Files, data: Path) -> None:
+def _keep_apart(lang: str, files: Files, data: Path, fresh: Path) -> None:
     """Take the sentences that are trained on out of the test sentences."""
-    test, few = data / f"test-{lang}.spacy", data / f"labels-{lang}.spacy"
+    names = (f"test-{lang}.spacy", f"labels-{lang}.spacy")
+    test, few = ((fresh if (fresh / name).exists() else data) / name for name in names)
     if not test.exists() or not few.exists():
         return
     docs = list(read_docs(test, Vocab()))
@@ -357,7 +364,7 @@ def _keep_apart(lang: str, files: Files, data: Path) -> None:
         msg.warn(
             f"{lang}: {len(docs) - len(kept)} test sentences are trained on and were taken out"
         )
-        write_docs(test, kept)
+        write_docs(fresh / test.name, kept)
 
 
 def _take_memory(path: Path, data: Path) -> None:

@@ -43,11 +43,14 @@ FEW = 20
 # Maximum columns after the token of a row that looks like a comment.
 MOST = 3
 
+# behind a number, it is a token
+_DOCSTART = re.compile(r"\s*(?!\d+\s)(\S+\s+)?-DOCSTART-(\s|$)")
 _KEY = re.compile(r"#\s*[\w.:-]+\s*=")
 # a token such as #a=b
 _GLUED_KEY = re.compile(r"#[^\s=]*=\S")
 TEXT_COMMENT = re.compile(r"#\s*text\s*=\s?(.*)")
-_TAG = re.compile(r"O|[BIESLUM]-.+")
+# What looks like a tag.
+TAG = re.compile(r"O|[BIESLUM]-.+")
 _NO_ENTITY = {"O", "B-O", "I-O", "E-O", "S-O"}
 _SAME_PREFIX = {"L": "E", "U": "S", "M": "I"}
 
@@ -70,14 +73,23 @@ class Layout:
     scheme: Scheme
 
 
-def is_comment(line: str) -> bool:
-    """Check if a line is a comment, rather than the token '#' with its tag."""
+def is_comment(line: str, layout: Layout | None = None) -> bool:
+    """Check if a line is a comment, rather than a token such as '#' with its tag.
+
+    line (str): The line.
+    layout (Layout): The columns of the file, where they are known.
+    RETURNS (bool): Whether it is a comment.
+    """
     if not line.startswith("#"):
         return False
+    if layout is not None and not _KEY.match(line):
+        fields = split_row(line, layout.tabs)
+        if len(fields) == layout.width and TAG.fullmatch(fields[layout.tag]):
+            return False
     first, *others = line.split()
-    if _GLUED_KEY.match(first) and 0 < len(others) <= MOST and _TAG.fullmatch(others[-1]):
+    if _GLUED_KEY.match(first) and 0 < len(others) <= MOST and TAG.fullmatch(others[-1]):
         return False
-    return bool(_KEY.match(line)) or ("\t" not in line and not _TAG.fullmatch(line.split()[-1]))
+    return bool(_KEY.match(line)) or ("\t" not in line and not TAG.fullmatch(line.split()[-1]))
 
 
 def split_row(line: str, tabs: bool) -> list[str]:
@@ -95,7 +107,7 @@ def iter_blocks(lines: Iterable[str]) -> Iterator[Block]:
     """
     block: Block = []
     for number, line in enumerate(lines, start=1):
-        if not line.strip() or "-DOCSTART-" in line.split()[:2]:
+        if not line.strip() or _DOCSTART.match(line):
             if block:
                 yield block
             block = []
@@ -122,7 +134,7 @@ def guess_layout(lines: Iterable[str], name: str, scheme: Scheme | None = None) 
     def is_mostly(pattern: re.Pattern[str], column: int, share: float) -> bool:
         return sum(bool(pattern.fullmatch(row[column])) for row in table) >= share * len(table)
 
-    tagged = [n for n in range(1, width) if is_mostly(_TAG, n, 0.5)]
+    tagged = [n for n in range(1, width) if is_mostly(TAG, n, 0.5)]
     if rows and not tagged:
         raise CrossnerError(Errors.CN208.format(path=name, row=shorten(rows[0])))
     indexed = any(n > 1 for n in tagged) and is_mostly(re.compile(r"\d+"), 0, 0.9)
@@ -191,7 +203,7 @@ def parse_columns(
     YIELDS (Parsed): The sentences in order.
     """
     for block in iter_blocks(lines):
-        rows = [(number, line) for number, line in block if not is_comment(line)]
+        rows = [(number, line) for number, line in block if not is_comment(line, layout)]
         if rows:
             yield _parse_block(block, rows, name, layout, lang)
 

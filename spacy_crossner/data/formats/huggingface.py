@@ -19,7 +19,7 @@ from spacy_crossner.data.formats.base import (
     shorten,
     take_object,
 )
-from spacy_crossner.data.formats.columns import iter_tagged
+from spacy_crossner.data.formats.columns import TAG, iter_tagged
 from spacy_crossner.data.formats.tokens import check_words, parse_tags, parse_tokens
 from spacy_crossner.data.sentences import Parsed, Problem, Sentence
 from spacy_crossner.errors import CrossnerError, Errors
@@ -57,7 +57,9 @@ def parse_record(record: Any, place: Place) -> Parsed:
     record = take_object(record, where)
     key = next((key for key in TOKEN_KEYS if key in record), TOKEN_KEYS[0])
     words = check_words(record.get(key), key, where)
-    key = next((key for key in TAG_KEYS if record.get(key) is not None), "")
+    keys = [key for key in TAG_KEYS if record.get(key) is not None]
+    # "tags" may be the parts of speech
+    key = next(filter(lambda key: _has_tags(record[key]), keys), keys[0] if keys else "")
     check_unread(record, (key, *REPEATED) if key else (), place)
     if not key:
         return parse_tokens(words, None, place)
@@ -65,6 +67,12 @@ def parse_record(record: Any, place: Place) -> Parsed:
     if not isinstance(tags, list):
         raise CrossnerError(Errors.CN222.format(where=where, tag=shorten(tags)))
     return parse_tags(words, [_name_tag(tag, place) for tag in tags], place)
+
+
+def _has_tags(found: Any) -> bool:
+    return isinstance(found, list) and any(
+        type(tag) is int or (isinstance(tag, str) and TAG.fullmatch(tag)) for tag in found
+    )
 
 
 def _name_tag(tag: Any, place: Place) -> Any:

@@ -2,7 +2,8 @@
 
 The header names the columns; without one, the first column is the token and the one that looks
 like tags is the tag. In Kaggle's format ("Sentence #", "Word", "POS", "Tag") only the first row of
-a sentence has its number. Without a sentence column, blank rows end sentences.
+a sentence has its number. Without a sentence column, blank rows end sentences. A row is a line: a
+quotation mark that is not closed in it is a token.
 """
 
 import csv
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 from spacy_crossner.data.formats.base import Format, Place, Source, shorten
-from spacy_crossner.data.formats.columns import GIANT, iter_tagged
+from spacy_crossner.data.formats.columns import GIANT, TAG, iter_tagged
 from spacy_crossner.data.formats.tokens import check_words, parse_tags
 from spacy_crossner.data.sentences import Parsed, Problem, Sentence
 from spacy_crossner.errors import CrossnerError, Errors
@@ -22,7 +23,6 @@ TOKEN_NAMES = ("token", "tokens", "word", "words", "form")
 TAG_NAMES = ("tag", "tags", "ner", "ner_tag", "ner_tags", "bio", "iob", "label", "labels", "entity")
 SENTENCE_NAMES = ("sentence #", "sentence", "sentence_id", "sentence id", "sent_id", "sent")
 SEPARATORS = (",", "\t", ";")
-_TAG = re.compile(r"O|[BIESLUM]-.+")
 _LARGEST_CELL = 1 << 28
 
 
@@ -69,6 +69,15 @@ def read_rows(source: Source) -> Iterator[tuple[int, list[str]]]:
         yield reader.line_num, row if any(cell.strip() for cell in row) else []
 
 
+def split_row(line: str, separator: str) -> list[str]:
+    """Split a row of tokens and tags, which is one line, into its cells."""
+    csv.field_size_limit(_LARGEST_CELL)
+    try:
+        return next(csv.reader([line], delimiter=separator, strict=True), [])
+    except csv.Error:  # a quotation mark that is a token
+        return line.split(separator)
+
+
 def find_columns(source: Source) -> Optional[Columns]:
     """Guess the columns of a table from its first lines.
 
@@ -76,22 +85,30 @@ def find_columns(source: Source) -> Optional[Columns]:
     RETURNS (Optional[Columns]): The columns, or None if it is not a table of tokens and tags.
     """
     separator = find_separator(source.first)
-    table = [row for row in csv.reader(source.head, delimiter=separator) if row]
+    table = [row for row in (split_row(line, separator) for line in source.head) if any(row)]
     if not table or len(table[0]) < 2:
         return None
     names = [name.strip().lower() for name in table[0]]
+
+    def has_tags(column: int, rows: list[list[str]]) -> bool:
+        cells = [row[column].strip() for row in rows if len(row) > column]
+        return sum(bool(TAG.fullmatch(cell)) for cell in cells) * 2 > len(rows)
+
     token = next((names.index(name) for name in TOKEN_NAMES if name in names), None)
-    tag = next((names.index(name) for name in TAG_NAMES if name in names), None)
-    if token is not None and tag is not None:
+    tags = [names.index(name) for name in TAG_NAMES if name in names]
+    if token is not None and tags:
+        # "tag" may be the part of speech
+        tag = next((column for column in tags if has_tags(column, table[1:])), tags[0])
         sentence = next((names.index(name) for name in SENTENCE_NAMES if name in names), None)
         return Columns(token, tag, sentence, len(names), True)
     if separator == "\t":
         return None  # IOB columns are another format
     width = len(names)
     rows = [row for row in table if len(row) == width]
+    if len(rows) * 2 <= len(table):
+        return None  # the commas of a few rows are tokens
     for column in range(width - 1, 0, -1):
-        # of all rows: where few have this width, their commas are tokens
-        if sum(bool(_TAG.fullmatch(row[column].strip())) for row in rows) * 2 > len(table):
+        if has_tags(column, rows):
             return Columns(0, column, None, width, False)
     return None
 
@@ -114,7 +131,9 @@ def read(source: Source) -> Iterator[Parsed]:
     columns = find_columns(source)
     if columns is None:
         raise CrossnerError(Errors.CN208.format(path=source.path, row=shorten(source.first)))
-    rows = read_rows(source)
+    separator = find_separator(source.first)
+    cells = (split_row(line, separator) for line in source.lines())
+    rows = ((n, row if any(map(str.strip, row)) else []) for n, row in enumerate(cells, start=1))
     if columns.has_header:
         next(rows, None)
     for block in _iter_blocks(rows, columns):
@@ -175,7 +194,7 @@ def write(path: Path, sentences: Iterable[Sentence]) -> None:
         writer.writerow(["sentence", "token", "tag"])
         for number, sentence in enumerate(sentences, start=1):
             for word, tag in iter_tagged(sentence):
-                writer.writerow([number, word, tag])
+                writer.writerow([number, re.sub(r"[\r\n]", " ", word), tag])
 
 
 TABLE = Format(
