@@ -423,12 +423,12 @@ def convert(
     named = zip(files, name_groups(files), strict=True)
     all_docs = (converter.iter_file(path, name, format) for path, name in named)
     docs = islice(chain.from_iterable(all_docs), limit or None)
-    docs = _report_lost(docs, report, out, chosen)
-    first = next(docs, None)
+    fitting = _report_lost(docs, report, out, chosen)
+    first = next(fitting, None)
     if first is None:
         reasons = [message for _, messages in report.problems.values() for message in messages]
         raise CrossnerError(Errors.CN210.format(problem=reasons[0]))
-    found: Iterator[Doc] = chain([first], docs)
+    found: Iterator[Doc] = chain([first], fitting)
     found = tqdm(found, desc=out.name, unit=" docs", disable=None, leave=False)
     _write(out, _count(found, report), chosen, shard_size)
     report.notes += list_notes(report, converter, label_map, drop_labels, bool(limit))
