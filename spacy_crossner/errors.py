@@ -1261,6 +1261,12 @@ class Warnings(metaclass=_Coded):
         "batch_by_group.v1, or remove the component."
     )
 
+    CNW15 = (
+        "After {steps} steps, F1 is only {fit:.0%} on the first sentences that the pipeline was "
+        "trained on: it may not have converged. Give it more steps, such as --steps {more} of "
+        "`train`, or a higher variable steps in a project."
+    )
+
     # 2xx: data
     CNW20 = (
         "Left out {count} groups that are larger than the batch size. Raise the size of "

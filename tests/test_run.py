@@ -267,6 +267,16 @@ def test_sentences_of_two_files_are_not_taken_for_one(corpus, tmp_path):
         list(choose_docs(RECIPES["baseline"], files, [], []))
 
 
+def test_a_training_that_has_not_converged_is_noticed(job, tmp_path, capsys, monkeypatch):
+    baseline = replace(job, recipe=RECIPES["baseline"])
+    train(baseline, tmp_path / "short", only=["train"])
+    assert "CNW15" in (shown := capsys.readouterr().out)
+    assert "After 2 steps" in " ".join(shown.split())
+    monkeypatch.setattr(run, "LEAST_FIT", 0.0)
+    train(baseline, tmp_path / "enough", only=["train"])
+    assert "CNW15" not in capsys.readouterr().out
+
+
 def test_students_need_text(job):
     with pytest.raises(CrossnerError, match=r"CN654.*--target"):
         plan(replace(job, inputs=replace(job.inputs, target={})))

@@ -14,25 +14,29 @@ from dataclasses import asdict, replace
 from fnmatch import filter as filter_names
 from functools import partial
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any, Optional
 
 import spacy
 import srsly
+from spacy.language import Language
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train as train_loop
 from spacy.util import load_config
 from thinc.api import Config, ConfigValidationError
 from wasabi import msg
 
-from spacy_crossner.data.shards import write_docs
+from spacy_crossner.data.shards import read_docs, write_docs
+from spacy_crossner.data.view import get_view
 from spacy_crossner.distil.annotate import annotate, find_text_languages
 from spacy_crossner.distil.manifest import Tally
-from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.errors import CrossnerError, Errors, Warnings
 from spacy_crossner.files import remove, scratch_beside, write_json
 from spacy_crossner.pipeline.ner import CrossnerNER
 from spacy_crossner.pipeline.strip import strip_training_components
 from spacy_crossner.report.log import read_log
+from spacy_crossner.report.score import make_input
 from spacy_crossner.scale.execution import Execution, connect
 from spacy_crossner.scale.graph import Graph
 from spacy_crossner.training.average import average_pipelines
@@ -45,6 +49,8 @@ FINISHED = "stage.json"
 CONFIG, DOCS, LOG, PIPELINE = "config.cfg", "train.spacy", "log.jsonl", "pipeline"
 # Number of dev docs to evaluate at the end of a training. The score is not used for selection.
 MONITORED = 200
+# F1 on the first labelled docs of the training data, under which a training may be too short.
+LEAST_FIT = 0.9
 # A teacher who expects hardly more entities in source text with a bias against O misses few there,
 # and would only find more that are wrong.
 LEAST_BIAS_GAIN = 0.05
@@ -351,8 +357,21 @@ def _train(stage: Stage, job: Job, place: Place, folder: Path, quiet: bool) -> d
     for name, pipe in nlp.pipeline if not quiet else ():
         if isinstance(pipe, CrossnerNER) and (lost := pipe.describe_lost()):
             print(f"{name}: {lost}")
+    data, steps = stage.find("data"), stage.settings["steps"]
+    assert data is not None
+    fit = 1.0 if quiet else _measure_fit(nlp, place(data) / DOCS)
+    if fit < LEAST_FIT:
+        msg.warn(Warnings.CNW15.format(steps=steps, fit=fit, more=2 * steps))
     strip_training_components(nlp).to_disk(folder / PIPELINE)
-    return {"steps": stage.settings["steps"], "losses": read_log(folder / LOG)[-1]["losses"]}
+    return {"steps": steps, "losses": read_log(folder / LOG)[-1]["losses"]}
+
+
+def _measure_fit(nlp: Language, path: Path) -> float:
+    """Compute F1 on the first labelled docs that a pipeline was trained on."""
+    docs = read_docs(path, nlp.vocab)
+    labelled = (doc for doc in docs if (view := get_view(doc)) is None or view.labelled)
+    examples = [make_input(nlp, doc, gold_tokens=True) for doc in islice(labelled, MONITORED)]
+    return nlp.evaluate(examples)["ents_f"] or 0.0
 
 
 def _read_bias_gains(calibrated: Path) -> list[float]:
