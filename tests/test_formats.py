@@ -463,7 +463,7 @@ def test_a_masked_token_costs_one_sentence(tmp_path):
     assert (report.docs, report.skipped) == (1, 1)
     assert any(code == "CN265" for _, code in report.problems)
     srsly.write_jsonl(tmp_path / "a.jsonl", records[:1])
-    with pytest.raises(CrossnerError, match=r"CN210.*CN26"):
+    with pytest.raises(CrossnerError, match="CN265"):
         convert([tmp_path / "a.jsonl"], tmp_path / "b.iob2", lang="en")
 
 

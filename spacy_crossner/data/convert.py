@@ -427,7 +427,9 @@ def convert(
     first = next(fitting, None)
     if first is None:
         reasons = [message for _, messages in report.problems.values() for message in messages]
-        raise CrossnerError(Errors.CN210.format(problem=reasons[0]))
+        # what the output can't hold has a remedy of its own
+        masked = report.problems.get((str(out), "CN265"))
+        raise CrossnerError(masked[1][0] if masked else Errors.CN210.format(problem=reasons[0]))
     found: Iterator[Doc] = chain([first], fitting)
     found = tqdm(found, desc=out.name, unit=" docs", disable=None, leave=False)
     _write(out, _count(found, report), chosen, shard_size)
