@@ -28,7 +28,13 @@ from spacy_crossner.report.score import score_pipeline
 from spacy_crossner.scale.execution import Execution, connect
 from spacy_crossner.scale.graph import Graph
 from spacy_crossner.training.recipes import BY_HAND, Recipe
-from spacy_crossner.training.run import FINISHED, PIPELINE, add_stages, choose_cluster, run_stage
+from spacy_crossner.training.run import (
+    FINISHED,
+    PIPELINE,
+    add_stages,
+    choose_cluster,
+    run_missing_stage,
+)
 from spacy_crossner.training.stages import Inputs, Job, Stage, plan
 
 
@@ -135,8 +141,7 @@ def benchmark(
         job = setup.make_job(recipe, seed)
         stages = plan(job)
         for stage in stages:
-            if not (setup.place(stage) / FINISHED).exists():
-                run_stage(stage, job, setup.place, quiet=True)
+            run_missing_stage(stage, job, setup.place)
         msg.good(write_run(setup, path, recipe, seed, stages))
     return list(runs)
 

@@ -7,7 +7,7 @@ functions when they are called, to keep `python -m spacy --help` fast.
 import errno
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Optional, get_args
 
 import typer
@@ -97,6 +97,17 @@ def split_list(text: str) -> list[str]:
     RETURNS (list[str]): Its items without surrounding spaces; empty items are left out.
     """
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def refuse(message: str, options: Mapping[str, Any]) -> None:
+    """Raise an error if an option is given that would have no effect.
+
+    message (str): The error, with a place for the option.
+    options (Mapping[str, Any]): What was given, by option; nothing, 0 or False if it was not.
+    """
+    for option, given in options.items():
+        if given:
+            raise CrossnerError(message.format(option=option))
 
 
 def command(name: str, panel: str = "", *, to: typer.Typer = app) -> Decorator:

@@ -11,7 +11,7 @@ from typing import Annotated, Optional, TypeVar
 import typer
 from wasabi import msg
 
-from spacy_crossner.cli.app import command
+from spacy_crossner.cli.app import command, refuse
 from spacy_crossner.cli.options import GPU_ID, MODEL
 from spacy_crossner.errors import CrossnerError, Errors
 
@@ -208,17 +208,16 @@ def init_cli(
             gpu_id=gpu_id,
         )
     else:
-        for option, given in (
-            ("--labels FILE", file),
-            ("--source", source),
-            ("--targets", targets),
-            ("--dev", dev),
-            ("--recipe", recipe != "crossner"),
-            ("--encoder", encoder != "embedded"),
-            ("--gpu-id", gpu_id != -1),
-        ):
-            if given:
-                raise CrossnerError(Errors.CN044.format(option=option))
+        whole = {
+            "--labels FILE": file,
+            "--source": source,
+            "--targets": targets,
+            "--dev": dev,
+            "--recipe": recipe != "crossner",
+            "--encoder": encoder != "embedded",
+            "--gpu-id": gpu_id != -1,
+        }
+        refuse(Errors.CN044, whole)
         plan, reports, changed = add_languages(folder, languages, files)
         if changed:
             msg.warn(

@@ -6,9 +6,9 @@ from typing import Annotated, Optional
 import typer
 from wasabi import msg
 
-from spacy_crossner.cli.app import command, split_list
+from spacy_crossner.cli.app import command, refuse, split_list
 from spacy_crossner.cli.options import ADDRESS, GPU_ID, GPUS, ON, THREADS, WORKERS
-from spacy_crossner.errors import CrossnerError, Errors
+from spacy_crossner.errors import Errors
 
 
 @command("annotate", "Distillation")
@@ -228,24 +228,21 @@ def select_cli(
     if ask:
         from spacy_crossner.distil.ask import ask as choose
 
-        for option, given in (
-            ("--balance", balance),
-            ("--per-language", per_language),
-            ("--min-certainty", min_certainty),
-            ("--min-agreement", min_agreement),
-            ("--source", source),
-            ("--seed", seed),
-            ("--report", report),
-        ):
-            if given:
-                raise CrossnerError(Errors.CN541.format(option=option))
+        others = {
+            "--balance": balance,
+            "--per-language": per_language,
+            "--min-certainty": min_certainty,
+            "--min-agreement": min_agreement,
+            "--source": source,
+            "--seed": seed,
+            "--report": report,
+        }
+        refuse(Errors.CN541, others)
         asked = choose(path, out, ask, format=format, exclude=exclude or ())
         print(asked)
         msg.good(f"{out}: {sum(asked.texts.values())} texts to label")
         return
-    for option, value in (("--format", format), ("--exclude", exclude)):
-        if value:
-            raise CrossnerError(Errors.CN542.format(option=option))
+    refuse(Errors.CN542, {"--format": format, "--exclude": exclude})
     from spacy_crossner.distil.select import list_kept, select, to_json
     from spacy_crossner.files import write_json
     from spacy_crossner.tables import render_rows

@@ -427,7 +427,7 @@ def convert(
     first = next(fitting, None)
     if first is None:
         reasons = [message for _, messages in report.problems.values() for message in messages]
-        # what the output can't hold has a remedy of its own
+        # this message names output formats that can hold the sentences
         masked = report.problems.get((str(out), "CN265"))
         raise CrossnerError(masked[1][0] if masked else Errors.CN210.format(problem=reasons[0]))
     found: Iterator[Doc] = chain([first], fitting)

@@ -149,7 +149,7 @@ def annotate(
     if run is not None and any(isinstance(one, Language) for one in chosen.teachers):
         raise CrossnerError(Errors.CN820)
     out = Path(out)
-    # other processes ask for their own
+    # workers in other processes ask for their own GPU
     if gpu_id >= 0 and run is None:
         spacy.require_gpu(gpu_id)
     with ExitStack() as stack:

@@ -10,10 +10,9 @@ from typing import Any, Optional, Union
 import numpy
 from spacy.language import Language
 from spacy.tokens import Doc
-from spacy.util import get_package_path, is_package, load_model_from_config, minibatch
+from spacy.util import get_package_path, is_package, load_model_from_config
 from torch import nn
 
-from spacy_crossner.data.docs import ENCODER_OUTPUT
 from spacy_crossner.distil.pipelines import PipelineTeacher, Reading
 from spacy_crossner.distil.probs import TeacherProbs
 from spacy_crossner.errors import CrossnerError, Errors
@@ -60,9 +59,6 @@ class Teacher:
     ) -> Iterator[tuple[Doc, Any]]:
         """Read texts with the pipeline.
 
-        All components before the teacher's own run as in `nlp.pipe`; its own runs once on their
-        output.
-
         docs (Iterable[Union[str, Doc]]): Texts, or docs whose tokens are kept.
         batch_size (int): Texts per batch.
         n_process (int): Number of processes.
@@ -71,11 +67,8 @@ class Teacher:
         """
         if self.drops:
             n_process = 1  # forked processes would all draw the same
-        names = self.nlp.pipe_names
-        unused = names[names.index(self.name) :]
-        read = self.nlp.pipe(docs, batch_size=batch_size, n_process=n_process, disable=unused)
-        for batch in minibatch(read, batch_size):
-            scores = self.ner.model.predict(batch)
+        read = self.ner.read(self.nlp, docs, batch_size=batch_size, n_process=n_process)
+        for batch, scores in read:
             tables = [self.ner.probabilities(scores)]
             classes = getattr(scores, "classes", None)
             if classes is not None:
@@ -83,7 +76,6 @@ class Teacher:
             bounds = numpy.cumsum(scores.lengths)[:-1]
             parts = zip(*(numpy.split(table, bounds) for table in tables), strict=True)
             for doc, found, starts in zip(batch, parts, scores.starts, strict=True):
-                doc.user_data.pop(ENCODER_OUTPUT, None)
                 yield doc, [found, starts, len(doc)]
 
     def make_probs(self, found: Sequence[Any], scheme: str) -> TeacherProbs:

@@ -5,16 +5,18 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Any, ClassVar, Optional
+from typing import Any, ClassVar, Optional, Union
 
 import numpy
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples, validate_get_examples
+from spacy.util import minibatch
 from spacy.vocab import Vocab
 from thinc.api import Model, Optimizer, set_dropout_rate
 
 from spacy_crossner.checks import check_range
+from spacy_crossner.data.docs import ENCODER_OUTPUT
 from spacy_crossner.data.view import SoftTargets, get_view
 from spacy_crossner.errors import CrossnerError, Errors, Warnings
 from spacy_crossner.ml.heads import build_head, find_spaces
@@ -232,6 +234,32 @@ class CrossnerNER(LazyPipe):
                 upstream = getattr(node, "upstream_name", "transformer")
                 upstream = "transformer" if upstream == "*" else upstream
                 raise CrossnerError(Errors.CN056.format(name=self.name, upstream=upstream))
+
+    def read(
+        self,
+        nlp: Language,
+        docs: Iterable[Union[str, Doc]],
+        *,
+        batch_size: int,
+        n_process: int = 1,
+    ) -> Iterator[tuple[list[Doc], Any]]:
+        """Run all components before this one as in `nlp.pipe`, and the head once on their output.
+
+        nlp (Language): The pipeline of the component.
+        docs (Iterable[Union[str, Doc]]): Texts, or docs whose tokens are kept.
+        batch_size (int): Texts per batch.
+        n_process (int): Number of processes.
+        YIELDS (Tuple[List[Doc], Any]): The docs of a batch without the encoder's output, and what
+            the head said of them.
+        """
+        position = [pipe for _, pipe in nlp.pipeline].index(self)
+        unused = nlp.pipe_names[position:]
+        read = nlp.pipe(docs, batch_size=batch_size, n_process=n_process, disable=unused)
+        for batch in minibatch(read, batch_size):
+            scores = self.model.predict(batch)
+            for doc in batch:
+                doc.user_data.pop(ENCODER_OUTPUT, None)
+            yield batch, scores
 
     def find(self, docs: Iterable[Doc], scores: Any, threshold: float) -> list[Prediction]:
         """Decode, and cut white space off.

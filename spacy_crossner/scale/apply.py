@@ -21,12 +21,13 @@ from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import fingerprint
 from spacy_crossner.scale.execution import Execution, Lost, Task, run_tasks
 from spacy_crossner.scale.journal import JOURNAL, Journal
-from spacy_crossner.scale.outputs import SUFFIXES, Shard, ShardWriter, escape_halves, infer_schema
+from spacy_crossner.scale.outputs import SUFFIXES, Shard, ShardWriter, infer_schema
 from spacy_crossner.scale.predictor import BATCH_SIZE, Predictor
 from spacy_crossner.scale.records import (
     FORMATS,
     Chunk,
     Source,
+    escape_surrogates,
     find_sources,
     iter_chunks,
     open_filesystem,
@@ -116,7 +117,7 @@ def apply(
     sources = find_sources(str(path))
     filesystem, folder = open_filesystem(str(out))
     folder = folder.rstrip("/")
-    # an output that lies in the input's folder is no input when it is continued
+    # if an output in the input's folder is continued, its own files are not read
     others = [one for one in sources if not one.is_in(filesystem, folder)]
     if others and filesystem.exists(f"{folder}/{JOURNAL}"):
         sources = others
@@ -268,5 +269,5 @@ def find_schema(writer: ShardWriter, sources: Sequence[Source], size: int) -> An
             if chunk is not None:
                 records = read_chunk(chunk, writer.predictor.text_column, writer.id_column)
                 rows = [{**writer.select(one), writer.id_column: one.id} for one in records]
-                return infer_schema([escape_halves(row) for row in rows])
+                return infer_schema([escape_surrogates(row) for row in rows])
     return None

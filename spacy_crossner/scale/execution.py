@@ -184,7 +184,7 @@ def _run_in_processes(
                 try:
                     with _environment(execution.threads):  # inherited by processes that start now
                         future = pool.submit(_work, make_worker, execution.threads, task[1])
-                except BrokenProcessPool:  # a worker has died since the last look
+                except BrokenProcessPool:  # a worker has died since the last wait
                     again.appendleft(task)
                     broken = True
                     break

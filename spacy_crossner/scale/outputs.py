@@ -13,7 +13,14 @@ from spacy_crossner.data.groups import SCORES
 from spacy_crossner.data.shards import write_docs
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.scale.predictor import CANDIDATES, ERROR, Found, Predictor, add_columns
-from spacy_crossner.scale.records import Chunk, Record, import_arrow, read_chunk, read_table
+from spacy_crossner.scale.records import (
+    Chunk,
+    Record,
+    escape_surrogates,
+    import_arrow,
+    read_chunk,
+    read_table,
+)
 
 SUFFIXES = {"jsonl": ".jsonl", "parquet": ".parquet", "spacy": ".spacy"}
 # Keys of a doc's user data.
@@ -133,7 +140,9 @@ class ShardWriter:
             if ids is not None:
                 table = table.add_column(0, self.id_column, pa.array(ids, pa.string()))
         else:
-            rows = [escape_halves({**self.select(one), self.id_column: one.id}) for one in records]
+            rows = [
+                escape_surrogates({**self.select(one), self.id_column: one.id}) for one in records
+            ]
             schema = infer_schema(rows) if self.schema is None else self.schema
             for record, row in zip(records, rows, strict=True):
                 if strange := next((name for name in row if name not in schema.names), None):
@@ -175,17 +184,8 @@ class ShardWriter:
                 columns.pop(name, None)
             if columns:
                 known = json.loads(json.dumps(columns, default=str))
-                doc.user_data[COLUMNS] = escape_halves(known)
+                doc.user_data[COLUMNS] = escape_surrogates(known)
             yield doc
-
-
-def escape_halves(value: Any) -> Any:
-    """Escape half characters, which JSON can hold and UTF-8 can't, in all strings of a value."""
-    if isinstance(value, str):
-        return value.encode("utf8", "backslashreplace").decode("utf8")
-    if isinstance(value, dict):
-        return {escape_halves(key): escape_halves(one) for key, one in value.items()}
-    return [escape_halves(one) for one in value] if isinstance(value, list) else value
 
 
 def infer_schema(rows: Sequence[dict[str, Any]]) -> Any:

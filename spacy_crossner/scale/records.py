@@ -221,8 +221,7 @@ def _parse_line(chunk: Chunk, number: int, raw: bytes, text_column: str, id_colu
 def _make_record(source: str, number: int, row: dict, text_column: str, id_column: str) -> Record:
     found = row.get(id_column)
     name = str(found) if isinstance(found, (str, int)) else f"{source}:{number}"
-    # it is written in UTF-8
-    name = name.encode("utf8", "backslashreplace").decode("utf8")
+    name = escape_surrogates(name)
     text = row.get(text_column)
     if not isinstance(text, str):
         kind = "missing" if text is None else f"a {type(text).__name__}"
@@ -234,6 +233,15 @@ def _make_record(source: str, number: int, row: dict, text_column: str, id_colum
     except CrossnerError as error:
         return Record(name, None, row, str(error))
     return Record(name, text, row)
+
+
+def escape_surrogates(value: Any) -> Any:
+    """Escape lone surrogates, which JSON can hold and UTF-8 can't, in all strings of a value."""
+    if isinstance(value, str):
+        return value.encode("utf8", "backslashreplace").decode("utf8")
+    if isinstance(value, dict):
+        return {escape_surrogates(key): escape_surrogates(one) for key, one in value.items()}
+    return [escape_surrogates(one) for one in value] if isinstance(value, list) else value
 
 
 def read_table(data: bytes) -> Any:

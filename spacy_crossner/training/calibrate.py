@@ -16,9 +16,7 @@ import numpy
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
-from spacy.util import minibatch
 
-from spacy_crossner.data.docs import ENCODER_OUTPUT
 from spacy_crossner.data.groups import label_groups
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import atomic_folder
@@ -145,7 +143,8 @@ class _Truth:
 def _calibrate(
     nlp: Language, pipe: CrossnerNER, examples: list[Example], fit_threshold: bool
 ) -> Calibration:
-    batches = list(_scores(nlp, pipe, examples))
+    docs = (example.predicted.copy() for example in examples)
+    batches = list(pipe.read(nlp, docs, batch_size=BATCH_SIZE))
     gold = [_Truth(example, pipe.spans_key) for example in examples]
     before = expected_calibration_error(*_outcomes(pipe, batches, gold))
     kept, pipe.cfg["bias"] = pipe.bias, 0.0
@@ -290,17 +289,6 @@ def _fit_nested_threshold(
     if not counts[:, 0].any():
         return None
     return max(float(THRESHOLDS[int(f1(counts).argmax())]), pipe.threshold)
-
-
-def _scores(nlp: Language, pipe: CrossnerNER, examples: list[Example]) -> Iterable[Batch]:
-    """Iterate over batches of docs with the scores of the head."""
-    unused = nlp.pipe_names[nlp.pipe_names.index(pipe.name) :]
-    docs = (example.predicted.copy() for example in examples)
-    for batch in minibatch(nlp.pipe(docs, batch_size=BATCH_SIZE, disable=unused), BATCH_SIZE):
-        scores = pipe.model.predict(batch)
-        for doc in batch:
-            doc.user_data.pop(ENCODER_OUTPUT, None)
-        yield batch, scores
 
 
 def _find(

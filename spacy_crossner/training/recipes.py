@@ -205,7 +205,7 @@ def _resolve(name: str, entries: dict[str, dict[str, Any]], seen: tuple = ()) ->
     if name in seen:
         raise ValueError(f"{' is like '.join((*seen, name))}")
     if name not in entries:
-        raise ValueError(f"there is no recipe '{name}' to be like or to teach")
+        raise ValueError(f"there is no recipe '{name}'; check like and teachers")
     if not isinstance(entries[name], dict):
         raise ValueError("it has no settings")
     own = dict(entries[name])

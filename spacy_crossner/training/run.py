@@ -27,6 +27,7 @@ from spacy.util import load_config
 from thinc.api import Config, ConfigValidationError
 from wasabi import msg
 
+from spacy_crossner.data.readers import make_example
 from spacy_crossner.data.shards import read_docs, write_docs
 from spacy_crossner.data.view import get_view
 from spacy_crossner.distil.annotate import annotate, find_text_languages
@@ -36,7 +37,6 @@ from spacy_crossner.files import remove, scratch_beside, write_json
 from spacy_crossner.pipeline.ner import CrossnerNER
 from spacy_crossner.pipeline.strip import strip_training_components
 from spacy_crossner.report.log import read_log
-from spacy_crossner.report.score import make_input
 from spacy_crossner.scale.execution import Execution, connect
 from spacy_crossner.scale.graph import Graph
 from spacy_crossner.training.average import average_pipelines
@@ -190,7 +190,7 @@ def is_finished(stage: Stage, folder: Path, *, restart: bool = False) -> bool:
 
     stage (Stage): The stage.
     folder (Path): Its folder.
-    restart (bool): Take a result of other settings for none, instead of refusing it.
+    restart (bool): Treat a result of other settings as missing, instead of refusing it.
     RETURNS (bool): Whether its result is there.
     """
     if not folder.exists():
@@ -203,7 +203,7 @@ def is_finished(stage: Stage, folder: Path, *, restart: bool = False) -> bool:
         if stage.kind == "annotate" and not (folder / FINISHED).exists():
             return False
         settings, done = {}, {}
-    # as the file has them: with ten decimals
+    # the file keeps ten decimals
     expected = srsly.json_loads(srsly.json_dumps(stage.settings))
     if done.get("form") == FORM and settings == expected:
         return True
@@ -354,23 +354,30 @@ def _train(stage: Stage, job: Job, place: Place, folder: Path, quiet: bool) -> d
         # they count what one batch has; the share of all is printed below
         warnings.filterwarnings("ignore", message=r"\[CNW1[012]\]")
         train_loop(nlp, None, use_gpu=job.gpu_id)
-    for name, pipe in nlp.pipeline if not quiet else ():
-        if isinstance(pipe, CrossnerNER) and (lost := pipe.describe_lost()):
-            print(f"{name}: {lost}")
-    data, steps = stage.find("data"), stage.settings["steps"]
-    assert data is not None
-    fit = 1.0 if quiet else _measure_fit(nlp, place(data) / DOCS)
-    if fit < LEAST_FIT:
-        msg.warn(Warnings.CNW15.format(steps=steps, fit=fit, more=2 * steps))
+    steps = stage.settings["steps"]
+    if not quiet:
+        data = stage.find("data")
+        assert data is not None
+        _describe_training(nlp, steps, place(data) / DOCS)
     strip_training_components(nlp).to_disk(folder / PIPELINE)
     return {"steps": steps, "losses": read_log(folder / LOG)[-1]["losses"]}
+
+
+def _describe_training(nlp: Language, steps: int, path: Path) -> None:
+    """Say what a training could not learn from, and if it may have been too short."""
+    for name, pipe in nlp.pipeline:
+        if isinstance(pipe, CrossnerNER) and (lost := pipe.describe_lost()):
+            print(f"{name}: {lost}")
+    fit = _measure_fit(nlp, path)
+    if fit < LEAST_FIT:
+        msg.warn(Warnings.CNW15.format(steps=steps, fit=fit, more=2 * steps))
 
 
 def _measure_fit(nlp: Language, path: Path) -> float:
     """Compute F1 on the first labelled docs that a pipeline was trained on."""
     docs = read_docs(path, nlp.vocab)
     labelled = (doc for doc in docs if (view := get_view(doc)) is None or view.labelled)
-    examples = [make_input(nlp, doc, gold_tokens=True) for doc in islice(labelled, MONITORED)]
+    examples = map(make_example, islice(labelled, MONITORED))
     return nlp.evaluate(examples)["ents_f"] or 0.0
 
 
@@ -385,7 +392,7 @@ def _annotate(stage: Stage, job: Job, place: Place, folder: Path) -> dict[str, A
     *teachers, data = stage.needs
     seen = find_languages(place(data) / DOCS)
     settings = dict(stage.settings["annotate"])
-    bias = settings.pop("bias", 0.0)
+    bias = settings.pop("bias")
     gains = [gain for teacher in teachers for gain in _read_bias_gains(place(teacher))]
     if bias and gains and max(gains) < LEAST_BIAS_GAIN:
         bias = 0.0
@@ -398,7 +405,7 @@ def _annotate(stage: Stage, job: Job, place: Place, folder: Path) -> dict[str, A
         for name, langs, value in (("seen", found & seen, 0.0), ("unseen", found - seen, bias)):
             if langs:
                 parts[f"{number}-{name}"] = path, lang, langs, value
-    # students read all that is there, also what an interrupted run of other settings has left
+    # students read the whole folder, with what an interrupted run with other settings has left
     for left in folder.iterdir() if folder.exists() else ():
         if left.name not in parts:
             remove(left)

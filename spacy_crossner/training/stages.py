@@ -47,7 +47,7 @@ class Inputs:
         return {
             "source": [fingerprint(path) for path in self.source],
             "dev": fingerprint(self.dev),
-            # the name of one on the hub
+            # an encoder on the hub only has a name
             "encoder": fingerprint(self.encoder) if self.encoder.exists() else str(self.encoder),
             "views": [fingerprint(path) for path in self.views],
             "target": [[fingerprint(path), lang] for path, lang in self.target.items()],
@@ -77,9 +77,13 @@ class Job:
     changes: dict[str, Any] = field(default_factory=dict)
     gpu_id: int = -1
 
+    def get_settings(self, recipe: Recipe, *, student: bool) -> dict[str, Any]:
+        """Get the settings that replace those of a training's config."""
+        return {**recipe.set, **(recipe.student if student else {}), **self.changes}
+
     def count_steps(self, recipe: Recipe, *, student: bool) -> int:
         """Get the optimizer steps of a training."""
-        settings = {**recipe.set, **(recipe.student if student else {}), **self.changes}
+        settings = self.get_settings(recipe, student=student)
         if "training.max_steps" in settings:
             return settings["training.max_steps"]
         if student and self.student_steps:
@@ -133,7 +137,8 @@ def plan(job: Job) -> list[Stage]:
         raise CrossnerError(Errors.CN654.format(name=recipe.name))
     stages: list[Stage] = []
     teachers = _plan_teachers(job, stages)
-    annotate = recipe.annotate
+    # without one, the annotation would take the bias of the teacher's calibration
+    annotate = {"bias": 0.0, **recipe.annotate}
     for number in range(1, rounds + 1):
         data, ending = _find_data(teachers[0]), _number(number)
         settings = {
@@ -151,9 +156,8 @@ def plan(job: Job) -> list[Stage]:
         names = (f"student{ending}", last)
         stages += _plan_training(job, recipe, names, data, annotated, teachers[0])
         teachers = [stages[-1]]
-        if "bias" in annotate:
-            # a student has learned its teacher's bias, and hands it on
-            annotate = {**annotate, "bias": 0.0}
+        # a student has learned its teacher's bias, and hands it on
+        annotate = {**annotate, "bias": 0.0}
     return stages
 
 
@@ -218,18 +222,18 @@ def _plan_training(
     """Plan a training stage and the calibration that follows it, or several whose weights are
     averaged in between."""
     start = teacher if teacher is not None and recipe.continue_from_teacher else None
-    student = recipe.student if annotated is not None else {}
+    student = annotated is not None
     settings = {
-        "steps": job.count_steps(recipe, student=annotated is not None),
+        "steps": job.count_steps(recipe, student=student),
         "encoder": job.inputs.prints["encoder"],
         "config": fingerprint(recipe.config),
-        "set": {**recipe.set, **student, **job.changes},
+        "set": job.get_settings(recipe, student=student),
         "data": data.key,
         "annotated": annotated and annotated.key,
         "start": start and start.key,
     }
     needs = tuple(stage for stage in (data, annotated, start) if stage is not None)
-    count = recipe.students if annotated is not None else 1
+    count = recipe.students if student else 1
     stages = []
     for number in range(count):
         own = {"seed": job.seed + number * SEED_STEP, **settings}

@@ -43,7 +43,7 @@ FEW = 20
 # Maximum columns after the token of a row that looks like a comment.
 MOST = 3
 
-# behind a number, it is a token
+# after the number of a token, -DOCSTART- is a token
 _DOCSTART = re.compile(r"\s*(?!\d+\s)(\S+\s+)?-DOCSTART-(\s|$)")
 _KEY = re.compile(r"#\s*[\w.:-]+\s*=")
 # a token such as #a=b
