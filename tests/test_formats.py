@@ -361,6 +361,11 @@ DAMAGED: dict[str, tuple[dict[str, str], str, str]] = {
         "CN925",
         "line 5",
     ),
+    "webanno_unnamed": (
+        {"a.tsv": "#FORMAT=WebAnno TSV 3.3\n#T_SP=a.A|x\n\n#Text=a\n1-1\t0-1\ta\t*[1]\n"},
+        "CN246",
+        "line 5",
+    ),
     "old_mac": ({"a.iob2": "Lyon\tB-LOC\rslept\tO\r\rBonn\tB-LOC\r"}, "CN900", "a.iob2"),
     "return_inside": ({"a.iob2": "Ly\ron\tB-LOC\nslept\tO\n"}, "CN900", "line 1"),
     "label_tab": ({"a.jsonl": GOOD.replace('"LOC"', r'"L\tC"')}, "CN912", r"'L\\tC'"),

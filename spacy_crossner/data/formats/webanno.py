@@ -126,9 +126,8 @@ def _collect(placed: Iterable[tuple[int, int, str]]) -> list[Mark]:
         for value in re.split(r"(?<!\\)\|", values):
             match = _VALUE.fullmatch(value)
             assert match is not None
-            label = _unescape(match[1])
-            if label != UNNAMED:
-                found.append((match[2] or f"row {number} {label}", start, end, label))
+            label = "" if match[1] == UNNAMED else _unescape(match[1])
+            found.append((match[2] or f"row {number} {label}", start, end, label))
     found.sort(key=lambda piece: piece[0])
     marks = []
     for _, members in groupby(found, key=lambda piece: piece[0]):
