@@ -31,6 +31,15 @@ def on_files(files: Any, config: Any) -> Any:
     return files
 
 
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Make a link that leads outside of the site plain text: spaCy writes it into project.md.
+
+    markdown (str): A page.
+    RETURNS (str): The page without the link.
+    """
+    return markdown.replace("[`project.yml`](project.yml)", "`project.yml`")
+
+
 def write_page(path: Path) -> str:
     """Convert a notebook to Markdown.
 

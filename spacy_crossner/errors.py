@@ -723,7 +723,8 @@ class Errors(metaclass=_Coded):
     )
     CN522 = "{path} has no entities, so its labels can't be compared. Give labelled source text."
     CN523 = (
-        "None of the {docs} docs of {path} was selected. Lower --min-certainty and --min-agreement."
+        "None of the {docs} docs of {path} was selected. Lower --min-certainty and "
+        "--min-agreement, or raise --share."
     )
 
     CN530 = (

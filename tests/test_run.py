@@ -9,11 +9,13 @@ import numpy
 import pytest
 import spacy
 import srsly
+import torch
 from spacy.cli.train import train as spacy_train
 from typer.testing import CliRunner
 
 from benchmarks.benchmark import Setup
 from spacy_crossner import cli
+from spacy_crossner.cli.options import make_execution
 from spacy_crossner.data.sample import make_corpus
 from spacy_crossner.data.shards import read_docs, write_docs
 from spacy_crossner.data.view import View, get_view, set_view
@@ -80,6 +82,26 @@ def test_stages(job):
     assert twice[4:] == [*STUDENT, "calibrate-student", *second]
     biases = [s.settings["annotate"]["bias"] for s in rounds if s.kind == "annotate"]
     assert biases == [1.0, 0.0]
+
+
+def test_students_read_what_was_selected(job, tmp_path):
+    text = tmp_path / "de.txt"
+    text.write_text("Das ist Berlin.\n" * 4, encoding="utf8")
+    inputs = replace(job.inputs, target={text: "de"})
+    recipe = replace(job.recipe, select={"share": 0.5, "balance": False})
+    half = replace(job, recipe=recipe, inputs=inputs)
+    stages = plan(half)
+    names = ["data", "teacher", CALIBRATED, "annotate", "annotate-select", *STUDENT, "calibrate"]
+    assert [stage.name for stage in stages] == names
+    assert stages[4].key != plan(replace(half, seed=1))[4].key
+    (command,) = describe_stage(stages[4], half, lambda stage: tmp_path / stage.name)
+    annotated, chosen = tmp_path / "annotate", tmp_path / "annotate-select"
+    assert command.endswith(f"crossner select {annotated} {chosen} --share 0.5 --seed 0")
+    train(half, tmp_path, quiet=True)
+    counts = srsly.read_json(chosen / "stage.json")["result"]["de"]
+    assert (counts["docs"], counts["behind"], counts["kept"]) == (4, 2, 2)
+    read = spacy.util.load_config(tmp_path / "student" / "config.cfg")["paths"]["train"]
+    assert read == f"{tmp_path / 'data' / 'train.spacy'},{chosen}"
 
 
 def test_several_teachers(job, tmp_path):
@@ -439,7 +461,27 @@ def test_dry_run(job, corpus, tmp_path, tiny_encoder):
     assert not out.exists()
 
 
+def test_threads_hold_in_the_main_process():
+    before = torch.get_num_threads()
+    try:
+        assert make_execution("local", 1, None, "", 0.0).threads == 1
+        assert torch.get_num_threads() == before
+        assert make_execution("local", 1, before + 1, "", 0.0).threads == before + 1
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("views", [{"target": "labels"}, {"translation": "sometimes"}])
 def test_recipes_are_checked(views):
     with pytest.raises(ValueError, match="is not one of"):
         Recipe("x", Path("x"), views=views)
+
+
+def test_selections_of_recipes_are_checked():
+    with pytest.raises(ValueError, match=r"select: 'most' is not one of balance, .*share"):
+        Recipe("x", Path("x"), select={"most": 3})
+    with pytest.raises(CrossnerError, match=r"CN112.*share.*1\.5"):
+        Recipe("x", Path("x"), select={"share": 1.5})
+    with pytest.raises(CrossnerError, match=r"CN521"):
+        Recipe("x", Path("x"), select={"balance": True})

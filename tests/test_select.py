@@ -84,6 +84,26 @@ def test_limits_are_the_least_that_is_kept(tmp_path):
         assert report["de"].kept == 21 - i
 
 
+def test_the_most_certain_of_each_language_and_label(tmp_path):
+    docs = [make_doc(f"loc{i}", ["B-LOC"], certainty=0.5 + i / 20) for i in range(4)]
+    docs += [make_doc(f"per{i}", ["B-PER", "B-PER"], certainty=i / 20) for i in range(3)]
+    docs += [make_doc(f"none{i}", ["O"], certainty=0.9) for i in range(40)]
+    docs += [make_doc("both", ["B-PER", "B-LOC"], certainty=0.4)]
+    docs += [make_doc("zh", ["B-LOC"], lang="zh", certainty=0.1)]
+    corpus = make_corpus(tmp_path / "annotated", docs)
+    report = select(corpus, tmp_path / "out.spacy", share=0.5)
+    names = read_names(tmp_path / "out.spacy")
+    # "both" is the first of the persons, and the last of the places
+    assert [name for name in names if "none" not in name] == ["loc1", "loc2", "loc3", "per2", "zh"]
+    assert (report["de"].behind, report["de"].kept, report["zh"].kept) == (24, 24, 1)
+    # chance decides between the docs without names
+    assert names != read_names(corpus)[: len(names)]
+    select(corpus, tmp_path / "again.spacy", share=0.5)
+    assert read_names(tmp_path / "again.spacy") == names
+    select(corpus, tmp_path / "other.spacy", share=0.5, seed=1)
+    assert read_names(tmp_path / "other.spacy") != names
+
+
 def test_languages_are_balanced(corpus, tmp_path):
     report = select(corpus, tmp_path / "out.spacy", per_language=6)
     assert (report["de"].kept, report["de"].spare, report["zh"].kept) == (6, 29, 4)

@@ -38,7 +38,7 @@ CODES = [c for table in (Errors, Warnings) for c in vars(table) if c.startswith(
 def site(tmp_path_factory):
     pytest.importorskip("material", reason="the extra docs is not installed")
     folder = tmp_path_factory.mktemp("site")
-    command = ["-m", "mkdocs", "build", "--strict", "-q", "-f", DOCS / "mkdocs.yml", "-d", folder]
+    command = ["-m", "mkdocs", "build", "--strict", "-f", DOCS / "mkdocs.yml", "-d", folder]
     done = subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return folder

@@ -7,7 +7,15 @@ import typer
 from wasabi import msg
 
 from spacy_crossner.cli.app import command, refuse, split_list
-from spacy_crossner.cli.options import ADDRESS, GPU_ID, GPUS, ON, THREADS, WORKERS
+from spacy_crossner.cli.options import (
+    ADDRESS,
+    GPU_ID,
+    GPUS,
+    ON,
+    OWN_THREADS,
+    WORKERS,
+    make_execution,
+)
 from spacy_crossner.errors import Errors
 
 
@@ -132,14 +140,14 @@ def annotate_cli(
     gpu_id: Annotated[int, GPU_ID] = -1,
     on: Annotated[str, ON] = "local",
     workers: Annotated[int, WORKERS] = 1,
-    threads: Annotated[int, THREADS] = 1,
+    threads: Annotated[Optional[int], OWN_THREADS] = None,
     address: Annotated[str, ADDRESS] = "",
     gpus_per_worker: Annotated[float, GPUS] = 0.0,
 ) -> None:
     """Annotate text with a teacher to train students on. An interrupted run continues."""
     from spacy_crossner.data.convert import parse_label_map
     from spacy_crossner.distil.annotate import annotate
-    from spacy_crossner.scale.execution import Execution, make_run
+    from spacy_crossner.scale.execution import make_run
 
     annotation = annotate(
         [teacher, *(more or [])],
@@ -166,7 +174,7 @@ def annotate_cli(
         restart=restart,
         allow_empty=allow_empty,
         gpu_id=0 if gpus_per_worker else gpu_id,
-        run=make_run(Execution(on, workers, threads, address, gpus_per_worker)),
+        run=make_run(make_execution(on, workers, threads, address, gpus_per_worker)),
     )
     for message, count in annotation.survey.problems.items():
         msg.warn(f"{count} lines were skipped: {message}")
@@ -193,6 +201,13 @@ def select_cli(
     min_agreement: Annotated[
         float, typer.Option(help="Minimum agreement of the teachers, or passes, on a text.")
     ] = 0.0,
+    share: Annotated[
+        float,
+        typer.Option(
+            help="Share of each language's texts with each label, and of those without any, that "
+            "is kept: the most certain."
+        ),
+    ] = 1.0,
     per_language: Annotated[
         int, typer.Option(min=0, help="Maximum number of texts per language, 0 for all.")
     ] = 0,
@@ -233,6 +248,7 @@ def select_cli(
             "--per-language": per_language,
             "--min-certainty": min_certainty,
             "--min-agreement": min_agreement,
+            "--share": share if share != 1.0 else None,
             "--source": source,
             "--seed": seed,
             "--report": report,
@@ -252,6 +268,7 @@ def select_cli(
         out,
         min_certainty=min_certainty,
         min_agreement=min_agreement,
+        share=share,
         per_language=per_language,
         balance=balance,
         source=source,

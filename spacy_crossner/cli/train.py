@@ -7,7 +7,15 @@ import typer
 from wasabi import msg
 
 from spacy_crossner.cli.app import command
-from spacy_crossner.cli.options import ADDRESS, GPU_ID, GPUS, ON, THREADS, WORKERS
+from spacy_crossner.cli.options import (
+    ADDRESS,
+    GPU_ID,
+    GPUS,
+    ON,
+    OWN_THREADS,
+    WORKERS,
+    make_execution,
+)
 
 
 @command("train", "Training")
@@ -89,14 +97,13 @@ def train_cli(
     gpu_id: Annotated[int, GPU_ID] = -1,
     on: Annotated[str, ON] = "local",
     workers: Annotated[int, WORKERS] = 1,
-    threads: Annotated[int, THREADS] = 1,
+    threads: Annotated[Optional[int], OWN_THREADS] = None,
     address: Annotated[str, ADDRESS] = "",
     gpus_per_worker: Annotated[float, GPUS] = 0.0,
 ) -> None:
     """Run a recipe: teacher, annotation, student and calibration. Finished stages are kept."""
     from dataclasses import replace
 
-    from spacy_crossner.scale.execution import Execution
     from spacy_crossner.training.data import parse_targets
     from spacy_crossner.training.describe import describe
     from spacy_crossner.training.recipes import find_recipe, parse_settings
@@ -120,7 +127,7 @@ def train_cli(
         only=stage or [],
         restart=restart,
         quiet=quiet,
-        execution=Execution(on, workers, threads, address, gpus_per_worker),
+        execution=make_execution(on, workers, threads, address, gpus_per_worker),
     )
     if result.exists():
         msg.good(f"The pipeline is in {result}")

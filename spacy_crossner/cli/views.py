@@ -7,7 +7,7 @@ import typer
 from wasabi import msg
 
 from spacy_crossner.cli.app import command, split_list
-from spacy_crossner.cli.options import ADDRESS, GPUS, ON, THREADS, WORKERS
+from spacy_crossner.cli.options import ADDRESS, GPUS, ON, OWN_THREADS, WORKERS, make_execution
 from spacy_crossner.errors import CrossnerError, Errors
 
 
@@ -239,13 +239,13 @@ def translate_cli(
     ] = 16,
     on: Annotated[str, ON] = "local",
     workers: Annotated[int, WORKERS] = 1,
-    threads: Annotated[int, THREADS] = 1,
+    threads: Annotated[Optional[int], OWN_THREADS] = None,
     address: Annotated[str, ADDRESS] = "",
     gpus_per_worker: Annotated[float, GPUS] = 0.0,
 ) -> None:
     """Translate a corpus and project its labels: each source sentence, then its translations."""
     from spacy_crossner.lexicon.codeswitch import parse_lexicons
-    from spacy_crossner.scale.execution import Execution, make_run
+    from spacy_crossner.scale.execution import make_run
     from spacy_crossner.tables import render_rows
     from spacy_crossner.translate.engines import EngineSettings
     from spacy_crossner.translate.run import describe, tabulate, translate
@@ -274,7 +274,7 @@ def translate_cli(
         cache=cache,
         report_path=report,
         progress=True,
-        run=make_run(Execution(on, workers, threads, address, gpus_per_worker)),
+        run=make_run(make_execution(on, workers, threads, address, gpus_per_worker)),
     )
     header, rows = tabulate(result)
     typer.echo(render_rows(header, rows))

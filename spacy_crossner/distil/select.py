@@ -57,6 +57,7 @@ class Kept:
     docs (int): Docs that there were.
     unsure (int): Docs left out because of their certainty.
     disputed (int): Docs left out because of the teachers' agreement.
+    behind (int): Docs left out because others with the same labels are more certain.
     spare (int): Docs left out because there were enough.
     kept (int): Docs that were chosen.
     tokens (int): Their annotated tokens.
@@ -69,6 +70,7 @@ class Kept:
     docs: int = 0
     unsure: int = 0
     disputed: int = 0
+    behind: int = 0
     spare: int = 0
     kept: int = 0
     tokens: int = 0
@@ -150,6 +152,7 @@ def select(
     *,
     min_certainty: float = 0.0,
     min_agreement: float = 0.0,
+    share: float = 1.0,
     per_language: int = 0,
     balance: bool = False,
     source: Optional[Path] = None,
@@ -163,6 +166,8 @@ def select(
     min_certainty (float): Least certainty of a doc: the F1 that the teachers expect of what they
         found in it.
     min_agreement (float): Least agreement of the teachers, or of the passes of one, on a doc.
+    share (float): How many of a language's docs with each label to keep, and of those without any:
+        the most certain. A doc with several labels is kept if it is among them for each.
     per_language (int): Most docs of each language. 0 keeps all.
     balance (bool): Where there are too many docs, prefer those whose labels are rare: rarer than in
         the source, or without one, rarer than others.
@@ -171,12 +176,14 @@ def select(
     shard_size (int): Docs per file, if `out` is a folder.
     RETURNS (dict[str, Kept]): What was chosen of each language.
     """
-    check_range("min_certainty", min_certainty, 0.0, 1.0)
-    check_range("min_agreement", min_agreement, 0.0, 1.0)
-    check_least("per_language", per_language, 0)
+    check_settings(
+        min_certainty=min_certainty,
+        min_agreement=min_agreement,
+        share=share,
+        per_language=per_language,
+        balance=balance,
+    )
     check_least("shard_size", shard_size)
-    if balance and not per_language:
-        raise CrossnerError(Errors.CN521)
     shards = find_shards(path)
     if out.resolve() in (file.resolve() for file in (path, *shards)):
         raise CrossnerError(Errors.CN213.format(path=out))
@@ -188,6 +195,10 @@ def select(
         for doc in read_docs(shard, Vocab()):
             judged.add(doc, shard)
     report, sure = _filter(judged, min_certainty, min_agreement)
+    if share < 1.0:
+        for lang, indices in sure.items():
+            sure[lang] = _take_best(judged, indices, share, random.Random(f"{seed} {lang}"))
+            report[lang].behind = len(indices) - len(sure[lang])
     chosen = set(_sample(judged, sure, report, per_language, balance, wanted, seed))
     if not chosen:
         raise CrossnerError(Errors.CN523.format(path=path, docs=len(judged)))
@@ -200,6 +211,23 @@ def select(
             row.drift = round(compare(found, wanted), 4)
             row.rate = round(found.rate / wanted.rate, 4)
     return report
+
+
+def check_settings(
+    *,
+    min_certainty: float = 0.0,
+    min_agreement: float = 0.0,
+    share: float = 1.0,
+    per_language: int = 0,
+    balance: bool = False,
+) -> None:
+    """Raise an error unless docs can be chosen by the settings of `select`."""
+    check_range("min_certainty", min_certainty, 0.0, 1.0)
+    check_range("min_agreement", min_agreement, 0.0, 1.0)
+    check_range("share", share, 0.0, 1.0)
+    check_least("per_language", per_language, 0)
+    if balance and not per_language:
+        raise CrossnerError(Errors.CN521)
 
 
 def _filter(
@@ -218,6 +246,23 @@ def _filter(
         else:
             passed[judged.lang(index)].append(index)
     return report, passed
+
+
+def _take_best(
+    judged: DocStats, indices: Sequence[int], share: float, rng: random.Random
+) -> list[int]:
+    """Choose the most certain docs with each label, and of those without any."""
+    groups: dict[str, list[int]] = {}
+    for index in indices:
+        for label in {*judged.entities(index)} or {""}:
+            groups.setdefault(label, []).append(index)
+    behind: set[int] = set()
+    for label in sorted(groups):
+        # chance decides between docs that are as certain
+        order = rng.sample(groups[label], len(groups[label]))
+        order.sort(key=judged.certainty, reverse=True)
+        behind.update(order[math.ceil(share * len(order)) :])
+    return [index for index in indices if index not in behind]
 
 
 def _sample(
@@ -313,13 +358,13 @@ def list_kept(report: Mapping[str, Kept]) -> tuple[tuple[str, ...], list[tuple]]
     RETURNS (tuple): The header and the rows, one for each language.
     """
     labels = sorted({label for row in report.values() for label in row.labels})
-    header = ("lang", "docs", "unsure", "disputed", "spare", "kept", *labels)
+    header = ("lang", "docs", "unsure", "disputed", "behind", "spare", "kept", *labels)
     compared = any(row.drift is not None for row in report.values())
     rows = []
     for lang, row in report.items():
         total = max(sum(row.labels.values()), 1)
         shares = (f"{row.labels[label]} ({row.labels[label] / total:.0%})" for label in labels)
-        cells = [lang, row.docs, row.unsure, row.disputed, row.spare, row.kept, *shares]
+        cells = [lang, row.docs, row.unsure, row.disputed, row.behind, row.spare, row.kept, *shares]
         if compared:
             cells += [f"{row.drift:.2f}", f"{row.rate:.2f}"]
         rows.append(tuple(cells))

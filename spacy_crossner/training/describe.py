@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from spacy_crossner.training.run import CONFIG, DOCS, LEAST_BIAS_GAIN, PIPELINE, find_averaged
 from spacy_crossner.training.stages import Job, Place, Stage
@@ -34,10 +35,13 @@ def describe(stage: Stage, job: Job, place: Place) -> list[str]:
     if stage.kind == "calibrate":
         paths = (place(stage.needs[0]) / PIPELINE, job.inputs.dev, folder / PIPELINE)
         return [f"{own} crossner calibrate {_join(paths)} --threshold"]
+    if stage.kind == "select":
+        settings = {**stage.settings["select"], "seed": stage.settings["seed"]}
+        (annotated,) = stage.needs
+        chosen = _join((place(annotated), folder))
+        return [f"{own} crossner select {chosen}{_list_options(settings)}"]
     annotate = stage.settings["annotate"]
-    options = "".join(
-        f" --{key.replace('_', '-')} {shlex.quote(str(value))}" for key, value in annotate.items()
-    )
+    options = _list_options(annotate)
     first, *others = (place(need) / PIPELINE for need in stage.needs[:-1])
     options = "".join(f" --teacher {shlex.quote(str(other))}" for other in others) + options
     notes = []
@@ -51,6 +55,15 @@ def describe(stage: Stage, job: Job, place: Place) -> list[str]:
         f" --lang {lang or 'xx'}{options} --seed {job.seed}{gpu}"
         for number, (path, lang) in enumerate(job.inputs.target.items(), start=1)
     ]
+
+
+def _list_options(settings: dict[str, Any]) -> str:
+    options = ""
+    for key, value in settings.items():
+        if value is not False:
+            options += f" --{key.replace('_', '-')}"
+            options += "" if value is True else f" {shlex.quote(str(value))}"
+    return options
 
 
 def _join(paths: Sequence[Path]) -> str:

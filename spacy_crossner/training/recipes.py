@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from functools import cache
+from inspect import signature
 from pathlib import Path
 from typing import Any, Optional
 
@@ -16,6 +17,7 @@ from thinc.api import Config
 
 from spacy_crossner.data.view import View
 from spacy_crossner.distil.annotator import Settings
+from spacy_crossner.distil.select import check_settings
 from spacy_crossner.errors import CrossnerError, Errors
 
 PACKAGE = Path(__file__).parent.parent
@@ -29,6 +31,7 @@ VIEW_KINDS = ("translation", "codeswitch")
 HEADS = ("token_label_ner", "token_pair_ner")
 # Settings of the annotation that a recipe may have; the run knows the others.
 ANNOTATION = {item.name for item in fields(Settings)} - {"teachers", "seed"}
+SELECTION = {*signature(check_settings).parameters}
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class Recipe:
     rounds (int): How often target text is annotated and a student trained on it.
     annotate (Dict[str, Any]): Settings of the annotation. `bias` holds for languages in which the
         teacher was trained on no labels, if it brings the teacher more entities.
+    select (Dict[str, Any]): Settings of the selection that follows; without any, students train on
+        all that was annotated.
     student (Dict[str, Any]): Settings that replace the config's in those rounds.
     continue_from_teacher (bool): Whether students start from their teacher's weights.
     steps (float): Factor on the number of steps of each training.
@@ -65,6 +70,7 @@ class Recipe:
     set: dict[str, Any] = field(default_factory=dict)
     rounds: int = 0
     annotate: dict[str, Any] = field(default_factory=dict)
+    select: dict[str, Any] = field(default_factory=dict)
     student: dict[str, Any] = field(default_factory=dict)
     continue_from_teacher: bool = False
     steps: float = 1.0
@@ -81,12 +87,12 @@ class Recipe:
                 raise ValueError(f"'{use}' is not one of {', '.join(USES)}")
         if not isinstance(self.rounds, int) or self.rounds < 0:
             raise ValueError("rounds must be a whole number, at least 0")
-        unknown = sorted(set(self.annotate) - ANNOTATION)
-        if unknown:
-            raise ValueError(
-                f"annotate: '{unknown[0]}' is not one of {', '.join(sorted(ANNOTATION))}"
-            )
+        for key, known in (("annotate", ANNOTATION), ("select", SELECTION)):
+            unknown = sorted(set(getattr(self, key)) - known)
+            if unknown:
+                raise ValueError(f"{key}: '{unknown[0]}' is not one of {', '.join(sorted(known))}")
         Settings((), **self.annotate)
+        check_settings(**self.select)
         if self.teachers and not self.rounds:
             raise ValueError(f"it has no rounds in which '{self.teachers[0].name}' could teach")
 
@@ -216,7 +222,7 @@ def _resolve(name: str, entries: dict[str, dict[str, Any]], seen: tuple = ()) ->
     if like is None:
         return own
     settings = _resolve(like, entries, (*seen, name))
-    for key in ("set", "student", "annotate", "views"):
+    for key in ("set", "student", "annotate", "select", "views"):
         settings[key] = {**settings.get(key, {}), **own.pop(key, {})}
     return {**settings, **own}
 

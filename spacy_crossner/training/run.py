@@ -32,6 +32,7 @@ from spacy_crossner.data.shards import read_docs, write_docs
 from spacy_crossner.data.view import get_view
 from spacy_crossner.distil.annotate import annotate, find_text_languages
 from spacy_crossner.distil.manifest import Tally
+from spacy_crossner.distil.select import select, to_json
 from spacy_crossner.errors import CrossnerError, Errors, Warnings
 from spacy_crossner.files import remove, scratch_beside, write_json
 from spacy_crossner.pipeline.ner import CrossnerNER
@@ -250,6 +251,9 @@ def run_stage(stage: Stage, job: Job, place: Place, *, quiet: bool = False) -> N
             students, teacher = find_averaged(stage, place)
             share = stage.settings["teacher_share"]
             average_pipelines(students, scratch / PIPELINE, teacher, share)
+        elif stage.kind == "select":
+            settings = {"seed": stage.settings["seed"], **stage.settings["select"]}
+            result = to_json(select(place(stage.needs[0]), scratch, **settings))
         else:
             trained = place(stage.needs[0]) / PIPELINE
             found = calibrate_pipeline(
@@ -302,7 +306,8 @@ def make_config(stage: Stage, job: Job, place: Place) -> Config:
     place (Place): Says where the folders of stages are.
     RETURNS (Config): The config, without open references to other values.
     """
-    data, annotated, start = (stage.find(kind) for kind in ("data", "annotate", "calibrate"))
+    data, start = stage.find("data"), stage.find("calibrate")
+    annotated = stage.find("select") or stage.find("annotate")
     assert data is not None
     paths = [place(data) / DOCS, *([place(annotated)] if annotated is not None else [])]
     steps = stage.settings["steps"]

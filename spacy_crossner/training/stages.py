@@ -98,7 +98,7 @@ class Stage:
     """One step of a run, which fills a folder.
 
     name (str): Its name.
-    kind (str): What it does: "data", "train", "average", "calibrate" or "annotate".
+    kind (str): What it does: "data", "train", "average", "calibrate", "annotate" or "select".
     recipe (Recipe): The recipe that it follows.
     settings (Dict[str, Any]): All that decides its result, in plain values.
     needs (Tuple[Stage, ...]): The stages whose results it reads: a training its data, and perhaps
@@ -106,7 +106,7 @@ class Stage:
     """
 
     name: str
-    kind: Literal["data", "train", "average", "calibrate", "annotate"]
+    kind: Literal["data", "train", "average", "calibrate", "annotate", "select"]
     recipe: Recipe
     settings: dict[str, Any]
     needs: tuple["Stage", ...] = ()
@@ -151,6 +151,10 @@ def plan(job: Job) -> list[Stage]:
         needs = (*teachers, data)
         annotated = Stage(f"annotate{ending}", "annotate", recipe, settings, needs)
         stages.append(annotated)
+        if recipe.select:
+            chosen = {"annotated": annotated.key, "select": recipe.select, "seed": job.seed}
+            annotated = Stage(f"annotate-select{ending}", "select", recipe, chosen, (annotated,))
+            stages.append(annotated)
         data = _plan_data(job, recipe, "student-data", stages)
         last = "calibrate" if number == rounds else f"calibrate-student{ending}"
         names = (f"student{ending}", last)
