@@ -390,7 +390,7 @@ class Errors(metaclass=_Coded):
         "label-studio for a .json file or --to brat for a folder."
     )
     CN212 = "Can't write {path}: {folder} is a file, not a folder. Choose another output."
-    CN213 = "The output {path} would replace an input. Choose another output."
+    CN213 = "The output {path} would replace an input or lie inside it. Choose another output."
     CN214 = "'{pair}' does not rename a label. Write OLD=NEW,OLD=NEW with each label once."
     CN217 = (
         "{path} can't be read: it is damaged or not a .spacy file ({problem}). Re-create it with "
@@ -871,6 +871,14 @@ class Errors(metaclass=_Coded):
     CN655 = (
         "{count} of {total} runs failed: {failures}. The other runs are finished. Fix the cause "
         "and run the command again; only what is missing is run."
+    )
+    CN660 = (
+        "The recipe '{name}' has {steps} training steps. Give a whole number of at least 1 with "
+        "--steps, or as training.max_steps in its config."
+    )
+    CN661 = (
+        "The output folder {folder} has a comma in its path, which separates corpora in "
+        "paths.train. Choose another folder."
     )
     CN656 = "Trainings run in several processes only on Ray. Add --on ray."
     CN658 = "{path} is not a file of recipes: {problem}. Compare it with configs/recipes.yml."

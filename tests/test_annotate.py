@@ -265,6 +265,13 @@ def test_processes_change_nothing(teachers, texts, tmp_path):
     assert read_bytes(tmp_path / "one") == read_bytes(tmp_path / "two")
 
 
+def test_weights_that_are_taken_away_are_another_setting(teachers, texts, tmp_path):
+    both = [str(teachers["token_label_ner"]), str(teachers["token_pair_ner"])]
+    annotate(both, texts, tmp_path / "out", scheme="bio", weights=[2.0, 1.0])
+    with pytest.raises(CrossnerError, match=r"CN505.*weights was \[2.*is now None"):
+        annotate(both, texts, tmp_path / "out", scheme="bio")
+
+
 def test_other_settings_need_another_folder_or_a_restart(teachers, texts, tmp_path):
     out, teacher = tmp_path / "out", [str(teachers["token_label_ner"])]
     annotate(teacher, texts, out)
@@ -414,7 +421,7 @@ def test_teachers_with_other_labels(teachers, texts, tiny_encoder, tmp_path):
 
 
 def test_labels_are_reconciled():
-    assert choose_labels([("PER", "LOC")], "same") == ("PER", "LOC")
+    assert choose_labels([("PER", "LOC")], "same") == ("LOC", "PER")
     assert choose_labels([("PER", "LOC"), ("LOC", "PER")], "same") == ("LOC", "PER")
     assert choose_labels([("PER", "LOC"), ("LOC", "DATE")], "union") == ("DATE", "LOC", "PER")
     assert choose_labels([("PER", "LOC"), ("LOC", "DATE")], "common") == ("LOC",)
@@ -525,6 +532,10 @@ def test_outputs_that_hold_something_else(teachers, texts, tmp_path):
     assert not list((tmp_path / "killed").glob(".*"))
     with pytest.raises(CrossnerError, match=r"CN213"):
         annotate(teacher, tmp_path, tmp_path)
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "de.txt").write_text("Das ist Berlin.\n", encoding="utf8")
+    with pytest.raises(CrossnerError, match=r"CN213.*lie inside"):
+        annotate(teacher, tmp_path / "texts", tmp_path / "texts" / "out")
     broken = tmp_path / "broken"
     annotate(teacher, texts, broken)
     (broken / MANIFEST).write_text('{"settings": 1}', encoding="utf8")

@@ -1,5 +1,6 @@
 """The contrastive components: what they contrast, what reaches the encoder, what they cost."""
 
+import pickle
 import warnings
 
 import numpy
@@ -420,6 +421,8 @@ def test_hidden_layer(tiny_encoder, name):
     optimizer = start(nlp, examples)
     assert nlp.update(examples, sgd=optimizer, losses={})[name] > 0
     assert project(nlp, name, [examples[0].predicted]).shape == (1, 5)
+    copied = pickle.loads(pickle.dumps(nlp.get_pipe(name).model))
+    assert copied.get_ref("head").get_dim("nO") == 5
 
 
 # ---- a component like others ----------------------------------------------------------------

@@ -74,6 +74,9 @@ def test_auto_asks_the_machine(monkeypatch):
         assert resolve("auto", CPU) == expected
         assert resolve("float32", CPU) == torch.float32
         assert resolve("bfloat16", CPU) == torch.bfloat16
+    monkeypatch.setenv("SPACY_CROSSNER_PRECISION", "bf16")
+    with pytest.raises(CrossnerError, match=r"CN207.*SPACY_CROSSNER_PRECISION.*bfloat16"):
+        resolve("auto", CPU)
     monkeypatch.setenv("SPACY_CROSSNER_PRECISION", "bfloat16")
     assert resolve("auto", CPU) == torch.bfloat16
     monkeypatch.undo()

@@ -34,13 +34,14 @@ from spacy_crossner.report.compare import (
     measure_reliability,
 )
 from spacy_crossner.report.evaluate import evaluate, find_tests
-from spacy_crossner.report.names import language_name
+from spacy_crossner.report.names import join_langs, language_name
 from spacy_crossner.report.render import choose_examples, describe_pair, render_sentence
 from spacy_crossner.report.report import Scored, read_logs, read_metrics, report, same_tests
 from spacy_crossner.report.score import choose_nested
 from spacy_crossner.report.sections import (
     MAX_ERRORS,
     choose_errors,
+    list_next_steps,
     mean_losses,
     name_test,
     show_confusion,
@@ -455,6 +456,13 @@ def test_names_of_languages_and_tests():
     assert name_test("de-news", "de") == "German (news)"
     assert name_test("wiki", "de") == "German (wiki)"
     assert name_test("wiki", "xx") == "wiki"
+
+
+def test_language_of_a_file_and_wheels_of_its_languages():
+    assert (join_langs(["de", "de"]), join_langs(["de", "ar"])) == ("de", "xx")
+    sentences = [Compared(lang, "ltr", "x", []) for lang in ("de", "news", "ar", "de", "xx")]
+    (_, (_, command)) = list_next_steps("model", ["tests"], sentences)["next"]
+    assert "--languages de,ar " in command
 
 
 def test_sections_without_content():

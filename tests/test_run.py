@@ -478,6 +478,24 @@ def test_recipes_are_checked(views):
         Recipe("x", Path("x"), views=views)
 
 
+def test_steps_and_folders_that_can_not_be(job, tmp_path):
+    with pytest.raises(CrossnerError, match=r"CN661.*a,b"):
+        train(job, tmp_path / "a,b")
+    for steps in (0, 1.5):
+        changes = {**job.changes, "training.max_steps": steps}
+        with pytest.raises(CrossnerError, match=r"CN660.*'crossner'.*--steps"):
+            plan(replace(job, changes=changes))
+    assert train(job, tmp_path / "out", only=["data"], quiet=True) == tmp_path / "out" / "data"
+
+
+def test_teachers_of_recipes_have_weights():
+    teachers = (RECIPES["baseline"], RECIPES["crossner"])
+    weighted = replace(RECIPES["crossner"], teachers=teachers, annotate={"weights": [2.0, 1.0]})
+    assert weighted.annotate["weights"] == [2.0, 1.0]
+    with pytest.raises(CrossnerError, match="CN535"):
+        replace(RECIPES["crossner"], annotate={"weights": [2.0, 1.0]})
+
+
 def test_selections_of_recipes_are_checked():
     with pytest.raises(ValueError, match=r"select: 'most' is not one of balance, .*share"):
         Recipe("x", Path("x"), select={"most": 3})

@@ -189,6 +189,8 @@ def test_inputs_are_checked(corpus, tmp_path):
         select(tmp_path / "no", tmp_path / "out")
     with pytest.raises(CrossnerError, match=r"CN213"):
         select(corpus, corpus)
+    with pytest.raises(CrossnerError, match=r"CN213.*lie inside"):
+        select(corpus, corpus / "chosen")
     doc = make_doc("s", ["O"])
     plain = make_corpus(tmp_path / "plain.spacy", [doc], 0)
     with pytest.raises(CrossnerError, match=r"CN522.*plain.spacy"):

@@ -167,6 +167,10 @@ def test_entities_go_on_in_scripts_without_spaces():
     assert find_glued(doc, numpy.arange(6)).tolist() == [False, True, False, False, False, True]
     assert find_glued(doc, numpy.array([0, 2, 5])).tolist() == [False, False, True]
     assert find_glued(Doc(vocab), numpy.array([], dtype=int)).tolist() == []
+    # vowel signs and tone marks are no letters, but go on like them; digits do not
+    words = ["เชียงใหม่", "ใหญ่", "ភ្នំ", "ពេញ", "5", "ปี"]
+    doc = Doc(vocab, words=words, spaces=[False] * 6)
+    assert find_glued(doc, numpy.arange(6)).tolist() == [False, True, True, True, False, False]
     probs = numpy.array([[0.1, 0.6, 0.3], [0.2, 0.7, 0.1], [0.2, 0.7, 0.1]])
     joined = join_labels(probs, numpy.array([False, True, False]))
     numpy.testing.assert_allclose(joined.sum(axis=1), 1.0)

@@ -129,10 +129,7 @@ def train_cli(
         quiet=quiet,
         execution=make_execution(on, workers, threads, address, gpus_per_worker),
     )
-    if result.exists():
-        msg.good(f"The pipeline is in {result}")
-    else:
-        msg.good(f"The result is in {result.parent}")
+    msg.good(f"The result is in {result}")
 
 
 @command("average", "Training")

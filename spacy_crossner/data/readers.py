@@ -188,14 +188,15 @@ def draw_views(group: Group, most: int, rng: random.Random) -> Group:
     return [doc for i, doc in enumerate(group) if i not in left_out]
 
 
-def make_example(reference: Doc) -> Example:
+def make_example(reference: Doc, vocab: Optional[Vocab] = None) -> Example:
     """Make an example whose predicted doc has the tokens and the view of its reference.
 
     reference (Doc): The annotated doc.
+    vocab (Optional[Vocab]): That of the predicted doc; by default that of the reference.
     RETURNS (Example): The example.
     """
     predicted = Doc(
-        reference.vocab,
+        vocab or reference.vocab,
         words=[token.text for token in reference],
         spaces=None
         if reference.has_unknown_spaces

@@ -155,7 +155,9 @@ def annotate(
     with ExitStack() as stack:
         path = stack.enter_context(as_file(texts))
         files = find_texts(path)
-        if out.resolve() in (path.resolve(), *path.resolve().parents):
+        # neither may hold the other: the texts would be replaced, or the output read as texts
+        own, given = out.resolve(), path.resolve()
+        if given.is_relative_to(own) or own.is_relative_to(given):
             raise CrossnerError(Errors.CN213.format(path=out))
         annotator = load_annotator(chosen, iter_texts(files, lang, langs))
         known = survey(files, lang, langs)

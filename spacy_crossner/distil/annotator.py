@@ -291,9 +291,8 @@ def choose_labels(
         and other entities count as outside; "union" takes all labels, each from the teachers that
         know it.
     student (Sequence[str]): The labels of the student, where they are decided already.
-    RETURNS (tuple[str, ...]): The labels; where teachers differ, sorted as students sort theirs.
+    RETURNS (tuple[str, ...]): The labels, sorted as students sort theirs.
     """
-    first = sets[0]
     if student:
         if not set(student).intersection(*[set().union(*sets)]):
             raise CrossnerError(
@@ -302,8 +301,6 @@ def choose_labels(
                 )
             )
         return tuple(sorted(set(student)))
-    if all(labels == first for labels in sets):
-        return first
     everything = set().union(*sets)
     shared = everything.intersection(*sets)
     if how == "same" and shared != everything:

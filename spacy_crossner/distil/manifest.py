@@ -147,8 +147,8 @@ def _go_on(folder: Path, settings: dict[str, Any]) -> Manifest:
     manifest = read_manifest(folder)
     # as they come out of the file: srsly rounds numbers
     settings = cast(dict[str, Any], srsly.json_loads(srsly.json_dumps(settings)))
-    for name, value in settings.items():
-        old = manifest.settings.get(name)
+    for name in dict.fromkeys((*settings, *manifest.settings)):
+        old, value = manifest.settings.get(name), settings.get(name)
         if old != value:
             raise CrossnerError(
                 Errors.CN505.format(path=folder, setting=name, old=_short(old), new=_short(value))

@@ -130,7 +130,7 @@ def load_teacher(
     bias (Optional[float]): Its bias from now on; None leaves what calibration chose.
     reading (Optional[Reading]): How to read the entities of a pipeline without one of our
         components. None refuses such a pipeline.
-    RETURNS (AnyTeacher): The teacher. A pipeline that was given is not changed.
+    RETURNS (AnyTeacher): The teacher. Of a pipeline that was given, only `max_length` is changed.
     """
     nlp = _copy(model) if isinstance(model, Language) else load_pipeline(model)
     name = model.meta["name"] if isinstance(model, Language) else str(model)

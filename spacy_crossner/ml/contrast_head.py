@@ -1,6 +1,7 @@
 """What the contrastive components train: projections of token vectors, or of their means."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, cast
 
 import numpy
@@ -46,15 +47,7 @@ def ContrastHead(  # noqa: N802 (a Thinc layer)
     hidden (Optional[int]): Width of a hidden layer. Without one the projection is linear.
     RETURNS (Model[Items, Floats2d]): The model. Its output has shape (n_items, nO).
     """
-
-    def build(n_in: int, n_out: int) -> "nn.Module":
-        from torch import nn
-
-        if hidden is None:
-            return nn.Linear(n_in, n_out)
-        return nn.Sequential(nn.Linear(n_in, hidden), nn.GELU(), nn.Linear(hidden, n_out))
-
-    head = LazyTorch("projection", build)
+    head = LazyTorch("projection", partial(_build, hidden))
     head.set_dim("nO", nO)
     # the argument and ref are called tok2vec because `nlp.replace_listeners` looks for that name
     return Model(
@@ -64,6 +57,14 @@ def ContrastHead(  # noqa: N802 (a Thinc layer)
         layers=[tok2vec, head],
         refs={"tok2vec": tok2vec, "head": head},
     )
+
+
+def _build(hidden: Optional[int], n_in: int, n_out: int) -> "nn.Module":
+    from torch import nn
+
+    if hidden is None:
+        return nn.Linear(n_in, n_out)
+    return nn.Sequential(nn.Linear(n_in, hidden), nn.GELU(), nn.Linear(hidden, n_out))
 
 
 def build_projection(model: Model, n_in: int) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional, cast
+from unicodedata import category
 
 import numpy
 from spacy import registry
@@ -320,7 +321,15 @@ def find_glued(doc: Doc, starts: numpy.ndarray) -> numpy.ndarray:
     spaced, is_alpha = doc.to_array([SPACY, IS_ALPHA]).reshape(-1, 2).astype(bool).T
     glued = numpy.zeros((len(doc),), dtype=bool)
     glued[1:] = ~spaced[:-1] & is_alpha[:-1] & is_alpha[1:]
+    # words with vowel signs or tone marks, as in Thai, are not "alpha"
+    for i in numpy.flatnonzero(~spaced[:-1] & ~glued[1:]).tolist():
+        glued[i + 1] = _is_letter(doc[i].text[-1:]) and _is_letter(doc[i + 1].text[:1])
     return glued[starts]
+
+
+def _is_letter(character: str) -> bool:
+    """Check if a character is a letter, or a mark that belongs to one."""
+    return bool(character) and category(character)[0] in "LM"
 
 
 def take_units(vectors: list[Floats2d], starts: list[numpy.ndarray]) -> list[Floats2d]:

@@ -4,12 +4,13 @@ import copy
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, Literal, Optional, cast
+from typing import Any, Literal, Optional, cast, get_args
 
 import torch
 from spacy.language import Language
 from thinc.api import ArgsKwargs, Optimizer
 
+from spacy_crossner.checks import check_choice
 from spacy_crossner.ml.shim import ThreadSafeShim
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -123,6 +124,7 @@ def resolve(precision: Precision, device: torch.device) -> torch.dtype:
     """
     if precision == "auto":
         precision = cast(Precision, os.environ.get(PRECISION_VARIABLE, "auto"))
+        check_choice(PRECISION_VARIABLE, precision, get_args(Precision))
     if precision == "auto":
         return torch.bfloat16 if has_fast_bfloat16(device.type) else torch.float32
     return torch.bfloat16 if precision == "bfloat16" else torch.float32

@@ -75,10 +75,12 @@ def has_same_tokens(example: Example) -> bool:
 def reference_mentions(doc: Doc, spans_key: str) -> list[Mention]:
     """Read the gold entities of a doc from its span group, or from its ents if it has none."""
     group = label_groups(doc).get(spans_key)
-    if group is None:
+    gapped = () if group is None else group.attrs.get(DISCONTINUOUS, ())
+    # an empty group does not say that the entities are wrong
+    if group is None or not (group or gapped):
         return [Mention.of(ent) for ent in doc.ents]
     mentions = [Mention.of(span) for span in group]
-    for tokens, label, *_ in group.attrs.get(DISCONTINUOUS, ()):
+    for tokens, label, *_ in gapped:
         mentions.append(Mention(tuple(tokens), label))
     return mentions
 

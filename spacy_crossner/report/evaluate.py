@@ -13,13 +13,16 @@ from spacy.language import Language
 from spacy.scorer import get_ner_prf
 from spacy.tokens import Doc
 from spacy.training import Example
+from spacy.util import filter_spans
 from spacy.vocab import Vocab
 
+from spacy_crossner.data.groups import SPANS_KEY, label_groups
 from spacy_crossner.data.readers import ParallelCorpus
 from spacy_crossner.data.shards import read_docs
 from spacy_crossner.data.view import get_lang
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.pipeline.load import load_pipeline
+from spacy_crossner.report.names import join_langs
 from spacy_crossner.report.score import predict, score
 from spacy_crossner.schemes.bio import to_iob2
 from spacy_crossner.types import Mention
@@ -127,8 +130,7 @@ def take_name(files: dict[str, Path], name: str, file: Path) -> None:
 def score_file(nlp: Language, path: Path, *, gold_tokens: bool = False) -> dict[str, Any]:
     """Score a pipeline on one file; see `evaluate`."""
     examples = predict_file(nlp, path, gold_tokens=gold_tokens)
-    languages = {get_lang(example.reference) for example in examples}
-    lang = languages.pop() if len(languages) == 1 else "xx"
+    lang = join_langs(get_lang(example.reference) for example in examples)
     scores = {"lang": lang, "docs": len(examples), **score(examples)}
     del scores["counts"]  # one row per doc: only significance tests need them
     return {**scores, **cross_check(examples)} if gold_tokens else scores
@@ -160,6 +162,10 @@ def read_gold_docs(path: Path, limit: int = 0) -> list[Doc]:
     if not path.exists():
         raise CrossnerError(Errors.CN610.format(path=path))
     docs = list(islice(filter(len, read_docs(path, Vocab())), limit or None))
+    for doc in docs:
+        group = label_groups(doc).get(SPANS_KEY)
+        if group and not doc.has_annotation("ENT_IOB"):
+            doc.set_ents(filter_spans(group))  # the outermost
     if not any(doc.has_annotation("ENT_IOB") for doc in docs):
         raise CrossnerError(Errors.CN612.format(path=path))
     return docs

@@ -1,5 +1,6 @@
 """Names that readers understand: of languages and of pipelines."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from spacy.language import Language
@@ -22,6 +23,12 @@ def language_name(code: str) -> str:
     if not name:
         return code
     return f"{name} ({rest})" if rest else name
+
+
+def join_langs(langs: Iterable[str]) -> str:
+    """Name the language of a file by those of its docs: "xx" if they differ."""
+    codes = set(langs)
+    return codes.pop() if len(codes) == 1 else "xx"
 
 
 def pipeline_version(nlp: Language) -> str:

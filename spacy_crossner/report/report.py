@@ -20,7 +20,7 @@ from spacy_crossner.pipeline.load import load_pipeline
 from spacy_crossner.report.compare import Compared, compare
 from spacy_crossner.report.evaluate import find_tests, predict_file, score, take_name
 from spacy_crossner.report.log import is_log, read_log
-from spacy_crossner.report.names import pipeline_name, pipeline_version
+from spacy_crossner.report.names import join_langs, pipeline_name, pipeline_version
 from spacy_crossner.report.sections import (
     Entries,
     Recipes,
@@ -99,15 +99,15 @@ def report(
     for path in files:
         key = path.stem.removeprefix("test-")
         examples = predict_file(nlp, path)
-        lang = _lang(examples[0].reference, key)
-        names[key] = name_test(key, lang)
+        of_docs = [_lang(example.reference, key) for example in examples]
+        names[key] = name_test(key, join_langs(of_docs))
         scores[key] = {"docs": len(examples), **score(examples)}
-        compared[key] = [compare(example, lang) for example in examples]
-        samples += [(lang, example.reference) for example in examples]
+        pairs = list(zip(examples, of_docs, strict=True))
+        compared[key] = [compare(example, lang) for example, lang in pairs]
+        samples += [(lang, example.reference) for example, lang in pairs]
     if source is not None and _exists(source):
         references = (example.reference for example in ParallelCorpus([source])(nlp))
         samples += [(_lang(doc, "source"), doc) for doc in references]
-    langs = [sentences[0].lang for sentences in compared.values()]
     sentences = [sentence for found in compared.values() for sentence in found]
     today = date.today()
     page = {
@@ -117,7 +117,7 @@ def report(
         "version": __version__,
         "date": f"{today.day} {today:%B %Y}",
         **show_cards(scores, compared, names),
-        **list_next_steps(str(model), [str(test) for test in tests], langs),
+        **list_next_steps(str(model), [str(test) for test in tests], sentences),
         **show_types(scores, names),
         **show_recipes(join_recipes(name, scores, same_tests(tested, scores)), names),
         **show_reliability(compared, names),

@@ -13,7 +13,8 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from tqdm import tqdm
 
-from spacy_crossner.data.groups import best_spans
+from spacy_crossner.data.docs import ENCODER_OUTPUT
+from spacy_crossner.data.groups import best_spans, label_groups
 from spacy_crossner.data.readers import make_example
 from spacy_crossner.pipeline.gold import reference_mentions
 from spacy_crossner.schemes.best_set import nested_set
@@ -36,7 +37,8 @@ def make_input(nlp: Language, gold: Doc, *, gold_tokens: bool = False) -> Exampl
     RETURNS (Example): The unannotated doc, and the gold doc.
     """
     if gold_tokens or gold.has_unknown_spaces:
-        return make_example(gold)
+        # a pipeline looks up in its own vocab whether a token is a word or whitespace
+        return make_example(gold, nlp.vocab)
     return Example(nlp.make_doc(gold.text), gold)
 
 
@@ -55,6 +57,8 @@ def predict(
     docs = nlp.pipe((example.predicted for example in examples), batch_size=BATCH_SIZE)
     progress = tqdm(docs, total=len(examples), desc=title, disable=None, leave=False)
     for example, doc in zip(examples, progress, strict=True):
+        # of all docs of a file, the encoder's vectors take a lot of memory
+        doc.user_data.pop(ENCODER_OUTPUT, None)
         example.predicted = doc
     return examples
 
@@ -73,10 +77,7 @@ def score(examples: Iterable[Example], spans_key: str = "sc") -> dict[str, Any]:
     pairs = [compare_entities(example) for example in examples]
     counts = [[len(found & gold), len(found), len(gold)] for found, gold in pairs]
     scores = {**percent(*_sum(counts)), "per_type": _score_types(pairs), "counts": counts}
-    nested = [
-        (choose_nested(eg.predicted, spans_key), read_spans(eg.reference, spans_key))
-        for eg in examples
-    ]
+    nested = [compare_nested(example, spans_key) for example in examples]
     if any(find_inner(gold) for _, gold in nested):
         scores["nested"] = _score_sets(nested)
         scores["inner"] = _score_sets([(find_inner(a), find_inner(b)) for a, b in nested])
@@ -100,17 +101,40 @@ def compare_entities(example: Example) -> tuple[set[Key], set[Key]]:
     return set(map(span_key, found)), set(map(span_key, example.reference.ents))
 
 
+def compare_nested(example: Example, spans_key: str) -> tuple[set[Key], set[Key]]:
+    """Read the entities of both docs of an example, nested ones included.
+
+    example (Example): Predicted and gold doc.
+    spans_key (str): The span group that holds nested entities.
+    RETURNS (Tuple[Set[Key], Set[Key]]): What was found, and what is in the gold, where the
+        annotation is not missing.
+    """
+    known = find_known(example.reference, spans_key)
+    both = (choose_nested(example.predicted, spans_key), read_spans(example.reference, spans_key))
+    found, gold = ({key for key in keys if is_known(key, known)} for keys in both)
+    return found, gold
+
+
+def is_known(key: Key, known: numpy.ndarray) -> bool:
+    """Check if all characters of an entity are annotated."""
+    return all(known[start:end].all() for start, end in key[0])
+
+
 def span_key(span: Span) -> Key:
     """Convert a span to character offsets and a label."""
     return ((span.start_char, span.end_char),), span.label_
 
 
-def find_known(gold: Doc) -> numpy.ndarray:
+def find_known(gold: Doc, spans_key: str = "") -> numpy.ndarray:
     """Find the characters of annotated tokens.
 
+    gold (Doc): The labelled doc.
+    spans_key (str): A span group that annotates the whole doc where there are no `ents`.
     RETURNS (numpy.ndarray): (n_characters,) bool, False on tokens without annotation.
     """
     known = numpy.ones((len(gold.text),), dtype=bool)
+    if spans_key in label_groups(gold) and not gold.has_annotation("ENT_IOB"):
+        return known
     for token in gold:
         if token.ent_iob == 0:
             known[token.idx : token.idx + len(token)] = False

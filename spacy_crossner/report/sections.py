@@ -13,6 +13,7 @@ import numpy
 from spacy.language import Language
 from spacy.tokens import Doc
 
+from spacy_crossner.data.languages import LANGUAGES
 from spacy_crossner.report import figures
 from spacy_crossner.report.compare import (
     KINDS,
@@ -21,7 +22,7 @@ from spacy_crossner.report.compare import (
     count_types,
     measure_reliability,
 )
-from spacy_crossner.report.names import language_name
+from spacy_crossner.report.names import join_langs, language_name
 from spacy_crossner.report.render import (
     choose_examples,
     describe_pair,
@@ -81,7 +82,7 @@ def show_cards(
         "cards": [
             {
                 "name": names[key],
-                "lang": compared[key][0].lang,
+                "lang": join_langs(sentence.lang for sentence in compared[key]),
                 "docs": scores[key]["docs"],
                 **{figure: _cell(scores[key][figure]) for figure in "prf"},
                 "inner": _cell(scores[key]["inner"]["f"]) if "inner" in scores[key] else None,
@@ -103,9 +104,9 @@ def _show_sentence(sentence: Compared, colours: Mapping[str, int]) -> Entries:
     }
 
 
-def list_next_steps(model: str, tests: Sequence[str], langs: Iterable[str]) -> Entries:
+def list_next_steps(model: str, tests: Sequence[str], sentences: Iterable[Compared]) -> Entries:
     """List commands for the next steps, with their purpose."""
-    codes = ",".join(dict.fromkeys(lang for lang in langs if lang != "xx"))
+    codes = ",".join(dict.fromkeys(s.lang for s in sentences if s.lang in LANGUAGES))
     texts = " ".join(f"--texts {shlex.quote(test)}" for test in tests)
     pipeline = shlex.quote(model)
     steps = [("Try it on any text in a browser:", f"demo {pipeline}")]

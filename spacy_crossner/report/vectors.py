@@ -72,7 +72,8 @@ def sample_tokens(
     found: dict[tuple[str, str], list[tuple[int, Doc, int]]] = {}
     for number, (lang, doc) in enumerate(docs):
         for token in doc:
-            if token.ent_iob and not token.is_punct and not token.is_space:
+            # the doc's vocab may not know what is punctuation
+            if token.ent_iob and any(map(str.isalnum, token.text)):
                 key = (lang, token.ent_type_ or OUTSIDE)
                 found.setdefault(key, []).append((number, doc, token.i))
     rng = random.Random(seed)

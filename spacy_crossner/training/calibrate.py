@@ -17,7 +17,6 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from spacy_crossner.data.groups import label_groups
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.files import atomic_folder
 from spacy_crossner.pipeline.gold import reference_mentions
@@ -31,6 +30,7 @@ from spacy_crossner.report.score import (
     f1,
     find_inner,
     find_known,
+    is_known,
     make_input,
     to_key,
 )
@@ -131,13 +131,12 @@ class _Truth:
 
     def __init__(self, example: Example, spans_key: str):
         reference = example.reference
-        grouped = spans_key in label_groups(reference)
         self.keys = {to_key(m, reference) for m in reference_mentions(reference, spans_key)}
-        self._known = None if grouped else find_known(reference)
+        self._known = find_known(reference, spans_key)
 
     def knows(self, key: Key) -> bool:
         """Check if the gold annotation covers an entity, so that it can be scored."""
-        return self._known is None or all(self._known[a:b].all() for a, b in key[0])
+        return is_known(key, self._known)
 
 
 def _calibrate(

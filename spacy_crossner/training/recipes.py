@@ -91,7 +91,7 @@ class Recipe:
             unknown = sorted(set(getattr(self, key)) - known)
             if unknown:
                 raise ValueError(f"{key}: '{unknown[0]}' is not one of {', '.join(sorted(known))}")
-        Settings((), **self.annotate)
+        Settings(tuple(one.name for one in self.teachers or (self,)), **self.annotate)
         check_settings(**self.select)
         if self.teachers and not self.rounds:
             raise ValueError(f"it has no rounds in which '{self.teachers[0].name}' could teach")

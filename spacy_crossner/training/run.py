@@ -55,6 +55,8 @@ LEAST_FIT = 0.9
 # A teacher who expects hardly more entities in source text with a bias against O misses few there,
 # and would only find more that are wrong.
 LEAST_BIAS_GAIN = 0.05
+# Stages whose folder is a corpus, without a pipeline.
+CORPORA = ("data", "annotate", "select")
 PACKAGES = ("spacy-crossner", "spacy", "spacy-transformers", "torch", "transformers")
 
 
@@ -77,8 +79,10 @@ def train(
     quiet (bool): Show no table of the trainings.
     execution (Optional[Execution]): Where to run; by default in this process. On Ray, stages that
         do not need each other, such as several teachers, run at the same time.
-    RETURNS (Path): The pipeline that the recipe gives, or that the last of the stages gave.
+    RETURNS (Path): The pipeline that the recipe gives, or what the last of the stages gave.
     """
+    if "," in str(output):
+        raise CrossnerError(Errors.CN661.format(folder=output))
     stages = plan(job)
     named = choose_stages(stages, only, job.recipe)
     cluster = choose_cluster(execution)
@@ -103,7 +107,8 @@ def train(
             run_stage(stage, job, place, quiet=quiet)
     if cluster is not None and todo:
         _train_on_ray(todo, job, place, cluster)
-    return place(chosen[-1]) / PIPELINE
+    last = place(chosen[-1])
+    return last / PIPELINE if chosen[-1].kind not in CORPORA else last
 
 
 def choose_stages(stages: list[Stage], only: Collection[str], recipe: Recipe) -> list[Stage]:
@@ -374,16 +379,16 @@ def _describe_training(nlp: Language, steps: int, path: Path) -> None:
         if isinstance(pipe, CrossnerNER) and (lost := pipe.describe_lost()):
             print(f"{name}: {lost}")
     fit = _measure_fit(nlp, path)
-    if fit < LEAST_FIT:
+    if fit is not None and fit < LEAST_FIT:
         msg.warn(Warnings.CNW15.format(steps=steps, fit=fit, more=2 * steps))
 
 
-def _measure_fit(nlp: Language, path: Path) -> float:
-    """Compute F1 on the first labelled docs that a pipeline was trained on."""
+def _measure_fit(nlp: Language, path: Path) -> Optional[float]:
+    """Compute F1 on the first labelled docs that a pipeline was trained on, if they have `ents`."""
     docs = read_docs(path, nlp.vocab)
     labelled = (doc for doc in docs if (view := get_view(doc)) is None or view.labelled)
     examples = map(make_example, islice(labelled, MONITORED))
-    return nlp.evaluate(examples)["ents_f"] or 0.0
+    return nlp.evaluate(examples)["ents_f"]
 
 
 def _read_bias_gains(calibrated: Path) -> list[float]:

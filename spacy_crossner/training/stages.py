@@ -84,12 +84,18 @@ class Job:
     def count_steps(self, recipe: Recipe, *, student: bool) -> int:
         """Get the optimizer steps of a training."""
         settings = self.get_settings(recipe, student=student)
+        factor = 1.0
         if "training.max_steps" in settings:
-            return settings["training.max_steps"]
-        if student and self.student_steps:
-            return self.student_steps
-        steps = self.steps or Config().from_disk(recipe.config)["training"]["max_steps"]
-        return max(1, round(steps * recipe.steps * (recipe.student_steps if student else 1.0)))
+            steps = settings["training.max_steps"]
+        elif student and self.student_steps:
+            steps = self.student_steps
+        else:
+            steps = self.steps or Config().from_disk(recipe.config)["training"]["max_steps"]
+            factor = recipe.steps * (recipe.student_steps if student else 1.0)
+        # spaCy takes 0 for "no limit", but the last step has to be known before
+        if not isinstance(steps, int) or steps < 1:
+            raise CrossnerError(Errors.CN660.format(name=recipe.name, steps=steps))
+        return max(1, round(steps * factor))
 
 
 # compared by identity: the key says which results are the same
