@@ -559,7 +559,12 @@ class Errors(metaclass=_Coded):
         "file with source sentences."
     )
     CN406 = (
-        "The cache {path} can't be used: {problem}. Delete it, or choose another file with --cache."
+        "The cache {path} can't be used: {problem}. If another run is using it, wait for that. "
+        "Otherwise choose another file with --cache, or delete this one if it is a damaged cache."
+    )
+    CN427 = (
+        "{path} has another text for the sentence '{id}' in {lang}, which was read before. Give "
+        "each sentence an id of its own."
     )
     CN407 = "'{value}' is not a number from 0 to 1. Correct --min-confidence."
 
@@ -876,6 +881,7 @@ class Errors(metaclass=_Coded):
         "The recipe '{name}' has {steps} training steps. Give a whole number of at least 1 with "
         "--steps, or as training.max_steps in its config."
     )
+    CN662 = "The target text {path} is given twice, as {first} and {second}. Give it once."
     CN661 = (
         "The output folder {folder} has a comma in its path, which separates corpora in "
         "paths.train. Choose another folder."
@@ -1219,6 +1225,10 @@ class Errors(metaclass=_Coded):
     CN928 = (
         "Only {count} of {labelled} labelled sentences have no entities. A model that rarely sees "
         "such sentences finds entities everywhere. Keep sentences without entities in the corpus."
+    )
+    CN935 = (
+        "'{text}' has no labels, but spans in the group '{key}'. Labels are read from doc.ents and "
+        "doc.spans['sc']: rename the group, or give --unlabelled."
     )
     CN929 = (
         "{where}: a sentence has {count} tokens. If these are several sentences, put a blank line "

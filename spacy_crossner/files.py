@@ -8,7 +8,7 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
@@ -41,6 +41,16 @@ def make_parent(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise CrossnerError(Errors.CN212.format(path=path, folder=path.parent)) from None
+
+
+def refuse_input(output: Path, inputs: Iterable[Union[str, Path]]) -> None:
+    """Raise an error if a file to write is one that is read.
+
+    output (Path): The file to write.
+    inputs (Iterable[Union[str, Path]]): Files and folders to read.
+    """
+    if any(output.resolve() == Path(path).resolve() for path in inputs):
+        raise CrossnerError(Errors.CN213.format(path=output))
 
 
 def temporary_beside(path: Path) -> Path:

@@ -645,3 +645,47 @@ def test_universal_ner_comes_back_exactly(tmp_path):
         # only the tags that break the scheme are mended
         assert all(old[0] == new[0] and old[1][0] == "I" for old, new in different)
         assert len(different) <= 1
+
+
+# ---- what would be lost ---------------------------------------------------------------------
+
+
+def test_spans_of_another_group_are_not_passed_over(tmp_path):
+    doc = Doc(Vocab(), words=["Angela", "slept"])
+    doc.spans["ner"] = [Span(doc, 0, 1, "PER")]
+    write_docs(tmp_path / "a.spacy", [doc])
+    (tmp_path / "a.json").write_text(json.dumps(doc.to_json()), encoding="utf8")
+    with pytest.raises(CrossnerError, match=r"CN935.*group 'ner'.*--unlabelled"):
+        convert([tmp_path / "a.spacy"], tmp_path / "out.spacy")
+    report = convert([tmp_path / "a.json"], tmp_path / "out.spacy")
+    assert "CN935" in "".join(describe(report))
+    for name in ("a.spacy", "a.json"):
+        assert convert([tmp_path / name], tmp_path / "out.spacy", unlabelled=True).docs == 1
+
+
+def test_a_forgotten_language_can_be_given_later(tmp_path):
+    (tmp_path / "a.iob2").write_text("Rome\tB-LOC\n", encoding="utf8")
+    convert([tmp_path / "a.iob2"], tmp_path / "a.spacy")
+    convert([tmp_path / "a.spacy"], tmp_path / "b.spacy", lang="en")
+    convert([tmp_path / "b.spacy"], tmp_path / "c.spacy", lang="de")
+    for name, lang in (("a", "xx"), ("b", "en"), ("c", "en")):
+        (doc,) = read_docs(tmp_path / f"{name}.spacy", Vocab())
+        assert get_view(doc).lang == lang
+
+
+def test_groups_of_two_corpora_are_not_mixed(tmp_path):
+    for name in ("en", "de"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "train.iob2").write_text("Rome\tB-LOC\n", encoding="utf8")
+        convert([tmp_path / name / "train.iob2"], tmp_path / f"{name}.spacy", lang=name)
+    inputs = [tmp_path / "en.spacy", tmp_path / "de.spacy"]
+    with pytest.raises(CrossnerError, match=r"CN659.*en\.spacy.*de\.spacy.*'train-1'"):
+        convert(inputs, tmp_path / "both.spacy")
+
+
+def test_no_label_is_renamed_to_none(tmp_path):
+    (tmp_path / "a.iob2").write_text("Rome\tB-LOC\n", encoding="utf8")
+    convert([tmp_path / "a.iob2"], tmp_path / "a.spacy")
+    for name in ("a.iob2", "a.spacy"):
+        with pytest.raises(CrossnerError, match=r"CN912.*--label-map.*'O'"):
+            convert([tmp_path / name], tmp_path / "b.spacy", label_map={"LOC": "O"})

@@ -22,6 +22,7 @@ from spacy_crossner.translate.engine_apertium import (
     to_html,
 )
 from spacy_crossner.translate.engine_lexicon import LexiconEngine
+from spacy_crossner.translate.engine_memory import read_rows
 from spacy_crossner.translate.engines import (
     ENGINES,
     Engine,
@@ -420,3 +421,28 @@ class TestLexicon:
             make_engine("lexicon", "en", "es", EngineSettings(lexicons={"de": path}))
         with pytest.raises(CrossnerError, match="CN453"):
             make_engine("lexicon", "en", "es", EngineSettings(lexicons={"es": path}))
+
+
+def test_a_memory_has_one_text_for_each_id(tmp_path):
+    first, second = tmp_path / "en_a.txt", tmp_path / "en_b.txt"
+    first.write_text("n1\tAngela visited Berlin.\n", encoding="utf8")
+    (tmp_path / "de_a.txt").write_text("n1\tAngela war in Berlin.\n", encoding="utf8")
+    second.write_text("n1\tAngela visited Berlin.\n", encoding="utf8")
+    (row,) = read_rows([tmp_path], "en", "de")
+    assert {lang: segment.text for lang, segment in row.items()} == {
+        "en": "Angela visited Berlin.",
+        "de": "Angela war in Berlin.",
+    }
+    second.write_text("n1\tMaria works in Paris.\n", encoding="utf8")
+    with pytest.raises(CrossnerError, match=r"CN427.*en_b\.txt.*'n1' in en"):
+        list(read_rows([tmp_path], "en", "de"))
+
+
+def test_a_text_may_come_before_its_id(tmp_path):
+    english = "# text = One.\n# sent_id = a\n1\tOne\n\n# sent_id = b\n# text = Two.\n"
+    (tmp_path / "en.conllu").write_text(english, encoding="utf8")
+    german = "# sent_id = b\n# text = Zwei.\n\n# text = Eins.\n# sent_id = a\n"
+    (tmp_path / "de.conllu").write_text(german, encoding="utf8")
+    rows = read_rows([tmp_path], "en", "de")
+    found = {(row["en"].text, row["de"].text) for row in rows}
+    assert found == {("One.", "Eins."), ("Two.", "Zwei.")}

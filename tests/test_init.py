@@ -191,6 +191,23 @@ def test_a_memory_that_can_not_be_used_is_told(mine, tmp_path, capsys):
         assert "CN421" in capsys.readouterr().out
 
 
+def test_nothing_is_replaced_before_all_has_been_checked(mine, tmp_path):
+    folder, labels = tmp_path / "p", mine / "labels.jsonl"
+    init(folder, labels, "en", ["it"], Files(text={"it": mine / "it.txt"}))
+    text = folder / "data" / "text" / "it.txt"
+    before = text.read_bytes()
+    # the project's own file is no mistake
+    add_languages(folder, ["it"], Files(text={"it": text}))
+    (mine / "new.txt").write_text("Anna dorme\n", encoding="utf8")
+    (mine / "empty.txt").write_text("\n", encoding="utf8")
+    (mine / "m.tsv").write_text("en\tit\nOne.\tUno.\n", encoding="utf8")
+    texts = {"it": mine / "new.txt", "fr": mine / "empty.txt"}
+    with pytest.raises(CrossnerError, match=r"CN508.*empty\.txt has no text"):
+        add_languages(folder, ["it", "fr"], Files(text=texts, memory=[mine / "m.tsv"]))
+    assert text.read_bytes() == before
+    assert not (folder / "data" / "memory").exists()
+
+
 def test_an_encoder_in_a_folder_with_blanks(mine, tmp_path):
     plan, _ = init(
         tmp_path / "p", mine / "labels.jsonl", "en", ["ga"], Files(), encoder="some where/enc"

@@ -368,7 +368,7 @@ def test_errors(trained, tmp_path, monkeypatch):
         package(tmp_path, tmp_path, ["de"])
     with pytest.raises(CrossnerError, match=r"CN711.*'qq'"):
         package(pipeline, tmp_path, ["qq"])
-    for name, languages in (("a-b", ["de"]), ("a", [])):
+    for name, languages in (("a-b", ["de"]), ("müller", ["de"]), ("a", [])):
         with pytest.raises(CrossnerError, match="CN712"):
             package(pipeline, tmp_path, languages, name=name)
     with pytest.raises(CrossnerError, match=r"CN713.*'fr'.*de, zh"):

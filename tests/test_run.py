@@ -24,7 +24,7 @@ from spacy_crossner.start.init import render_project
 from spacy_crossner.start.plan import Plan, Target
 from spacy_crossner.training import run
 from spacy_crossner.training.average import average_pipelines
-from spacy_crossner.training.data import choose_docs, find_languages
+from spacy_crossner.training.data import choose_docs, find_languages, parse_targets
 from spacy_crossner.training.describe import describe as describe_stage
 from spacy_crossner.training.recipes import Recipe, find_folder, find_recipe, read_recipes
 from spacy_crossner.training.run import PIPELINE, train
@@ -157,6 +157,8 @@ def test_pipelines_that_differ_are_not_averaged(job, tmp_path):
     folders = [tmp_path / "one" / "student" / PIPELINE, tmp_path / "other" / "teacher" / PIPELINE]
     with pytest.raises(CrossnerError, match=r"\[CN126\].*token_label_ner"):
         average_pipelines(folders, tmp_path / "mean")
+    with pytest.raises(CrossnerError, match="CN213"):
+        average_pipelines(folders, folders[1])
     assert not (tmp_path / "mean").exists()
 
 
@@ -287,6 +289,23 @@ def test_sentences_of_two_files_are_not_taken_for_one(corpus, tmp_path):
     files = [corpus / "parallel.spacy", tmp_path / "other.spacy"]
     with pytest.raises(CrossnerError, match=r"CN659.*parallel\.spacy.*other\.spacy.*Rename"):
         list(choose_docs(RECIPES["baseline"], files, [], []))
+    (tmp_path / "twice").mkdir()
+    for path in files:
+        shutil.copy(path, tmp_path / "twice" / path.name)
+    with pytest.raises(CrossnerError, match=r"CN659.*other\.spacy.*parallel\.spacy"):
+        list(choose_docs(RECIPES["baseline"], [tmp_path / "twice"], [], []))
+
+
+def test_empty_text_is_found_before_a_training(job, tmp_path):
+    (tmp_path / "it.txt").write_text("\n \n", encoding="utf8")
+    inputs = replace(job.inputs, target={tmp_path / "it.txt": "it"})
+    with pytest.raises(CrossnerError, match=r"CN508.*it\.txt has no text"):
+        train(replace(job, inputs=inputs), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    text = tmp_path / "it.txt"
+    assert parse_targets([f"it={text}", f"it={text}"]) == {text: "it"}
+    with pytest.raises(CrossnerError, match=r"CN662.*it\.txt is given twice, as it and de"):
+        parse_targets([f"it={text}", f"de={text}"])
 
 
 def test_a_training_that_has_not_converged_is_noticed(job, tmp_path, capsys, monkeypatch):

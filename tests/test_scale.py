@@ -16,8 +16,8 @@ from spacy.vocab import Vocab
 from typer.testing import CliRunner
 
 from spacy_crossner.cli import app
-from spacy_crossner.data.shards import read_docs, write_docs
-from spacy_crossner.data.view import View, set_view
+from spacy_crossner.data.shards import find_shards, read_docs, write_docs
+from spacy_crossner.data.view import View, get_view, set_view
 from spacy_crossner.distil.annotate import annotate
 from spacy_crossner.errors import CrossnerError
 from spacy_crossner.scale import Predictor
@@ -517,6 +517,29 @@ def test_full_disk(fragile, code, tmp_path, monkeypatch):
     assert "CN015" in result.output
     result = CliRunner().invoke(app, arguments)
     assert (result.exit_code, "3 of them new" in result.output) == (0, True)
+
+
+def test_any_id_is_kept(pipeline, tmp_path):
+    ids = [12.5, {"n": 1}, 7, "x", None]
+    path = write_lines(tmp_path / "a.jsonl", [{"id": name, "text": "Berlin"} for name in ids])
+    apply(pipeline, path, tmp_path / "out")
+    assert [row["id"] for row in read_lines(tmp_path / "out")] == [*ids[:-1], "a.jsonl:5"]
+
+
+def test_other_encodings_are_not_read_as_text(pipeline, tmp_path):
+    (tmp_path / "a.txt").write_bytes("Berlin\nParis\n".encode("utf-16-le"))
+    result = apply(pipeline, tmp_path / "a.txt", tmp_path / "out")
+    assert len(result.failed) == result.texts
+    assert all("UTF-16" in reason for _, reason in result.failed)
+
+
+def test_predictions_are_no_labels(pipeline, tmp_path):
+    doc = Doc(Vocab(), words=["Berlin"], ents=["B-LOC"])
+    set_view(doc, View("a", "source", "en"))
+    write_docs(tmp_path / "a.spacy", [doc])
+    apply(pipeline, tmp_path / "a.spacy", tmp_path / "out", format="spacy")
+    (found,) = (doc for shard in find_shards(tmp_path / "out") for doc in read_docs(shard, Vocab()))
+    assert not get_view(found).labelled
 
 
 def test_refusals(pipeline, corpus, tmp_path):

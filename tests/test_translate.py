@@ -319,7 +319,7 @@ class TestCache:
         path.write_bytes(path.read_bytes().replace(b"house", b"horse"))
         cache = Cache(path)
         assert cache.get(["2"]) == {"2": Segment("mouse")}
-        with pytest.raises(CrossnerError, match=r"CN406.*cache.*checksum.*Delete it"):
+        with pytest.raises(CrossnerError, match=r"CN406.*cache.*checksum.*delete this one"):
             cache.get(["1"])
 
     def test_rows_without_checksum_are_read(self, tmp_path):

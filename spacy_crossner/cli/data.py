@@ -77,8 +77,6 @@ def convert_cli(
     )
     for line in describe(report):
         msg.text(line)
-    for note in report.notes:
-        msg.warn(note)
     if report.skipped:
         msg.warn(f"Skipped sentences: {report.skipped}")
     counts = ", ".join(f"{label} {count}" for label, count in sorted(report.entities.items()))

@@ -6,7 +6,7 @@ from typing import Annotated, Optional
 import typer
 from wasabi import msg
 
-from spacy_crossner.cli.app import command
+from spacy_crossner.cli.app import command, split_list
 from spacy_crossner.cli.options import ADDRESS, GPUS, MODEL, ON, THREADS, WORKERS
 
 # Number of failures to print; the journal of the output has all of them.
@@ -72,7 +72,7 @@ def apply_cli(
         format=format,
         text_column=text_column,
         id_column=id_column,
-        columns=None if columns is None else [name for name in columns.split(",") if name],
+        columns=None if columns is None else split_list(columns),
         candidates=candidates,
         batch_size=batch_size,
         shard_size=shard_size,

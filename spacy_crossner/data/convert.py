@@ -135,6 +135,7 @@ class Converter:
     vocab: Vocab = field(default_factory=Vocab)
     tag_names: Sequence[str] = ()
     seen: set[str] = field(default_factory=set)
+    groups: dict[str, Path] = field(default_factory=dict)
 
     @cached_property
     def nlp(self) -> Language:
@@ -163,6 +164,12 @@ class Converter:
         number = 0
         for number, (doc, labelled) in enumerate(docs, start=1):
             view = get_view(doc) or View(f"{name}-{number}", lang=self.lang)
+            if view.lang == "xx":
+                view.lang = self.lang
+            if view.kind == "source" and self.groups.setdefault(view.group, path) != path:
+                raise CrossnerError(
+                    Errors.CN659.format(first=self.groups[view.group], path=path, group=view.group)
+                )
             if not labelled:
                 view.kind, view.labelled = "target", False
             set_view(doc, view)
@@ -238,6 +245,9 @@ class Converter:
             if (view := get_view(doc)) is not None:
                 set_view(doc, replace(view, soft=None))
             return doc, False
+        others = [key for key, group in doc.spans.items() if group and SCORES not in group.attrs]
+        if others and not doc.ents and not has_labels(doc):
+            raise CrossnerError(Errors.CN935.format(text=shorten(doc.text), key=others[0]))
         kept = [ent for ent in doc.ents if ent.label_ not in self.drop_labels]
         dropped = [ent for ent in doc.ents if ent.label_ in self.drop_labels]
         for ent in kept:
@@ -416,6 +426,8 @@ def convert(
         shard_size = DOCS_PER_SHARD
     chosen = _choose_output(out, to, shard_size)
     _check_out(out, files, chosen, shard_size)
+    if problem := check_labels(label_map.values(), "--label-map"):
+        raise CrossnerError(problem.message)
     report = Report(strict=strict)
     converter = Converter(
         lang, label_map, drop_labels, unlabelled, tokenizer, misaligned, report, tag_names=tag_names

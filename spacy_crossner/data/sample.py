@@ -6,6 +6,7 @@ and `test.txt`. One's own corpus can have the same shape.
 """
 
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -39,6 +40,9 @@ def make_corpus(sample: Path, output: Path, languages: Sequence[str]) -> dict[st
             )
     output.mkdir(parents=True, exist_ok=True)
     train = [s for path in sorted((sample / SOURCE).glob("train*.txt")) for s in read_marked(path)]
+    counts = Counter(sentence.id for sentence in train)
+    if repeated := [name for name, count in counts.items() if count > 1]:
+        raise CrossnerError(Errors.CN427.format(path=sample / SOURCE, id=repeated[0], lang=SOURCE))
     memories = {language: _read_memory(sample, language, train) for language in languages}
     files: dict[str, Iterable[Doc]] = {
         "source": (make_doc(s, "source", SOURCE) for s in train),

@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Optional
 
@@ -11,6 +11,7 @@ from spacy.tokens import Doc
 
 from spacy_crossner.data.groups import SCORES
 from spacy_crossner.data.shards import write_docs
+from spacy_crossner.data.view import get_view, set_view
 from spacy_crossner.errors import CrossnerError, Errors
 from spacy_crossner.scale.predictor import CANDIDATES, ERROR, Found, Predictor, add_columns
 from spacy_crossner.scale.records import (
@@ -99,7 +100,7 @@ class ShardWriter:
         chosen = columns if self.columns is None else dict.fromkeys(self.columns)
         self.check(chosen)
         known = columns.get(self.id_column)
-        values = {self.id_column: known if isinstance(known, (str, int)) else record.id}
+        values = {self.id_column: record.id if known is None else known}
         return values | {name: columns.get(name) for name in chosen if name != self.id_column}
 
     def check(self, columns: Iterable[str]) -> None:
@@ -178,6 +179,9 @@ class ShardWriter:
             if not self.predictor.candidates:
                 for key in [key for key, group in doc.spans.items() if SCORES in group.attrs]:
                     del doc.spans[key]
+            # what was found is not a label, even if the doc came with some
+            if (view := get_view(doc)) is not None:
+                set_view(doc, replace(view, labelled=False, soft=None))
             doc.user_data[ID] = record.id
             columns = self.select(record)
             for name in (self.id_column, self.predictor.text_column):

@@ -22,7 +22,7 @@ from spacy_crossner.data.shards import read_docs
 from spacy_crossner.errors import CrossnerError, Errors
 
 FORMATS = {".txt": "text", ".jsonl": "jsonl", ".parquet": "parquet", ".spacy": "spacy"}
-COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd"}
+COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz"}
 # Where storage says which version of a file it has, in order of preference.
 STAMPS = ("ETag", "etag", "md5Hash", "oid", "blob_id", "mtime", "LastModified", "updated")
 # The package that fsspec needs for a protocol.
@@ -208,6 +208,8 @@ def _parse_line(chunk: Chunk, number: int, raw: bytes, text_column: str, id_colu
     name = f"{chunk.source}:{number}"
     try:
         line = raw.decode("utf8").strip()
+        if "\0" in line:
+            raise ValueError("NUL characters, as in UTF-16 that is read as UTF-8")
         if chunk.format == "text":
             return Record(name, line, {text_column: line})
         values = json.loads(line)
@@ -220,7 +222,7 @@ def _parse_line(chunk: Chunk, number: int, raw: bytes, text_column: str, id_colu
 
 def _make_record(source: str, number: int, row: dict, text_column: str, id_column: str) -> Record:
     found = row.get(id_column)
-    name = str(found) if isinstance(found, (str, int)) else f"{source}:{number}"
+    name = str(found) if isinstance(found, (str, int, float)) else f"{source}:{number}"
     name = escape_surrogates(name)
     text = row.get(text_column)
     if not isinstance(text, str):

@@ -323,4 +323,10 @@ def _check_replaceable(output: Path, source: str, force: bool) -> None:
 
 def _read_manifest(output: Path) -> Optional[dict[str, Any]]:
     path = output / MANIFEST
-    return srsly.read_json(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        found = srsly.read_json(path)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "source" in found else None

@@ -124,7 +124,8 @@ def package(
     for language in languages:
         if not is_known(language):
             raise CrossnerError(Errors.CN711.format(language=language))
-    if not languages or not name.isidentifier():
+    # pip takes nothing but ASCII
+    if not languages or not (name.isidentifier() and name.isascii()):
         raise CrossnerError(Errors.CN712.format(name=name))
     try:
         version = str(Version(version))
@@ -144,11 +145,19 @@ def package(
         wheels: list[Packed] = []
         # its wheel is that of all languages
         codes = [code for code in dict.fromkeys(languages) if code != MULTIPLE]
-        for code, group in [(MULTIPLE, languages), *((code, [code]) for code in codes)]:
+        groups = [(MULTIPLE, languages), *((code, [code]) for code in codes)]
+        kept = {
+            code: pick_texts(all_texts, group)
+            for code, group in groups
+            if trim or (trim is None and code != MULTIPLE)
+        }
+        # from here on, wheels are replaced
+        (output / CHECKSUMS).unlink(missing_ok=True)
+        for code, group in groups:
             nlp = strip_training_components(open_pipeline(pipeline, code))
             trimmed = None
-            if trim or (trim is None and code != MULTIPLE):
-                trimmed = trim_pipeline(nlp, pick_texts(all_texts, group))
+            if code in kept:
+                trimmed = trim_pipeline(nlp, kept[code])
             embedded = has_embedded(nlp)
             used = add_embedded(all_sources) if embedded else all_sources
             # that of the multilingual wheel, unless there are docs in the wheel's language

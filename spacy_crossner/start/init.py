@@ -24,8 +24,9 @@ from spacy_crossner.data.encoding import read_lines
 from spacy_crossner.data.groups import SPANS_KEY
 from spacy_crossner.data.shards import find_files, read_docs, write_docs
 from spacy_crossner.data.view import View, set_view
+from spacy_crossner.distil.inputs import iter_texts
 from spacy_crossner.errors import CrossnerError, Errors, NoModelError, NoTranslationError
-from spacy_crossner.files import atomic_folder, scratch_beside, write_file
+from spacy_crossner.files import atomic_folder, make_parent, scratch_beside, write_file
 from spacy_crossner.lexicon.dictionaries import freedict_indexes
 from spacy_crossner.pipeline.gold import reference_mentions
 from spacy_crossner.start.check import (
@@ -295,11 +296,11 @@ def _add_targets(plan: Plan, targets: Sequence[str], files: Files, data: Path) -
         for lang in targets:
             # before it is copied: what is wrong with it is told by the name that the user knows
             deque(read_rows([path], plan.source, lang), maxlen=0)
-        _take_memory(path, data)
-    plan.memory = (data / "memory").is_dir()
     plan.model = _find_model(files.model, plan.source, [*plan.targets, *targets]) or plan.model
     # nothing is replaced before all of it has been checked
     with scratch_beside(data) as fresh:
+        for path in files.memory:
+            _take_memory(path, data, fresh)
         for lang in targets:
             target = plan.targets.setdefault(lang, Target())
             if lang in files.labels:
@@ -309,13 +310,16 @@ def _add_targets(plan: Plan, targets: Sequence[str], files: Files, data: Path) -
                 reports.append(convert([files.test[lang]], place, lang=lang, format=files.format))
                 target.test = True
             _keep_apart(lang, files, data, fresh)
-        for file in fresh.iterdir():
-            file.replace(data / file.name)
+            if lang in files.text:
+                target.text, target.words, report = _take_text(files.text[lang], lang, fresh)
+                reports += [report] if report is not None else []
+        for file in [path for path in fresh.rglob("*") if path.is_file()]:
+            place = data / file.relative_to(fresh)
+            make_parent(place)
+            file.replace(place)
+    plan.memory = (data / "memory").is_dir()
     for lang in targets:
         target = plan.targets[lang]
-        if lang in files.text:
-            target.text, target.words, report = _take_text(files.text[lang], lang, data)
-            reports += [report] if report is not None else []
         target.dictionary = _find_dictionary(plan.source, lang, files, data) or target.dictionary
         target.engine, target.known = find_engine(plan, lang, data) or (target.engine, target.known)
     return reports
@@ -367,17 +371,19 @@ def _keep_apart(lang: str, files: Files, data: Path, fresh: Path) -> None:
         write_docs(fresh / test.name, kept)
 
 
-def _take_memory(path: Path, data: Path) -> None:
+def _take_memory(path: Path, data: Path, fresh: Path) -> None:
     """Copy a translation memory below the name of its folder, which may name its language."""
     path = Path(os.path.abspath(path))
     folder = path if path.is_dir() else path.parent
     for file in find_files(folder) if path.is_dir() else [path]:
         # what is in a hidden folder is not read
-        place = data / "memory" / folder.name.lstrip(".") / file.relative_to(folder)
-        if place.exists() and not filecmp.cmp(file, place, shallow=False):
-            shown = place.relative_to(data.parent).as_posix()
-            raise CrossnerError(Errors.CN041.format(path=file, place=shown))
-        place.parent.mkdir(parents=True, exist_ok=True)
+        name = Path("memory", folder.name.lstrip("."), file.relative_to(folder))
+        for known in (data / name, fresh / name):
+            if known.exists() and not filecmp.cmp(file, known, shallow=False):
+                shown = Path(data.name, name).as_posix()
+                raise CrossnerError(Errors.CN041.format(path=file, place=shown))
+        place = fresh / name
+        make_parent(place)
         shutil.copy(file, place)
 
 
@@ -390,13 +396,15 @@ def _find_model(model: str, source: str, targets: Sequence[str]) -> str:
     return model
 
 
-def _take_text(path: Path, lang: str, data: Path) -> tuple[str, int, Optional[Report]]:
+def _take_text(path: Path, lang: str, fresh: Path) -> tuple[str, int, Optional[Report]]:
     """Copy or convert a text file; return its path in the project, word count and report."""
-    place = data / "text" / f"{lang}{path.suffix if path.suffix in PLAIN else '.spacy'}"
+    place = fresh / "text" / f"{lang}{path.suffix if path.suffix in PLAIN else '.spacy'}"
     place.parent.mkdir(exist_ok=True)
     if path.suffix in PLAIN:
         # not tokenized: the pipeline has its own tokenizer
         words = sum(_count_words(line) for line in read_lines(path))
+        if next(iter_texts([path], lang), None) is None:
+            raise CrossnerError(Errors.CN508.format(path=path, reason=""))
         shutil.copy(path, place)
         return f"data/text/{place.name}", words, None
     report = convert([path], place, lang=lang, unlabelled=True)

@@ -13,7 +13,7 @@ import torch
 from spacy.pipeline import TrainablePipe
 
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.files import atomic_folder
+from spacy_crossner.files import atomic_folder, refuse_input
 from spacy_crossner.pipeline.load import check_output, load_pipeline
 from spacy_crossner.training.start_from import list_outputs, pair_weights
 
@@ -29,6 +29,7 @@ def average_pipelines(
     share (float): How much its weights count, from 0 to 1.
     """
     check_output(output)
+    refuse_input(output, [*students, *([teacher] if teacher is not None else [])])
     nlp = load_pipeline(students[0])
     others = [(path, 1.0 / count) for count, path in enumerate(students[1:], start=2)]
     if teacher is not None:

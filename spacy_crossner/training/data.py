@@ -29,13 +29,14 @@ def choose_docs(
     vocab = Vocab()
     groups: dict[object, list[Doc]] = {}
     files: dict[object, Path] = {}
-    for path in source:
-        for doc in _read([path], vocab):
+    # a group never crosses from one shard of a corpus into the next
+    for shard in (shard for path in source for shard in find_shards(path)):
+        for doc in read_docs(shard, vocab):
             group = get_group(doc)
             # a number can't be mistaken for a group's name
             key: object = len(groups) if group is None else group
-            if files.setdefault(key, path) != path:
-                raise CrossnerError(Errors.CN659.format(first=files[key], path=path, group=key))
+            if files.setdefault(key, shard) != shard:
+                raise CrossnerError(Errors.CN659.format(first=files[key], path=shard, group=key))
             groups.setdefault(key, []).append(doc)
     for doc in _read(views, vocab):
         view = get_view(doc)
@@ -60,12 +61,16 @@ def parse_targets(values: Sequence[str]) -> dict[Path, str]:
     values (Sequence[str]): The names.
     RETURNS (Dict[Path, str]): The language of each file, empty where the file says it.
     """
-    targets = {}
+    targets: dict[Path, str] = {}
     for value in values:
         lang, equals, path = value.partition("=")
         if not equals or Path(value).exists():
             lang, path = "", value
-        targets[Path(path)] = lang
+        if targets.setdefault(Path(path), lang) != lang:
+            known = targets[Path(path)]
+            raise CrossnerError(
+                Errors.CN662.format(path=path, first=known or "xx", second=lang or "xx")
+            )
     for found in targets:
         if not found.exists():
             raise CrossnerError(Errors.CN202.format(path=found))

@@ -31,6 +31,7 @@ from spacy_crossner.data.readers import make_example
 from spacy_crossner.data.shards import read_docs, write_docs
 from spacy_crossner.data.view import get_view
 from spacy_crossner.distil.annotate import annotate, find_text_languages
+from spacy_crossner.distil.inputs import find_texts, iter_texts
 from spacy_crossner.distil.manifest import Tally
 from spacy_crossner.distil.select import select, to_json
 from spacy_crossner.errors import CrossnerError, Errors, Warnings
@@ -84,6 +85,7 @@ def train(
     if "," in str(output):
         raise CrossnerError(Errors.CN661.format(folder=output))
     stages = plan(job)
+    check_texts(job)
     named = choose_stages(stages, only, job.recipe)
     cluster = choose_cluster(execution)
     if job.gpu_id >= 0 and cluster is None:
@@ -109,6 +111,13 @@ def train(
         _train_on_ray(todo, job, place, cluster)
     last = place(chosen[-1])
     return last / PIPELINE if chosen[-1].kind not in CORPORA else last
+
+
+def check_texts(job: Job) -> None:
+    """Raise an error if a file of target text is empty, before anything is trained."""
+    for path, lang in job.inputs.target.items() if job.recipe.rounds else ():
+        if next(iter_texts(find_texts(path), lang or "xx"), None) is None:
+            raise CrossnerError(Errors.CN508.format(path=path, reason=""))
 
 
 def choose_stages(stages: list[Stage], only: Collection[str], recipe: Recipe) -> list[Stage]:

@@ -105,7 +105,9 @@ def read_rows(paths: Sequence[Path], source: str, target: str) -> Iterator[Row]:
         elif language := find_language(path, (source, target)):
             found = read_conllu(lines) if path.suffix == ".conllu" else read_marked_segments(path)
             for name, segment in found:
-                parallel.setdefault(name, {})[language] = segment
+                known = parallel.setdefault(name, {}).setdefault(language, segment)
+                if known.text != segment.text:
+                    raise CrossnerError(Errors.CN427.format(path=path, id=name, lang=language))
     yield from parallel.values()
 
 
@@ -133,15 +135,17 @@ def read_marked_segments(path: Path) -> Iterator[tuple[str, Segment]]:
 
 def read_conllu(lines: Sequence[str]) -> Iterator[tuple[str, Segment]]:
     """Read the ids and texts of a CoNLL-U file."""
-    name = ""
-    for line in lines:
+    name = text = ""
+    for line in (*lines, ""):
         key, _, value = line.removeprefix("# ").partition(" = ")
         if key == "parallel_id" or (key == "sent_id" and not name):
             name = value.strip().split("/")[-1]
-        elif key == "text" and name and value.strip():
-            yield name, Segment(" ".join(value.split()))
+        elif key == "text":
+            text = " ".join(value.split())
         elif not line.strip():
-            name = ""
+            if name and text:
+                yield name, Segment(text)
+            name = text = ""
 
 
 def read_json_lines(lines: Sequence[str], path: Path) -> Iterator[Mapping[str, str]]:

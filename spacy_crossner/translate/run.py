@@ -12,10 +12,11 @@ from spacy.vocab import Vocab
 from tqdm import tqdm
 
 from spacy_crossner.checks import check_choice
+from spacy_crossner.data.groups import label_groups
 from spacy_crossner.data.shards import find_shards, iter_runs, read_docs, write_docs
 from spacy_crossner.data.view import get_group, get_view, set_view
 from spacy_crossner.errors import CrossnerError, Errors
-from spacy_crossner.files import make_parent, write_json
+from spacy_crossner.files import make_parent, refuse_input, write_json
 from spacy_crossner.lexicon.codeswitch import ensure_view
 from spacy_crossner.lexicon.lexicon import Lexicon, read_lexicon
 from spacy_crossner.translate.cache import Cache, make_key
@@ -418,6 +419,7 @@ def translate(
     # fail now, not after hours of translating, if the report can't be written
     for written in filter(None, (out, report_path)):
         make_parent(written)
+        refuse_input(written, [path, *settings.memory, *settings.lexicons.values()])
 
     def iter_with_bar(title: str) -> Iterable[Doc]:
         docs = iter_docs(shards, source)
@@ -478,6 +480,8 @@ def check_docs(docs: Iterable[Doc], source: str, path: Path) -> tuple[int, set[s
             if view.lang not in ("xx", source):
                 raise CrossnerError(Errors.CN404.format(path=path, found=view.lang, source=source))
             labels.update(ent.label_ for ent in doc.ents)
+            for group in label_groups(doc).values():
+                labels.update(span.label_ for span in group)
     if not sources:
         raise CrossnerError(Errors.CN405.format(path=path))
     return total, labels

@@ -100,6 +100,9 @@ def parse_doc(record: Any, place: Place) -> Parsed:
             spans = take_list(part, key, dict, where)
             edges = [[span.get(name) for name in ("start", "end", "label")] for span in spans]
             marks = [*(marks or ()), *(Mark(*edge) for edge in edges)]
+    others = [key for key, spans in groups.items() if spans and key != SPANS_KEY]
+    if others and not marks and place.source.labels:
+        raise CrossnerError(Errors.CN935.format(text=shorten(text), key=others[0]))
     words, offsets = _take_tokens(record, text, where)
     return make_parsed(text, marks, place, words=words, offsets=offsets)
 
