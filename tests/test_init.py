@@ -429,6 +429,18 @@ def test_a_few_labels_of_a_target_language(mine, tmp_path):
     with pytest.raises(CrossnerError, match=r"CN837"):
         add_languages(tmp_path / "p", ["it"], same)
     assert {path: path.read_bytes() for path in data.glob("*.spacy")} == before
+    # more of them join the first, and the training notices
+    extra = [{**records[2], "spans": []}, {"text": "Anna dorme", "spans": []}]
+    srsly.write_jsonl(mine / "more.jsonl", extra)
+    add_languages(tmp_path / "p", ["it"], Files(labels={"it": mine / "more.jsonl"}))
+    found = {doc.text: len(doc.ents) for doc in read_docs(data / "labels-it.spacy", Vocab())}
+    assert found == {
+        **{one["text"]: 1 for one in records[:2]},
+        records[2]["text"]: 0,
+        "Anna dorme": 0,
+    }
+    commands = {one["name"]: one for one in load_project_config(tmp_path / "p")["commands"]}
+    assert "data/labels-it.spacy" in commands["train"]["deps"]
     records[0]["spans"][0]["label"] = "CITY"
     srsly.write_jsonl(mine / "few.jsonl", records[:3])
     with pytest.raises(CrossnerError, match=r"CN836.*CITY.*LOC, ORG, PER"):

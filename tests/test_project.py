@@ -172,3 +172,15 @@ def test_calibration_error():
     scores = numpy.array([0.95] * 10 + [0.55] * 10)
     correct = numpy.array([1] * 9 + [0] + [1] * 5 + [0] * 5)
     assert expected_calibration_error(scores, correct) == pytest.approx(0.05)
+
+
+def test_a_sample_without_a_file_or_with_an_id_twice(tmp_path):
+    folder = tmp_path / "sample" / "en"
+    folder.mkdir(parents=True)
+    (folder / "train-a.txt").write_text("n1\tOne.\n", encoding="utf8")
+    with pytest.raises(CrossnerError, match=r"CN202.*dev\.txt"):
+        make_corpus(tmp_path / "sample", tmp_path / "corpus", [])
+    (folder / "dev.txt").write_text("n2\tTwo.\n", encoding="utf8")
+    (folder / "train-b.txt").write_text("n1\tThree.\n", encoding="utf8")
+    with pytest.raises(CrossnerError, match=r"CN427.*'n1' in en"):
+        make_corpus(tmp_path / "sample", tmp_path / "corpus", [])

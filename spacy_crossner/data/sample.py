@@ -38,6 +38,8 @@ def make_corpus(sample: Path, output: Path, languages: Sequence[str]) -> dict[st
             raise CrossnerError(
                 Errors.CN280.format(language=language, sample=sample, there=", ".join(there))
             )
+    if not (sample / SOURCE / "dev.txt").is_file():
+        raise CrossnerError(Errors.CN202.format(path=sample / SOURCE / "dev.txt"))
     output.mkdir(parents=True, exist_ok=True)
     train = [s for path in sorted((sample / SOURCE).glob("train*.txt")) for s in read_marked(path)]
     counts = Counter(sentence.id for sentence in train)

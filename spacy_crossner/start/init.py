@@ -341,6 +341,11 @@ def _take_labels(plan: Plan, lang: str, files: Files, data: Path, fresh: Path) -
                 known=", ".join(sorted(known)),
             )
         )
+    # those of an earlier file stay, unless they are labelled again
+    if (data / place.name).exists():
+        texts = {doc.text for doc in docs}
+        earlier = read_docs(data / place.name, Vocab())
+        docs = [*(doc for doc in earlier if doc.text not in texts), *docs]
     for number, doc in enumerate(docs, start=1):
         # groups of the source may have the same names
         view = View(f"{lang}-labels-{number}", "source", lang, weight=files.label_weight)
