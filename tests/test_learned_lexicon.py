@@ -76,6 +76,9 @@ def test_several_languages(views, tmp_path):
     shown = CliRunner().invoke(cli.app, [*arguments, str(tmp_path / "one.tsv")])
     assert shown.exit_code == 1
     assert "CN466" in shown.output
+    same = ["lexicon", "--from", "en", "--to", "en", "--views", str(views)]
+    shown = CliRunner().invoke(cli.app, [*same, str(tmp_path / "one.tsv")])
+    assert (shown.exit_code, "CN402" in shown.output) == (1, True)
     folder = tmp_path / "lexicons"
     folder.mkdir()
     shown = CliRunner().invoke(cli.app, [*arguments, str(folder / "{lang}.tsv")])

@@ -213,6 +213,11 @@ def test_command(corpus, tmp_path):
     assert report["zh"]["drifts"]
     assert report["de"]["labels"] == {"LOC": 20, "PER": 10}
     assert json.loads((tmp_path / "report.json").read_text())["de"]["kept"] == 35
+    shard = find_shards(corpus)[0]
+    before = shard.read_bytes()
+    result = CliRunner().invoke(app, [*args, "--report", str(shard)])
+    assert (result.exit_code, "CN213" in result.output) == (1, True)
+    assert shard.read_bytes() == before
     result = CliRunner().invoke(app, [*args[:2], str(tmp_path / "out.spacy"), "--balance"])
     assert result.exit_code == 1
     assert "CN521" in result.output

@@ -31,10 +31,12 @@ def evaluate_cli(
     gpu_id: Annotated[int, GPU_ID] = -1,
 ) -> None:
     """Score a pipeline per language and entity type: exact spans on the raw text."""
-    from spacy_crossner.files import write_json
+    from spacy_crossner.files import refuse_input, write_json
     from spacy_crossner.report.evaluate import evaluate, tabulate
     from spacy_crossner.tables import render_rows
 
+    if output is not None:
+        refuse_input(output, tests)
     scores = evaluate(
         Path(model) if Path(model).exists() else model,
         tests,

@@ -259,10 +259,13 @@ def select_cli(
         msg.good(f"{out}: {sum(asked.texts.values())} texts to label")
         return
     refuse(Errors.CN542, {"--format": format, "--exclude": exclude})
+    from spacy_crossner.data.shards import find_files
     from spacy_crossner.distil.select import list_kept, select, to_json
-    from spacy_crossner.files import write_json
+    from spacy_crossner.files import refuse_input, write_json
     from spacy_crossner.tables import render_rows
 
+    if report is not None:
+        refuse_input(report, [path, *find_files(path), out])
     kept = select(
         path,
         out,

@@ -73,6 +73,8 @@ def lexicon_cli(
     codes = split_list(targets)
     if len(codes) != 1 and "{lang}" not in out:
         raise CrossnerError(Errors.CN466.format(targets=targets))
+    if source in codes:
+        raise CrossnerError(Errors.CN402.format(lang=source))
     for target in codes:
         path = Path(out.replace("{lang}", target))
         lexicon = make_lexicon(
