@@ -687,3 +687,13 @@ def test_no_label_is_renamed_to_none(tmp_path):
     for name in ("a.iob2", "a.spacy"):
         with pytest.raises(CrossnerError, match=r"CN912.*--label-map.*'O'"):
             convert([tmp_path / name], tmp_path / "b.spacy", label_map={"LOC": "O"})
+
+
+def test_whitespace_at_the_edges_of_names_is_left_out(tmp_path):
+    doc = Doc(Vocab(), words=[" ", "New", "York", "\n"], spaces=[False, True, False, False])
+    doc.ents = [Span(doc, 0, 4, "LOC")]
+    set_view(doc, View("a", "source", "en"))
+    write_docs(tmp_path / "a.spacy", [doc])
+    convert([tmp_path / "a.spacy"], tmp_path / "a.json", to="gliner")
+    (record,) = json.loads((tmp_path / "a.json").read_text(encoding="utf8"))
+    assert (record["tokenized_text"], record["ner"]) == (["New", "York"], [[0, 1, "LOC"]])

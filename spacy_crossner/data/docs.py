@@ -129,7 +129,7 @@ def make_sentence(doc: Doc) -> Sentence:
     if group is not None and NESTED in group.attrs:
         group = None
     found = [*doc.ents, *(() if group is None else group)]
-    spans = sorted({(span.start_char, span.end_char, span.label_) for span in found})
+    spans = sorted({_find_edges(span) for span in found if span.text.strip()})
     scores = _find_scores(doc)
     return replace(
         sentence,
@@ -153,8 +153,15 @@ def _find_scores(doc: Doc) -> dict[sentences.Span, float]:
         scores = group.attrs.get(SCORES)
         if scores is not None and len(scores) == len(group):
             for span, score in zip(group, scores, strict=True):
-                found[span.start_char, span.end_char, span.label_] = round(float(score), 6)
+                found[_find_edges(span)] = round(float(score), 6)
     return found
+
+
+def _find_edges(span: Span) -> sentences.Span:
+    """Get the character offsets and the label of a span, without whitespace at its edges."""
+    left = len(span.text) - len(span.text.lstrip())
+    right = len(span.text) - len(span.text.rstrip())
+    return span.start_char + left, span.end_char - right, span.label_
 
 
 def _iter_gapped(doc: Doc, group: Optional[SpanGroup]) -> Iterator[Gapped]:
