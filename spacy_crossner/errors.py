@@ -563,8 +563,8 @@ class Errors(metaclass=_Coded):
         "Otherwise choose another file with --cache, or delete this one if it is a damaged cache."
     )
     CN427 = (
-        "{path} has another text for the sentence '{id}' in {lang}, which was read before. Give "
-        "each sentence an id of its own."
+        "{path} has a second text with the id '{id}' in {lang}. Use each id for only one text in "
+        "each language."
     )
     CN407 = "'{value}' is not a number from 0 to 1. Correct --min-confidence."
 

@@ -30,8 +30,14 @@ spacy_app.add_typer(app, name="crossner")
 
 # Errors of the file system, which are shown without a traceback.
 PLACES = (
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR),
-    *(errno.ENOTDIR, errno.EEXIST),
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.EEXIST,
 )
 # Short forms of options, as in spaCy's own commands.
 SHORT = {

@@ -185,7 +185,7 @@ def select(
     )
     check_least("shard_size", shard_size)
     shards = find_shards(path)
-    if out.resolve() == path.resolve() or out.resolve().is_relative_to(path.resolve()):
+    if out.resolve().is_relative_to(path.resolve()):
         raise CrossnerError(Errors.CN213.format(path=out))
     wanted = None if source is None else measure(_iter_docs(find_shards(source)))
     if wanted is not None and not wanted.labels:

@@ -97,8 +97,8 @@ def compare_entities(example: Example) -> tuple[set[Key], set[Key]]:
         touch a token without gold annotation can't be judged, and are left out.
     """
     known = find_known(example.reference)
-    found = (e for e in example.predicted.ents if known[e.start_char : e.end_char].all())
-    return set(map(span_key, found)), set(map(span_key, example.reference.ents))
+    found = {key for key in map(span_key, example.predicted.ents) if is_known(key, known)}
+    return found, set(map(span_key, example.reference.ents))
 
 
 def compare_nested(example: Example, spans_key: str) -> tuple[set[Key], set[Key]]:
